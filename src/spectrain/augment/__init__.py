@@ -1,0 +1,1 @@
+"""Augmentations: functions of a whole batch, on the device, whose randomness belongs to each sample."""

@@ -1,0 +1,1 @@
+"""The command. Imports nothing heavy until a verb runs."""

@@ -1,0 +1,63 @@
+"""Failures that a user can mend: what happened, where, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+class SpectrainError(Exception):
+    """One clear failure. The command prints it without a traceback and exits non-zero.
+
+    Args:
+        what: what is wrong, as one sentence.
+        where: the file, key, row or address that it is about.
+        fix: what the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        self.what, self.where, self.fix = what, where, fix
+        lines = [what]
+        if where:
+            lines.append(f"  where: {where}")
+        if fix:
+            lines.append(f"  mend:  {fix}")
+        super().__init__("\n".join(lines))
+
+
+class DataError(SpectrainError):
+    """The data are missing, damaged, or not what the configuration says they are."""
+
+
+class RunError(SpectrainError):
+    """A run folder or checkpoint cannot be used, or a training cannot go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a configuration: the key, where it was written, what is wrong, what would be right."""
+
+    key: str
+    origin: str
+    what: str
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.key}: {self.what} ({self.origin})"
+        return f"{line}\n    {self.fix}" if self.fix else line
+
+
+class ConfigError(SpectrainError):
+    """Everything that is wrong with a configuration, at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        head = f"{count} {'mistake' if count == 1 else 'mistakes'} in the configuration"
+        super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
+
+
+def nearest(name: str, choices: Iterable[str], count: int = 1) -> list[str]:
+    """Return up to ``count`` of ``choices`` that look most like ``name``; empty where none comes near."""
+    return difflib.get_close_matches(name, list(choices), n=count, cutoff=0.6)

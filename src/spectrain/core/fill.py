@@ -1,0 +1,20 @@
+"""The one helper that removes missing values, before any arithmetic touches them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def fill_invalid(values: Tensor, valid: Tensor, value: float = 0.0) -> Tensor:
+    """Return ``values`` with ``value`` where ``valid`` is False.
+
+    Call this before arithmetic, not after: ``where(valid, log(x), 0)`` still carries the NaN of the hole into the
+    gradient, ``log(fill_invalid(x, valid, 1.0))`` does not. ``loss * mask`` has the same fault (NaN * 0 = NaN).
+
+    Args:
+        values: any shape; may hold NaN or infinity where ``valid`` is False.
+        valid: bool, broadcastable to ``values``.
+        value: what a hole becomes.
+    """
+    return torch.where(valid, values, torch.as_tensor(value, dtype=values.dtype, device=values.device))

@@ -1,0 +1,105 @@
+"""Parts by name: a static table that imports nothing until a part is used, and a decorator for plugins.
+
+A part is a class with a nested dataclass ``Config`` whose fields are the keys of its configuration group::
+
+    @register("loss", "supcon")
+    class SupCon:
+        @dataclass
+        class Config:
+            temperature: float = 0.07
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from typing import Any, TypeVar
+
+from .errors import SpectrainError, nearest
+
+T = TypeVar("T")
+
+# (group, name) -> "module:attribute"; the modules are imported when the part is asked for
+BUILTIN: dict[tuple[str, str], str] = {
+    ("reader", "hdf5"): "spectrain.data.hdf5:Hdf5Reader",
+    ("reader", "zarr"): "spectrain.data.native:NativeReader",
+    ("task", "contrastive"): "spectrain.tasks.contrastive:Contrastive",
+    ("model", "supcon_resnet"): "spectrain.models.supcon_resnet:SupConResNet",
+    ("loss", "supcon"): "spectrain.losses.supcon:SupConLoss",
+    ("augmentation", "none"): "spectrain.augment.none:NoAugmentation",
+    ("augmentation", "warp"): "spectrain.augment.warp_augmentation:WarpAugmentation",
+    ("metric", "none"): "spectrain.metrics.none:NoMetric",
+    ("metric", "embedding"): "spectrain.metrics.embedding:EmbeddingMetric",
+    ("show_prediction", "none"): "spectrain.plots.none:NoPlot",
+    ("show_prediction", "views"): "spectrain.plots.views:ViewsPlot",
+    ("optimizer", "sgd"): "spectrain.train.optimizers:Sgd",
+    ("optimizer", "adam"): "spectrain.train.optimizers:Adam",
+    ("optimizer", "adamw"): "spectrain.train.optimizers:AdamW",
+    ("scheduler", "none"): "spectrain.train.schedules:Constant",
+    ("scheduler", "cosine"): "spectrain.train.schedules:Cosine",
+    ("scheduler", "step"): "spectrain.train.schedules:Step",
+    ("scheduler", "plateau"): "spectrain.train.schedules:Plateau",
+}
+_REGISTERED: dict[tuple[str, str], Any] = {}
+
+
+def register(group: str, name: str) -> Callable[[type[T]], type[T]]:
+    """Return a decorator that makes a class known as ``name`` in ``group`` (a plugin's way in).
+
+    A name that is taken, built in or by another class, is an error: nothing is replaced silently.
+    """
+
+    def decorate(part: type[T]) -> type[T]:
+        taken = _REGISTERED.get((group, name))
+        same = taken is not None and (taken.__module__, taken.__qualname__) == (
+            part.__module__,
+            part.__qualname__,
+        )
+        builtin = BUILTIN.get((group, name))
+        mine = builtin == f"{part.__module__}:{part.__qualname__}"
+        if (taken is not None and not same) or (builtin is not None and not mine):
+            raise SpectrainError(
+                f"the {group} {name!r} exists already",
+                where=f"{part.__module__}.{part.__qualname__}",
+                fix="register it under another name",
+            )
+        if not is_dataclass(getattr(part, "Config", None)):
+            raise SpectrainError(
+                f"the {group} {name!r} has no Config",
+                where=f"{part.__module__}.{part.__qualname__}",
+                fix="give the class a nested dataclass Config, if only an empty one",
+            )
+        if not mine:
+            _REGISTERED[group, name] = part
+        return part
+
+    return decorate
+
+
+def names(group: str) -> list[str]:
+    """Return the names known in a group, built in and registered, sorted; imports nothing."""
+    return sorted({name for kind, name in (*BUILTIN, *_REGISTERED) if kind == group})
+
+
+def registered(group: str) -> dict[str, Any]:
+    """Return what plugins registered in a group, by name."""
+    return {name: part for (kind, name), part in _REGISTERED.items() if kind == group}
+
+
+def lookup(group: str, name: str) -> Any:
+    """Return the class called ``name`` in ``group``, importing its module now.
+
+    Raises:
+        SpectrainError: no such part; names those that there are and the nearest.
+    """
+    if (part := _REGISTERED.get((group, name))) is not None:
+        return part
+    if (path := BUILTIN.get((group, name))) is None:
+        near = nearest(name, names(group))
+        raise SpectrainError(
+            f"there is no {group} {name!r}",
+            fix=(f"did you mean {near[0]!r}? " if near else "") + f"known are {', '.join(names(group)) or 'none'}",
+        )
+    module, attribute = path.split(":")
+    return getattr(importlib.import_module(module), attribute)

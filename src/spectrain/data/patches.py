@@ -1,0 +1,76 @@
+"""Patches: N images [C,H,W] on one grid, with their bands, a label each, a metadata row each, and a fingerprint."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ..core.bands import Bands
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a reader returns for B indices, as stored.
+
+    Attributes:
+        image: [B,C,H,W] in the stored type.
+        mask: bool [B,1,H,W] or [B,C,H,W], True where observed; None where the data have no mask.
+        labels: as stored, first axis B ([B] or [B,H,W] or [B,T,H,W]); None where there are none.
+    """
+
+    image: NDArray[np.generic]
+    mask: NDArray[np.bool_] | None
+    labels: NDArray[np.generic] | None
+
+
+class Patches(ABC):
+    """One split of a patch set. Readers subclass it; everything else sees only this.
+
+    A `Patches` is cheap to pickle: file handles open on first use in each process, so that loader workers have
+    their own.
+
+    Attributes:
+        path: the file or folder it was opened from.
+        split: the split's name ("train", "valid", ...).
+        bands: one a channel.
+        shape: (N, C, H, W).
+        dtype: stored type of the images.
+        has_mask: a mask is stored beside the images.
+        has_labels: labels are stored beside the images.
+    """
+
+    path: Path
+    split: str
+    bands: Bands
+    shape: tuple[int, int, int, int]
+    dtype: np.dtype[np.generic]
+    has_mask: bool
+    has_labels: bool
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def read(self, index: NDArray[np.int64]) -> Rows:
+        """Return the patches at ``index`` [B], in the order asked for; doubles are allowed.
+
+        Raises:
+            IndexError: an index outside [0, N).
+            DataError: the file was damaged or cut since it was opened.
+        """
+
+    @abstractmethod
+    def metadata(self) -> pd.DataFrame:
+        """Return one row a patch (N rows), at least with a column ``patch_id``."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a short hash of what the patches are: bands, type, shape and the content of up to 64 patches."""
+
+    def check(self) -> None:  # noqa: B027 - a reader of files that cannot be cut needs none
+        """Raise a `DataError` where the file is shorter than its index says; called at open and at each epoch."""

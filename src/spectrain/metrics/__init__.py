@@ -1,0 +1,1 @@
+"""Metrics as sums on the device, read once an epoch."""
