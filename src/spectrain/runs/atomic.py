@@ -1,0 +1,129 @@
+"""Files that are written whole or not at all, also when the disk is full or the process is killed."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..core.errors import RunError
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+def atomic_write(path: Path | str, content: bytes | memoryview | str | Callable[[BinaryIO], None]) -> None:
+    """Write a file so that a reader sees either what was there before or all of the new content.
+
+    Writes beside the target, flushes to the disk, renames and flushes the folder, so that it survives a power cut too.
+
+    Args:
+        path: the file; its folder must exist.
+        content: bytes, text (UTF-8), or a function that writes to an open binary file.
+
+    Raises:
+        RunError: the disk is full or the folder cannot be written; what was there before is untouched.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    with disk_errors(path):
+        file = _Watched(io.FileIO(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "r+"))
+        try:
+            with file:
+                if callable(content):
+                    content(file)
+                else:
+                    file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)  # noqa: PTH105 - the call that a test makes fail
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            if file.error is not None:  # a library may have turned it into an error of its own
+                raise file.error from None
+            raise
+        sync_folder(path.parent)
+
+
+def append(path: Path | str, text: str, *, sync: bool = False) -> None:
+    """Add text to the end of a file, all of it or nothing.
+
+    Args:
+        path: the file; made where it is missing.
+        text: whole lines, each with its line break.
+        sync: wait until it is on the disk.
+
+    Raises:
+        RunError: the disk is full or the file cannot be written; it has the length it had before.
+    """
+    path = Path(path)
+    with disk_errors(path), path.open("ab", buffering=0) as file:
+        before = file.tell()
+        data = memoryview(text.encode())
+        try:
+            while data:
+                data = data[file.write(data) :]
+            if sync:
+                os.fsync(file.fileno())
+        except OSError:
+            with suppress(OSError):
+                file.truncate(before)
+            raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of names to the disk; file systems that cannot are left alone."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files that a killed process left in a folder."""
+    for temporary in folder.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failure to write ``path`` into a `RunError` that says how to mend it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise RunError(
+                "the disk is full",
+                where=str(path),
+                fix="free space there, then go on with --resume and the run folder; nothing was half written",
+            ) from error
+        raise RunError(
+            f"cannot write: {error.strerror or error}",
+            where=str(path),
+            fix="choose another place with artifact_dir, or mend the rights of the folder",
+        ) from error
+
+
+class _Watched(io.BufferedRandom):
+    """A file that remembers why a write failed, whatever the library that wrote makes of it."""
+
+    error: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self.error = error
+            raise
