@@ -1,0 +1,60 @@
+# Everything a developer does. Each target makes what it needs: `make demo` on a new machine is enough.
+
+PYTHON ?= python3
+UV      = .uv/bin/uv
+BIN     = .venv/bin
+READY   = .venv/.ready
+
+.PHONY: help setup demo test test-all lint types docs bench pins clean
+
+help:
+	@echo "make setup     install spectrain and all it needs into .venv"
+	@echo "make demo      train a small contrastive model on real sea-surface temperature (3 minutes)"
+	@echo "make test      the tests (15 minutes at most)"
+	@echo "make test-all  the slow ones too"
+	@echo "make lint      ruff and mypy"
+	@echo "make docs      write the generated pages"
+	@echo "make bench     measure, and write benchmarks/README.md"
+
+setup: $(READY)
+
+# uv comes from pip into a place of the project's; nothing outside the folder changes.
+$(UV):
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet uv
+
+$(READY): requirements.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/spectrain demo contrastive
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow" -q
+
+test-all: setup
+	$(BIN)/python -m pytest -q
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+docs: setup
+	$(BIN)/python -m spectrain.config.options_page docs/options.md
+
+bench: setup
+	$(BIN)/python benchmarks/run.py
+
+# Pins for Python 3.11 and later on every platform; no index address goes into the file.
+pins: | $(UV)
+	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header --upgrade --quiet -o requirements.txt
+
+clean:
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,0 +1,42 @@
+"""A first training on real data that come with the package; each demo ends in a run folder with a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.errors import SpectrainError
+from ..runs.run import Run
+
+# What each demo changes in its recipe, so that it is done in a few minutes on two cores.
+DEMOS: dict[str, list[str]] = {
+    "contrastive": [
+        "dataset.path={folder}/ocean_sst.h5",
+        "dataset.bands=[sst]",
+        "model.stem=large",
+        "model.feat_dim=64",
+        "hparams.epochs=16",
+        "hparams.batch_size=64",
+        "hparams.log_every=2",
+        "metric=embedding",
+        "show_prediction=views",
+        "hparams.plot_interval=5",
+        "run_name=demo-contrastive",
+    ],
+}
+
+
+def run(task: str = "contrastive", overrides: Sequence[str] = ()) -> Run:
+    """Train the demo of ``task`` into ``./runs`` and return its run.
+
+    Raises:
+        SpectrainError: there is no such demo; names those that there are.
+    """
+    if task not in DEMOS:
+        raise SpectrainError(f"there is no demo {task!r}", fix=f"there is {', '.join(DEMOS)}")
+    from ..training.api import train
+
+    folder = Path(__file__).resolve().parent
+    changed = {override.split("=", 1)[0] for override in overrides}
+    ours = [line.format(folder=folder) for line in DEMOS[task] if line.split("=", 1)[0] not in changed]
+    return train(task, overrides=[*ours, *overrides])

@@ -1,0 +1,210 @@
+"""`spectrain.train`: from a recipe or an interrupted run to a finished run folder."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from .. import __version__
+from ..config import Config, load_config
+from ..core.distributed import rank, world_size
+from ..core.errors import RunError
+from ..runs.progress import ProgressLine, layer_table
+from ..runs.run import Run
+from .checkpoint import load_checkpoint
+from .devices import hardware_facts, memory_advice, resolve_device, set_threads
+from .interrupts import stop_on_signal
+from .loop import Training
+from .parallel import process_group
+from .profiling import profiler
+from .session import Session, build_session
+from .state import State, arithmetic, differences
+
+log = logging.getLogger("spectrain")
+
+
+def train(
+    recipe: str | None = None,
+    *,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    plugins: Sequence[str] = (),
+    config_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    debug: bool = False,
+) -> Run:
+    """Train what a recipe and its changes describe, or continue a run exactly where it stood.
+
+    Args:
+        recipe: name of a recipe, e.g. "contrastive"; not needed with ``resume``.
+        config: an options file (JSON with comments, TOML or YAML).
+        overrides: ``key=value`` strings.
+        flags: ``--KEY VALUE`` strings, as on a command line.
+        plugins: modules or files to import first.
+        config_dir: folder of the user's own groups.
+        resume: a run folder or a checkpoint in it; its configuration is taken, ``overrides`` on top of it.
+        debug: two epochs of two batches, anomaly detection, a detailed log.
+
+    Returns:
+        The run; ``run.folder`` holds everything that it left.
+
+    Raises:
+        ConfigError, DataError, RunError: with what, where and how to mend it.
+    """
+    before = Run.open(Path(resume)) if resume is not None else None
+    if before is not None:
+        config, recipe = before.folder / "config.yaml", recipe or before.recipe
+    if recipe is None:
+        raise RunError("no recipe was named", fix="name one, e.g. `spectrain train contrastive`")
+    cfg = load_config(
+        recipe,
+        config=config,
+        overrides=[*overrides, *(["general.debug=true"] if debug else [])],
+        flags=flags,
+        plugins=plugins,
+        config_dir=config_dir,
+        use_personal=before is None,
+    )
+    checkpoint = None
+    if resume is not None and before is not None:
+        path = Path(resume) if Path(resume).is_file() else before.checkpoint("last")
+        if path.is_file():
+            checkpoint = load_checkpoint(path)
+        else:
+            log.info("%s holds no checkpoint yet: the training starts over in the same folder", before.folder)
+    return train_config(cfg, run=before, checkpoint=checkpoint)
+
+
+def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, Any] | None = None) -> Run:
+    """Train a resolved configuration; see :func:`train`.
+
+    Args:
+        cfg: from `load_config`.
+        run: the run to continue in; None makes a new folder once everything is built, so a mistake leaves none.
+        checkpoint: where to continue from.
+    """
+    if cfg.general.debug:
+        cfg = dataclasses.replace(cfg, hparams=dataclasses.replace(cfg.hparams, epochs=min(2, cfg.hparams.epochs)))
+    _restore_threads(cfg, checkpoint)
+    with process_group(resolve_device(cfg.general.device).type), _clear_memory_errors():
+        session = build_session(cfg, checkpoint)
+        try:
+            run = _shared_run(cfg, run)
+            with torch.autograd.set_detect_anomaly(cfg.general.debug):
+                _run(session, run, checkpoint)
+        finally:
+            session.close()
+    return run
+
+
+def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
+    """Fit, and leave the run's status right whatever happens."""
+    cfg, order = session.cfg, session.train_order
+    state = State()
+    if checkpoint is not None:
+        state = State.from_record(checkpoint)
+        if changed := differences(checkpoint["progress"]["arithmetic"], arithmetic(session)):
+            log.warning("continues, not bit-identically: %s", ", ".join(changed))
+    run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
+    run.update_info(
+        status="running",
+        fingerprint=session.train.patches.fingerprint(),
+        seed=cfg.general.seed,
+        processes=world_size(),
+        **hardware_facts(session.device),
+    )
+    line = ProgressLine(
+        epochs=cfg.hparams.epochs, steps_per_epoch=order.steps_per_epoch, enabled=rank() == 0, start=state.progress.step
+    )
+    log.info("%s", describe(session, run))
+    status = "failed"
+    try:
+        with stop_on_signal() as stop, profiler(cfg.general.profile and rank() == 0, run.folder) as profile, line:
+            line.show(layer_table(session.model))
+            training = Training(session, run, state, checkpoint_meta(session, run), line, stop, profile)
+            status = training.fit()
+    finally:
+        run.update_info(**_timings(session, state))
+        run.finish(status)
+    if status == "interrupted":
+        log.info("stopped; continue with: spectrain train --resume %s", run.folder)
+
+
+def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
+    """Return what a checkpoint says of itself: all that is needed to use its weights elsewhere."""
+    cfg, patches = session.cfg, session.train.patches
+    return {
+        "recipe": cfg.recipe,
+        "bands": patches.bands.to_json(),
+        "image_size": list(patches.shape[2:]),
+        "statistics": session.statistics.to_json(),
+        "config": cfg.to_dict(),
+        "fingerprint": patches.fingerprint(),
+        "spectrain": __version__,
+        "run_name": run.run_name,
+        "run_id": run.run_id,
+        "trial_name": cfg.trial_name,
+        "seed": cfg.general.seed,
+        "fold": cfg.dataset.fold,
+    }
+
+
+def describe(session: Session, run: Run) -> str:
+    """Return a line that says what is about to be trained, on what, where."""
+    count, bands, height, width = session.train.patches.shape
+    parameters = sum(parameter.numel() for parameter in session.model.parameters())
+    return (
+        f"{session.cfg.recipe}: {parameters / 1e6:.2f} million parameters on {count} patches of "
+        f"{bands}×{height}×{width}, {session.train_order.steps_per_epoch} steps an epoch, "
+        f"{session.device} → {run.folder}"
+    )
+
+
+def _timings(session: Session, state: State) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "steps": state.progress.step,
+        "best": {"epoch": state.progress.best_epoch, "monitor": session.cfg.hparams.monitor},
+    }
+    if state.progress.best_epoch:
+        facts["best"]["value"] = state.progress.best
+    if session.device.type == "cuda":
+        facts["gpu_memory_mib"] = torch.cuda.max_memory_allocated(session.device) / 2**20
+    return facts
+
+
+def _shared_run(cfg: Config, run: Run | None) -> Run:
+    """Make or reopen the run on the main process, and its silent twin on the others."""
+    if rank() == 0:
+        run = Run.create(cfg) if run is None else run.resumed(cfg)
+    if world_size() > 1:
+        place = [str(run.folder) if run is not None and rank() == 0 else ""]
+        dist.broadcast_object_list(place)
+        if rank() != 0:
+            run = Run.silent(cfg, Path(place[0]))
+    assert run is not None
+    return run
+
+
+def _restore_threads(cfg: Config, checkpoint: dict[str, Any] | None) -> None:
+    """Take the threads that the run had, unless this start names a number."""
+    if checkpoint is not None and not cfg.general.threads:
+        set_threads(checkpoint["progress"]["arithmetic"]["threads"])
+
+
+@contextlib.contextmanager
+def _clear_memory_errors() -> Iterator[None]:
+    """Say what to lower where the device ran out of memory."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if (advice := memory_advice(error)) is not None:
+            raise advice from error
+        raise

@@ -1,0 +1,80 @@
+"""Checkpoints: plain values only, written whole or not at all, loaded without running anybody's code.
+
+A checkpoint is a ``torch.save`` of ``{format, model, optimizer, progress, curves, meta_json}``. ``model`` has the keys
+of the unwrapped model; ``optimizer`` is by parameter name, so one process can continue what several began; ``progress``
+says where the run stands; ``meta_json`` carries bands, statistics, configuration, fingerprint, versions and names.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core.errors import RunError
+from ..runs.atomic import atomic_write
+from ..runs.migrations import migrated
+
+FORMAT = {"name": "spectrain.checkpoint", "version": 1}
+
+
+def save_checkpoint(path: Path | str, state: dict[str, Any], meta: dict[str, Any]) -> None:
+    """Write a checkpoint; a crash or full disk leaves what was there before.
+
+    Args:
+        path: the file.
+        state: ``model``, ``optimizer``, ``progress``, ``curves``: tensors, numbers, strings, None, lists, dicts.
+        meta: JSON values.
+
+    Raises:
+        TypeError: something else is in ``state`` (NumPy scalars save but do not load safely).
+        RunError: the disk is full.
+    """
+    record = {"format": dict(FORMAT), **state, "meta_json": json.dumps(meta)}
+    refuse_odd(record)
+    atomic_write(path, lambda file: torch.save(record, file))
+
+
+def refuse_odd(value: Any, where: str = "checkpoint") -> None:
+    """Raise a `TypeError` that names the place of the first value that a checkpoint may not hold."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if type(key) not in (str, int):
+                raise TypeError(f"{where} has a key of type {type(key).__name__}")
+            refuse_odd(item, f"{where}.{key}")
+    elif type(value) is list:
+        for number, item in enumerate(value):
+            refuse_odd(item, f"{where}[{number}]")
+    elif value is not None and type(value) not in (torch.Tensor, torch.nn.Parameter, int, float, bool, str):
+        raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors and plain values only")
+
+
+def load_checkpoint(path: Path | str) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU; ``meta`` holds the parsed ``meta_json``.
+
+    Loads with ``weights_only=True``: a stranger's file cannot run code.
+
+    Raises:
+        RunError: missing, truncated, not a checkpoint of spectrain, or of a newer version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise RunError("there is no such checkpoint", where=str(path), fix="give a run folder or a .pt file in it")
+    try:
+        record = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # reading damaged bytes raises whatever it stumbles over
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RunError(
+            f"the checkpoint cannot be read: {reason}",
+            where=str(path),
+            fix="it is damaged, or holds more than tensors and plain values; take another checkpoint of the run",
+        ) from error
+    if not isinstance(record, dict) or "format" not in record:
+        raise RunError(
+            "the file is not a checkpoint of spectrain", where=str(path), fix="give a file that a training wrote"
+        )
+    record = migrated(record, FORMAT["name"], FORMAT["version"], where=str(path))
+    record["meta"] = json.loads(record["meta_json"])
+    return record

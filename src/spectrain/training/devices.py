@@ -1,0 +1,82 @@
+"""Which device, precision and parallelism a training uses, decided from the configuration and what is present."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+
+from ..core.errors import RunError
+
+
+def resolve_device(name: str | int, local_rank: int = 0) -> torch.device:
+    """Return the device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``N``.
+
+    ``auto`` is the process's own GPU where there is one, otherwise the CPU. A device that was named and is absent is
+    a `RunError` that lists those present: nothing falls back silently.
+    """
+    text = str(name).strip().lower()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if text == "cpu" or (text == "auto" and count == 0):
+        return torch.device("cpu")
+    if text in ("auto", "cuda") and count:
+        return torch.device("cuda", local_rank % count)
+    number = text.removeprefix("cuda:")
+    if number.isdigit() and int(number) < count:
+        return torch.device("cuda", int(number))
+    present = ["cpu", *(f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(count))]
+    raise RunError(
+        f"the device {name!r} is not there",
+        where="general.device",
+        fix=f"present are {', '.join(present)}; general.device=auto takes the best of them",
+    )
+
+
+def autocast_dtype(use_amp: str | bool, device: torch.device) -> torch.dtype | None:
+    """Return bfloat16 where mixed precision is on, otherwise None; ``auto`` is on for CUDA only."""
+    wanted = device.type == "cuda" if use_amp == "auto" else bool(use_amp)
+    return torch.bfloat16 if wanted else None
+
+
+def wants_compile(compile_option: str | bool, device: torch.device) -> bool:
+    """Say whether the model is compiled; ``auto`` is on for CUDA only (compiling pays late on a CPU)."""
+    return device.type == "cuda" if compile_option == "auto" else bool(compile_option)
+
+
+def set_threads(threads: int) -> int:
+    """Set torch's intra-op threads (0 leaves torch's default) and return how many there are."""
+    if threads > 0:
+        torch.set_num_threads(threads)
+    return torch.get_num_threads()
+
+
+def launched_world() -> tuple[int, int, int]:
+    """Return (rank, local rank, world size) as torchrun or SLURM set them; (0, 0, 1) where neither did."""
+    env = os.environ
+    if "RANK" in env and "WORLD_SIZE" in env:
+        return int(env["RANK"]), int(env.get("LOCAL_RANK", 0)), int(env["WORLD_SIZE"])
+    if "SLURM_PROCID" in env and int(env.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_ID" in env:
+        return int(env["SLURM_PROCID"]), int(env.get("SLURM_LOCALID", 0)), int(env["SLURM_NTASKS"])
+    return 0, 0, 1
+
+
+def memory_advice(error: BaseException) -> RunError | None:
+    """Return a clear error for "out of memory", or None where ``error`` is something else."""
+    text = str(error)
+    if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in text:
+        return None
+    return RunError(
+        "the device ran out of memory",
+        where=text.splitlines()[0] if text else None,
+        fix="lower hparams.batch_size (and raise hparams.accumulate_grad_batches by the same factor to keep the "
+        "step's batch), take a smaller model, or set general.use_amp=true on a GPU",
+    )
+
+
+def hardware_facts(device: torch.device) -> dict[str, Any]:
+    """Return what `run.json` says of the device of this process."""
+    facts: dict[str, Any] = {"device": str(device), "threads": torch.get_num_threads()}
+    if device.type == "cuda":
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts

@@ -1,0 +1,235 @@
+"""The training loop: one for every task, in the order in which things happen."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.distributed import world_size
+from ..core.errors import RunError
+from ..runs.progress import ProgressLine
+from ..runs.run import Run
+from .checkpoint import save_checkpoint
+from .evaluate import Evaluation, evaluate
+from .interrupts import StopRequest
+from .parallel import agree, is_main
+from .profiling import Profiler
+from .session import Session
+from .state import State
+from .step import optimiser_step
+
+
+@dataclass
+class Training:
+    """A session, where it stands, and where it writes.
+
+    Everything that decides the result is in ``state`` and the configuration, so a run that continues from a
+    checkpoint takes the same path as one that was never stopped.
+
+    Attributes:
+        meta: what each checkpoint says of itself (bands, statistics, configuration, names).
+        line: the live progress line.
+        stop: set when somebody asked the training to stop.
+        profiler: counts steps, and writes a trace where one was asked for.
+    """
+
+    session: Session
+    run: Run
+    state: State
+    meta: dict[str, Any]
+    line: ProgressLine
+    stop: StopRequest
+    profiler: Profiler
+    saved_at: float = 0.0
+    save_seconds: float = 0.0
+
+    def fit(self) -> str:
+        """Train to the last epoch, or until early stopping or a request to stop; return the run's status."""
+        hparams, progress = self.session.cfg.hparams, self.state.progress
+        self.saved_at = time.monotonic()
+        while progress.epoch < hparams.epochs and not progress.stopped:
+            if not self.train_epoch():
+                self.save("last")
+                return "interrupted"
+            self.end_epoch()
+        self.save("last")
+        return "finished"
+
+    def train_epoch(self) -> bool:
+        """Train from where the epoch stands to its end; return False where a request to stop came first."""
+        session, hparams = self.session, self.session.cfg.hparams
+        progress, curves, order = self.state.progress, self.state.curves, self.session.train_order
+        session.train.patches.check()
+        steps = order.steps(progress.epoch, start=progress.step_in_epoch)
+        raws = iter(session.train.loader.load(itertools.chain.from_iterable(steps)))
+        clock = Clock(session, progress.step)
+
+        while progress.step_in_epoch < order.steps_per_epoch:
+            rate = session.learning_rate(progress.step)
+            for group in session.optimizer.param_groups:
+                group["lr"] = rate
+            losses = optimiser_step(session, raws, order.micro_batches, progress.epoch, progress.step)
+            curves.train.add(losses)
+            curves.lr.append(rate)
+            progress.step += 1
+            progress.step_in_epoch += 1
+            self.profiler.step()
+
+            at_end = progress.step_in_epoch == order.steps_per_epoch
+            at_log = progress.step % hparams.log_every == 0 or at_end
+            if at_log:
+                self.fetch_losses()
+                first = max(sum(curves.train_lengths), (progress.step - 1) // hparams.log_every * hparams.log_every)
+                values = {"loss_train": curves.train.mean("loss", first), "lr": rate, **clock.lap(progress.step)}
+                self.run.log_interval(values, step=progress.step, epoch=progress.epoch + 1)
+                self.line.interval(progress.epoch + 1, progress.step_in_epoch, values)
+            if self.asked_to_stop(at_log):
+                return False
+            if not at_end and self.checkpoint_is_due(at_log):
+                self.save("last")
+        curves.train_lengths.append(order.steps_per_epoch)
+        return True
+
+    def end_epoch(self) -> None:
+        """Validate, note the epoch, keep what is worth keeping, and move on to the next epoch."""
+        hparams, progress, curves = self.session.cfg.hparams, self.state.progress, self.state.curves
+        number, last = progress.epoch + 1, progress.epoch + 1 == hparams.epochs
+        row = {"epoch": float(number)}
+        start = sum(curves.train_lengths[:-1])
+        row |= {f"{name}_train": curves.train.mean(name, start) for name in curves.train.names}
+        row["lr"] = curves.lr[-1]
+        best = False
+        if number % hparams.valid_interval == 0 or last:
+            row |= self.validate(number)
+            monitored = self.monitored(row)
+            best = progress.observe(monitored, hparams.monitor_mode)
+            if hasattr(self.session.schedule, "observe"):
+                self.session.schedule.observe(monitored, hparams.monitor_mode)
+            patience = hparams.early_stopping_patience
+            progress.stopped = bool(patience) and progress.bad_validations >= patience
+        curves.epochs.append(row)
+        progress.epoch, progress.step_in_epoch = number, 0
+
+        self.run.log_epoch(row, epoch=number, step=progress.step)
+        self.run.write_curves(curves.arrays())
+        self.line.epoch(number, row, best=best)
+        if best:
+            self.save("best")
+        if hparams.save_freq and number % hparams.save_freq == 0:
+            self.save(f"epoch_{number:04d}")
+        if not last and self.checkpoint_is_due(agreed=True, at_epoch_end=True):
+            self.save("last")
+
+    def validate(self, number: int) -> dict[str, float]:
+        """Evaluate the validation split and draw its first batch; an empty row where there is no such split."""
+        session, curves = self.session, self.state.curves
+        if session.valid is None or session.valid_order is None:
+            return {}
+        session.valid.patches.check()
+        found = evaluate(session, session.valid, session.valid_order.batches())
+        curves.valid.names = found.losses.names
+        curves.valid.sums += found.losses.sums
+        curves.valid.weights += found.losses.weights
+        curves.valid_lengths.append(len(found.losses))
+        interval = session.cfg.hparams.plot_interval
+        if interval and self.state.progress.validations % interval == 0:
+            self.draw(found, number)
+        return found.values("valid")
+
+    def draw(self, found: Evaluation, number: int) -> None:
+        """Let the task draw a validation batch, on the process that writes."""
+        if found.first is not None and is_main():
+            figure = self.session.task.picture(*found.first)
+            if figure is not None:
+                self.run.picture(self.session.cfg.task.name, figure, epoch=number)
+
+    def monitored(self, row: dict[str, float]) -> float:
+        """Return the value that decides what is best, or say which there are."""
+        name = self.session.cfg.hparams.monitor
+        if self.session.valid is None and name == "loss_valid":
+            name = "loss_train"  # there is nothing else to go by
+        if name not in row:
+            raise RunError(
+                f"there is no value {name!r} to monitor",
+                where="hparams.monitor",
+                fix=f"this run has {', '.join(sorted(row))}",
+            )
+        return row[name]
+
+    def fetch_losses(self) -> None:
+        """Bring the waiting losses to the host, and stop at the first that is not a number."""
+        steps = self.state.curves.train
+        before = len(steps)
+        steps.fetch()
+        for number, sums in enumerate(steps.sums[before:], start=before + 1):
+            if not all(math.isfinite(value) for value in sums):
+                raise RunError(
+                    f"the loss of step {number} is not finite",
+                    where=f"epoch {self.state.progress.epoch + 1}",
+                    fix="lower optimizer.lr, set hparams.gradient_clipping=1, or look at the data with "
+                    "`spectrain inspect`; checkpoints from before this step are kept",
+                )
+
+    def asked_to_stop(self, at_log: bool) -> bool:
+        """Say whether the processes stop now; several can agree only where they all are, at a log interval."""
+        if world_size() == 1:
+            return self.stop.asked
+        return at_log and bool(agree(float(self.stop.asked), self.session.device))
+
+    def checkpoint_is_due(self, agreed: bool, at_epoch_end: bool = False) -> bool:
+        """Say whether ``hparams.checkpoint_every`` has passed.
+
+        At an epoch's end a checkpoint is also due where writing it takes under a twentieth of the time since the
+        last one: then little is lost at little cost.
+        """
+        steps, seconds = checkpoint_interval(self.session.cfg.hparams.checkpoint_every)
+        if steps and self.state.progress.step % steps == 0:
+            return True
+        passed = time.monotonic() - self.saved_at
+        late = bool(seconds and passed >= seconds) or (at_epoch_end and passed >= 20 * self.save_seconds)
+        if world_size() == 1:
+            return late
+        return agreed and bool(agree(float(late), self.session.device))
+
+    def save(self, name: str) -> None:
+        """Write the checkpoint ``name``; under FSDP every process takes part."""
+        begin = time.monotonic()
+        self.fetch_losses()
+        record = self.state.record(self.session)
+        if is_main():
+            save_checkpoint(self.run.checkpoint(name), record, self.meta)
+        self.saved_at = time.monotonic()
+        self.save_seconds = self.saved_at - begin
+
+
+class Clock:
+    """Samples a second and the share of time spent waiting for data, from one log interval to the next."""
+
+    def __init__(self, session: Session, step: int) -> None:
+        order = session.train_order
+        self.samples_per_step = order.samples_per_step
+        self.loader = session.train.loader
+        self.time, self.waited, self.step = time.monotonic(), self.loader.waited_s, step
+
+    def lap(self, step: int) -> dict[str, float]:
+        """Return the rates since the last lap (or the start of the epoch)."""
+        now, waited = time.monotonic(), self.loader.waited_s
+        seconds = max(now - self.time, 1e-9)
+        rates = {
+            "samples_per_s": (step - self.step) * self.samples_per_step / seconds,
+            "data_wait": (waited - self.waited) / seconds,
+        }
+        self.time, self.waited, self.step = now, waited, step
+        return rates
+
+
+def checkpoint_interval(value: int | str) -> tuple[int, float]:
+    """Return ``hparams.checkpoint_every`` as (steps, seconds), one of them 0: 500, "10min" or "30s"."""
+    text = str(value).strip().lower()
+    for unit, seconds in (("min", 60.0), ("s", 1.0)):
+        if text.endswith(unit):
+            return 0, float(text.removesuffix(unit)) * seconds
+    return int(text), 0.0

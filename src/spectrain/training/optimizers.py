@@ -1,0 +1,87 @@
+"""Optimisers by name: torch's own, fused where the device has it, so that an update can be skipped on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+class Sgd(torch.optim.SGD):
+    """Stochastic gradient descent with momentum; weight decay is added to the gradient (coupled L2)."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``optimizer=sgd``."""
+
+        lr: float = 0.05
+        momentum: float = 0.9
+        weight_decay: float = 1e-4
+        nesterov: bool = False
+
+    @classmethod
+    def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> Sgd:
+        """Return the optimiser of ``parameters``."""
+        return cls(
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+            fused=True,
+        )
+
+
+class Adam(torch.optim.Adam):
+    """Adam (Kingma and Ba 2015); weight decay is added to the gradient (coupled L2)."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``optimizer=adam``."""
+
+        lr: float = 1e-3
+        weight_decay: float = 0.0
+        betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+
+    @classmethod
+    def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> Adam:
+        """Return the optimiser of ``parameters``."""
+        first, second = config.betas
+        return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
+
+
+class AdamW(torch.optim.AdamW):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``optimizer=adamw``."""
+
+        lr: float = 1e-4
+        weight_decay: float = 0.01
+        betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+
+    @classmethod
+    def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> AdamW:
+        """Return the optimiser of ``parameters``."""
+        first, second = config.betas
+        return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
+
+
+def step_unless_empty(optimizer: torch.optim.Optimizer, weight: Tensor) -> None:
+    """Update the parameters, unless the step had no weight (no label at all).
+
+    A zero gradient still moves weights, by momentum and weight decay, so the update must not happen at all. On an
+    accelerator fused optimisers decide it on the device, by the argument that gradient scalers use for overflow; on
+    the CPU, and for optimisers without that argument, the weight is read.
+    """
+    if weight.is_cuda and optimizer.defaults.get("fused"):
+        optimizer.found_inf = (weight == 0).to(torch.float32)  # type: ignore[attr-defined]
+        try:
+            optimizer.step()
+        finally:
+            del optimizer.found_inf  # type: ignore[attr-defined]
+    elif weight.item() != 0:
+        optimizer.step()

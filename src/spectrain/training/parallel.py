@@ -1,0 +1,164 @@
+"""Processes that train together: start and end of the group, DDP or FSDP2 around a model, full states out of it.
+
+Applied to a model from outside. Gradients come out averaged over processes in both forms; the loop multiplies by the
+world size once, so that the step's gradient is the sum over processes divided by the total weight.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from ..core.distributed import rank, world_size
+from .devices import launched_world
+
+
+@contextlib.contextmanager
+def process_group(device_type: str) -> Iterator[None]:
+    """Join the processes that torchrun or SLURM started, for the length of the block; nothing to do for one."""
+    process, _, world = launched_world()
+    if world == 1 or dist.is_initialized():
+        yield
+        return
+    backend = "nccl" if device_type == "cuda" else "gloo"
+    dist.init_process_group(backend, rank=process, world_size=world)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+class Parallel:
+    """A model with its parallelism: ``forward`` is what to call, ``module`` what to save.
+
+    Args:
+        module: the model, already on its device.
+        kind: "ddp", "fsdp", or "auto" (DDP where there are several processes).
+        device: where it lives.
+    """
+
+    def __init__(self, module: nn.Module, kind: str, device: torch.device) -> None:
+        self.module = module
+        self.kind = "none" if world_size() == 1 else ("ddp" if kind == "auto" else kind)
+        self.forward: nn.Module = module
+        if self.kind == "ddp":
+            # Buffers need no broadcast: synchronised batch norm keeps them equal, and unsynchronised means local.
+            ids = [device.index] if device.type == "cuda" else None
+            self.forward = nn.parallel.DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
+        elif self.kind == "fsdp":
+            from torch.distributed.fsdp import fully_shard
+
+            for block in _blocks(module):
+                fully_shard(block)
+            fully_shard(module)
+
+    @contextlib.contextmanager
+    def last_backward(self, last: bool) -> Iterator[None]:
+        """Exchange gradients in this block only where ``last``: earlier micro-batches keep theirs."""
+        if last or self.kind == "none":
+            yield
+        elif isinstance(self.forward, nn.parallel.DistributedDataParallel):
+            with self.forward.no_sync():
+                yield
+        else:
+            self.module.set_requires_gradient_sync(False)  # type: ignore[operator]
+            try:
+                yield
+            finally:
+                self.module.set_requires_gradient_sync(True)  # type: ignore[operator]
+
+    def model_state(self) -> dict[str, Any]:
+        """Return the whole state of the unwrapped model, on the CPU for FSDP; every process must call it."""
+        if self.kind != "fsdp":
+            return self.module.state_dict()
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        return get_model_state_dict(self.module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+    def load_model_state(self, state: dict[str, Any]) -> None:
+        """Load what `model_state` returned, strictly; every process must call it with the same state."""
+        if self.kind != "fsdp":
+            self.module.load_state_dict(state)
+            return
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
+        set_model_state_dict(self.module, state, options=StateDictOptions(full_state_dict=True))
+
+    def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+        """Return the whole optimiser state by parameter name, whatever the parallelism; every process must call it."""
+        if self.kind == "fsdp" and optimizer.state:
+            from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
+
+            options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+            return _plain(get_optimizer_state_dict(self.module, optimizer, options=options))
+        names = {parameter: name for name, parameter in self.module.named_parameters()}
+        groups = [
+            {
+                **{key: value for key, value in group.items() if key != "params"},
+                "params": [names[p] for p in group["params"]],
+            }
+            for group in optimizer.param_groups
+        ]
+        return _plain(
+            {"state": {names[p]: dict(state) for p, state in optimizer.state.items()}, "param_groups": groups}
+        )
+
+    def load_optimizer_state(self, optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+        """Load what `optimizer_state` returned, from a private copy: ``load_state_dict`` keeps what it is given."""
+        if not saved["state"]:
+            return
+        saved = copy.deepcopy(saved)
+        if self.kind == "fsdp":
+            from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
+
+            options = StateDictOptions(full_state_dict=True)
+            set_optimizer_state_dict(self.module, optimizer, saved, options=options)
+            return
+        order = {
+            name: number for number, name in enumerate(n for group in saved["param_groups"] for n in group["params"])
+        }
+        optimizer.load_state_dict(
+            {
+                "state": {order[name]: state for name, state in saved["state"].items()},
+                "param_groups": [
+                    {**group, "params": [order[name] for name in group["params"]]} for group in saved["param_groups"]
+                ],
+            }
+        )
+
+
+def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the repeated blocks of a model, each a unit of FSDP; a model says which by ``fsdp_blocks``."""
+    for child in module.modules():
+        blocks = getattr(child, "fsdp_blocks", None)
+        if blocks is not None:
+            yield from blocks()
+
+
+def _plain(value: Any) -> Any:
+    """Turn tuples into lists and drop nothing, so that the state holds only what a checkpoint may hold."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def agree(value: float, device: torch.device) -> float:
+    """Return the largest ``value`` of all processes, so that they decide alike; a collective call."""
+    if world_size() == 1:
+        return value
+    tensor = torch.tensor([value], dtype=torch.float64, device=device)
+    dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
+    return float(tensor.item())
+
+
+def is_main() -> bool:
+    """Say whether this process writes the files."""
+    return rank() == 0

@@ -1,0 +1,192 @@
+"""The parts of a training for a loop of one's own: model, loss, loader, one epoch, a trained model, its evaluation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..config import Config, load_config
+from ..core.bands import Bands
+from ..core.batch import Batch
+from ..core.random import Key
+from ..data.statistics import Statistics
+from ..models.banded import BandedModel, build_banded
+from ..runs.progress import ProgressLine
+from ..runs.run import Run
+from .checkpoint import load_checkpoint
+from .evaluate import evaluate
+from .interrupts import StopRequest
+from .loop import Training
+from .parallel import Parallel
+from .profiling import Profiler
+from .session import Session, build_session
+from .state import Progress, State
+
+
+class Meter:
+    """A running average.
+
+    Attributes:
+        val: the last value.
+        sum: of all values, each times its count.
+        count: how many there were.
+        avg: ``sum / count``; NaN before the first.
+    """
+
+    def __init__(self) -> None:
+        self.val, self.sum, self.count = float("nan"), 0.0, 0
+
+    @property
+    def avg(self) -> float:
+        """The average so far."""
+        return self.sum / self.count if self.count else float("nan")
+
+    def update(self, value: float, count: int = 1) -> None:
+        """Add a value that stands for ``count`` samples."""
+        self.val = value
+        self.sum += value * count
+        self.count += count
+
+
+class SplitLoader:
+    """One split as batches on the device, in the order and with the augmentation that the loop would use.
+
+    Iterating a training split goes through one epoch, :attr:`epoch`; set it before each. A validation split comes in
+    ascending order with fixed draws.
+    """
+
+    def __init__(self, session: Session, split: str) -> None:
+        self.session, self.split, self.epoch = session, split, 0
+
+    def __len__(self) -> int:
+        order = self.session.train_order
+        if self.split == "train":
+            return order.steps_per_epoch * order.micro_batches
+        return sum(1 for _ in self._evaluation_batches())
+
+    def __iter__(self) -> Iterator[Batch]:
+        session = self.session
+        if self.split == "train":
+            key = Key(session.cfg.general.seed, "augment", self.epoch)
+            indices = (micro for step in session.train_order.steps(self.epoch) for micro in step)
+            for raw in session.train.loader.load(indices):
+                yield session.prepare(raw, session.train, key, augment=True)
+        elif session.valid is not None:
+            key = Key(session.cfg.general.seed, "valid")
+            for raw in session.valid.loader.load(self._evaluation_batches()):
+                yield session.prepare(raw, session.valid, key, augment=False)
+
+    def _evaluation_batches(self) -> Iterator[NDArray[np.int64]]:
+        return iter(()) if self.session.valid_order is None else self.session.valid_order.batches()
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Return the configured model on its device, with the bands and statistics of the training patches."""
+    return build_session(cfg).model
+
+
+def build_loss(cfg: Config) -> Any:
+    """Return the configured loss."""
+    return cfg.loss.build()
+
+
+def make_loader(cfg: Config, split: str = "train") -> SplitLoader:
+    """Return the batches of ``split``: "train" or "valid" (by ``dataset.train_key`` and ``dataset.valid_key``)."""
+    return SplitLoader(build_session(cfg), split)
+
+
+def learning_rate(cfg: Config, step: int, steps_per_epoch: int) -> float:
+    """Return the learning rate of optimiser step ``step`` (from 0)."""
+    rate: float = cfg.scheduler.build()(cfg.optimizer.lr, step, steps_per_epoch, cfg.hparams.epochs)
+    return rate
+
+
+def train_epoch(
+    loader: SplitLoader, model: nn.Module, criterion: Any, optimizer: torch.optim.Optimizer, epoch: int, cfg: Config
+) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
+    """Train ``model`` for one epoch, by the same loop as `spectrain.train`, without a run folder.
+
+    Args:
+        loader: from `make_loader`.
+        model: from `build_model`.
+        criterion: from `build_loss`.
+        optimizer: over the model's parameters.
+        epoch: from 0.
+        cfg: the configuration.
+
+    Returns:
+        The epoch's mean loss, each step's loss [S], and the running mean [S].
+    """
+    session = loader.session
+    session.task = cfg.task.build(loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build())
+    session.parallel = Parallel(model, cfg.general.parallel, session.device)
+    session.optimizer = optimizer
+    start = epoch * session.train_order.steps_per_epoch
+    state = State(Progress(epoch=epoch, step=start))
+    line = ProgressLine(epochs=cfg.hparams.epochs, steps_per_epoch=session.train_order.steps_per_epoch, enabled=False)
+    run = Run.silent(cfg, Path(cfg.artifact_dir))
+    Training(session, run, state, {}, line, StopRequest(), Profiler()).train_epoch()
+    losses = state.curves.train
+    return losses.mean("loss"), losses.per_step("loss"), losses.running("loss", [len(losses)])
+
+
+def load_trained_model(path: str | Path) -> BandedModel:
+    """Return the model of a run (its best checkpoint, else its last) or of one checkpoint, ready to use.
+
+    On the CPU, in eval mode, with its bands and statistics.
+
+    Raises:
+        RunError: there is no checkpoint, or it cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        run = Run.open(path)
+        path = run.checkpoint("best") if run.checkpoint("best").is_file() else run.checkpoint("last")
+    record = load_checkpoint(path)
+    meta = record["meta"]
+    cfg = load_config(meta["recipe"], config=meta["config"], use_personal=False)
+    model = build_banded(
+        cfg.model,
+        bands=Bands.from_json(meta["bands"]),
+        statistics=Statistics.from_json(meta["statistics"]),
+        image_size=tuple(meta["image_size"]),
+    )
+    model.load_state_dict(record["model"])
+    model.eval()
+    return model
+
+
+def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_folder: str | Path) -> dict[str, float]:
+    """Evaluate ``model`` on the validation split of ``dataloader`` and write ``metrics.csv`` and a picture.
+
+    Args:
+        model: from `load_trained_model` or `build_model`.
+        dataloader: from ``make_loader(cfg, "valid")``.
+        output_folder: made where it is missing.
+
+    Returns:
+        Mean loss, its parts, and the metrics, by name.
+    """
+    session = dataloader.session
+    if session.valid is None or session.valid_order is None:
+        return {}
+    session.parallel = Parallel(model.to(session.device), session.cfg.general.parallel, session.device)
+    found = evaluate(session, session.valid, session.valid_order.batches())
+    values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
+    folder = Path(output_folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(values)
+        writer.writerow(values.values())
+    figure = session.task.picture(*found.first) if found.first is not None else None
+    if figure is not None:
+        figure.savefig(folder / f"{session.cfg.task.name}.png")
+    return values

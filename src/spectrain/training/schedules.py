@@ -1,0 +1,131 @@
+"""Learning rates as pure functions of the step; the plateau schedule alone has state."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def warmed_up(factor: float, step: int, warmup_steps: float) -> float:
+    """Scale ``factor`` linearly from 0 over the first ``warmup_steps``; the first step already moves."""
+    return factor * min(1.0, (step + 1) / warmup_steps) if warmup_steps > 0 else factor
+
+
+class Constant:
+    """The same learning rate at each step."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """``scheduler=none`` has no keys."""
+
+    @classmethod
+    def from_config(cls, config: Config) -> Constant:
+        """Return the schedule."""
+        return cls()
+
+    def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Return ``base_lr``."""
+        return base_lr
+
+
+class Cosine:
+    """Half a cosine from the base rate down to ``min_factor`` of it over the whole run, after a linear warm-up.
+
+    ``lr = lr_min + (base - lr_min) * (1 + cos(pi * t)) / 2`` with ``t`` the share of the run done (Loshchilov and
+    Hutter 2017). The warm-up is cut to the run's length.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``scheduler=cosine``."""
+
+        warmup_epochs: float = 0.0
+        min_factor: float = 0.0
+
+    def __init__(self, warmup_epochs: float = 0.0, min_factor: float = 0.0) -> None:
+        self.warmup_epochs, self.min_factor = warmup_epochs, min_factor
+
+    @classmethod
+    def from_config(cls, config: Config) -> Cosine:
+        """Return the schedule."""
+        return cls(config.warmup_epochs, config.min_factor)
+
+    def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Return the learning rate of optimiser step ``step`` (from 0)."""
+        total = max(1, steps_per_epoch * epochs)
+        factor = self.min_factor + (1 - self.min_factor) * (1 + math.cos(math.pi * min(step, total) / total)) / 2
+        return base_lr * warmed_up(factor, step, min(self.warmup_epochs, epochs) * steps_per_epoch)
+
+
+class Step:
+    """Multiply the rate by ``gamma`` at the start of each epoch (from 0) listed in ``milestones``."""
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``scheduler=step``."""
+
+        milestones: list[int] = field(default_factory=list)
+        gamma: float = 0.1
+        warmup_epochs: float = 0.0
+
+    def __init__(self, milestones: list[int], gamma: float = 0.1, warmup_epochs: float = 0.0) -> None:
+        self.milestones, self.gamma, self.warmup_epochs = sorted(milestones), gamma, warmup_epochs
+
+    @classmethod
+    def from_config(cls, config: Config) -> Step:
+        """Return the schedule."""
+        return cls(list(config.milestones), config.gamma, config.warmup_epochs)
+
+    def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Return the learning rate of optimiser step ``step`` (from 0)."""
+        epoch = step // max(1, steps_per_epoch)
+        factor = self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
+        return base_lr * warmed_up(factor, step, min(self.warmup_epochs, epochs) * steps_per_epoch)
+
+
+class Plateau:
+    """Multiply the rate by ``factor`` after ``patience`` validations without improvement.
+
+    An improvement is a monitored value better than the best by the relative ``threshold``; NaN never is one.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``scheduler=plateau``."""
+
+        factor: float = 0.1
+        patience: int = 5
+        threshold: float = 1e-3
+
+    def __init__(self, factor: float = 0.1, patience: int = 5, threshold: float = 1e-3) -> None:
+        self.factor, self.patience, self.threshold = factor, patience, threshold
+        self.scale, self.best, self.waited = 1.0, math.nan, 0
+
+    @classmethod
+    def from_config(cls, config: Config) -> Plateau:
+        """Return the schedule."""
+        return cls(config.factor, config.patience, config.threshold)
+
+    def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Return the rate as the validations so far have left it."""
+        return base_lr * self.scale
+
+    def observe(self, value: float, mode: str) -> None:
+        """Take the monitored value of a validation; ``mode`` is "min" or "max"."""
+        margin = self.threshold * abs(self.best)
+        better = value < self.best - margin if mode == "min" else value > self.best + margin
+        if better or (math.isnan(self.best) and not math.isnan(value)):
+            self.best, self.waited = value, 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            self.scale, self.waited = self.scale * self.factor, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint needs."""
+        return {"scale": self.scale, "best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what `state_dict` returned."""
+        self.scale, self.best, self.waited = state["scale"], state["best"], state["waited"]

@@ -1,0 +1,263 @@
+"""Everything a training holds in its hands, built from a configuration in one place and order.
+
+Build, format, load, shard or compile: a checkpoint's weights go in before the model is wrapped, and the optimiser is
+made from the wrapped parameters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from ..config.schema import Config
+from ..core.batch import Batch, RawBatch, stack_views
+from ..core.distributed import rank, world_size
+from ..core.errors import RunError
+from ..core.random import Key
+from ..data.loader import Loader
+from ..data.opening import open_patches
+from ..data.order import EvalOrder, TrainOrder
+from ..data.patches import Patches
+from ..data.statistics import Statistics, patches_statistics
+from ..data.values import Values
+from ..models.banded import BandedModel, build_banded
+from ..tasks.base import Task
+from .batchnorm import has_batch_norm, synchronised
+from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
+from .parallel import Parallel
+
+log = logging.getLogger("spectrain")
+
+
+@dataclass
+class Source:
+    """One split, ready to be read: its patches, their way to physical values, and a loader."""
+
+    patches: Patches
+    values: Values
+    loader: Loader
+
+
+@dataclass
+class Session:
+    """A training in memory. See :func:`build_session` for how it comes about.
+
+    ``joined``: accumulated micro-batches run as one batch, because batch norm couples their samples.
+    """
+
+    cfg: Config
+    device: torch.device
+    amp: torch.dtype | None
+    task: Task
+    statistics: Statistics
+    train: Source
+    valid: Source | None
+    train_order: TrainOrder
+    valid_order: EvalOrder | None
+    augmentation: Any
+    parallel: Parallel
+    optimizer: torch.optim.Optimizer
+    schedule: Any
+    joined: bool
+
+    @property
+    def model(self) -> nn.Module:
+        """The unwrapped model."""
+        return self.parallel.module
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps in the whole run."""
+        return self.cfg.hparams.epochs * self.train_order.steps_per_epoch
+
+    def prepare(self, raw: RawBatch, source: Source, key: Key, *, augment: bool) -> Batch:
+        """Return the batch the model sees: on the device, in physical values, with the task's views.
+
+        A task of several views gets them drawn by the augmentation also where ``augment`` is False: they are what
+        it compares. ``key`` then keeps the draws fixed.
+        """
+        batch = source.values(raw.to(self.device, non_blocking=True))
+        if augment or self.task.views > 1:
+            views = [self.augmentation(batch, key.at(view=view)) for view in range(self.task.views)]
+            batch = stack_views(views)
+        if self.cfg.general.channels_last:
+            batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
+        return batch
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the mixed-precision block, or one that does nothing."""
+        if self.amp is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.amp)
+
+    def learning_rate(self, step: int) -> float:
+        """Return the learning rate of optimiser step ``step``."""
+        hparams = self.cfg.hparams
+        rate: float = self.schedule(self.cfg.optimizer.lr, step, self.train_order.steps_per_epoch, hparams.epochs)
+        return rate
+
+    def close(self) -> None:
+        """Stop the loaders' workers."""
+        self.train.loader.close()
+        if self.valid is not None:
+            self.valid.loader.close()
+
+
+def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Session:
+    """Build everything that ``cfg`` describes, with the weights and optimiser state of ``checkpoint`` if given.
+
+    Raises:
+        DataError, RunError: something in the configuration does not fit the data, the device or the checkpoint.
+    """
+    general, hparams = cfg.general, cfg.hparams
+    device = resolve_device(general.device, launched_world()[1])
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    set_threads(general.threads)
+
+    train_patches, valid_patches = _open_splits(cfg)
+    statistics = _statistics(cfg, train_patches, checkpoint)
+    task: Task = cfg.task.build(loss=cfg.loss.build(), metric=cfg.metric.build(), plot=cfg.show_prediction.build())
+    train = _source(cfg, train_patches, task, device, all_valid=statistics.all_valid)
+    valid = None
+    if valid_patches is not None:
+        same = valid_patches is train_patches
+        everything = statistics.all_valid if same else _all_valid(cfg, valid_patches)
+        valid = _source(cfg, valid_patches, task, device, all_valid=everything)
+
+    torch.manual_seed(Key(general.seed, "init").word() >> 1)
+    model = build_model(cfg, train_patches, statistics)
+    joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
+    if general.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if checkpoint is not None:
+        _load_weights(model, checkpoint)
+    model = model.to(device)
+    if world_size() > 1 and general.sync_batchnorm:
+        model = synchronised(model)
+    if wants_compile(general.compile, device):
+        model.compile()
+    parallel = Parallel(model, general.parallel, device)
+    optimizer = cfg.optimizer.build(parameters=[p for p in model.parameters() if p.requires_grad])
+    schedule = cfg.scheduler.build()
+    if checkpoint is not None:
+        parallel.load_optimizer_state(optimizer, checkpoint["optimizer"])
+        if checkpoint["progress"]["schedule"] is not None:
+            schedule.load_state_dict(checkpoint["progress"]["schedule"])
+
+    accumulate = hparams.accumulate_grad_batches
+    train_order = TrainOrder(
+        size=len(train_patches),
+        batch_size=hparams.batch_size * (accumulate if joined else 1),
+        accumulate=1 if joined else accumulate,
+        world=world_size(),
+        rank=rank(),
+        seed=general.seed,
+        shuffle=not hparams.overfit_batches,
+    )
+    if joined:
+        log.info(
+            "batch norm sees the %d images of the whole step: accumulated batches run as one%s",
+            hparams.batch_size * accumulate,
+            ", saved activations wait in host memory" if device.type == "cuda" else "",
+        )
+    batch_valid = hparams.batch_size_valid or hparams.batch_size
+    valid_order = None if valid is None else EvalOrder(len(valid.patches), batch_valid, world_size(), rank())
+    return Session(
+        cfg=cfg,
+        device=device,
+        amp=autocast_dtype(general.use_amp, device),
+        task=task,
+        statistics=statistics,
+        train=train,
+        valid=valid,
+        train_order=train_order,
+        valid_order=valid_order,
+        augmentation=cfg.augmentation.build(bands=train_patches.bands),
+        parallel=parallel,
+        optimizer=optimizer,
+        schedule=schedule,
+        joined=joined,
+    )
+
+
+def build_model(cfg: Config, patches: Patches, statistics: Statistics) -> BandedModel:
+    """Return the configured model for these patches' bands and image size, on the CPU."""
+    _, _, height, width = patches.shape
+    return build_banded(cfg.model, bands=patches.bands, statistics=statistics, image_size=(height, width))
+
+
+def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
+    """Open the training and validation patches; a single-batch overfit validates on what it trains on."""
+    train = open_patches(cfg.dataset.path, cfg.dataset.train_key, cfg.dataset)
+    count = cfg.hparams.overfit_batches
+    if count:
+        rows = min(len(train), count * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
+        train = train.subset(np.arange(rows, dtype=np.int64))
+        return train, train
+    if not cfg.dataset.valid_key:
+        return train, None
+    valid = open_patches(cfg.dataset.path, cfg.dataset.valid_key, cfg.dataset)
+    train.bands.require(valid.bands, where=f"{cfg.dataset.path}, {cfg.dataset.valid_key}")
+    return train, valid
+
+
+def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None) -> Statistics:
+    """Return the training statistics: the checkpoint's where it continues, else one pass by the main process."""
+    fingerprint = patches.fingerprint()
+    if checkpoint is not None:
+        meta = checkpoint["meta"]
+        if meta["fingerprint"] != fingerprint:
+            raise RunError(
+                f"the data changed since the run began (fingerprint {fingerprint}, then {meta['fingerprint']})",
+                where=str(cfg.dataset.path),
+                fix="give the run its data back, or start a new one with model.init_from=RUN",
+            )
+        return Statistics.from_json(meta["statistics"])
+    found: list[Any] = [None]
+    if rank() == 0:
+        found[0] = patches_statistics(patches, Values(patches.bands, cfg.dataset.transform))
+        for warning in found[0].warnings(patches.bands):
+            log.warning(warning)
+    if world_size() > 1:
+        dist.broadcast_object_list(found)
+    statistics: Statistics = found[0]
+    return statistics
+
+
+def _all_valid(cfg: Config, patches: Patches) -> bool:
+    """Say whether a split other than the training one has no missing value."""
+    return patches_statistics(patches, Values(patches.bands, cfg.dataset.transform)).all_valid
+
+
+def _source(cfg: Config, patches: Patches, task: Task, device: torch.device, *, all_valid: bool) -> Source:
+    loader = Loader(patches, task.targets, num_workers=cfg.general.num_workers, pin_memory=device.type == "cuda")
+    return Source(patches, Values(patches.bands, cfg.dataset.transform, all_valid=all_valid), loader)
+
+
+def _load_weights(model: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Load a checkpoint's weights strictly, or say which do not fit."""
+    saved, own = checkpoint["model"], model.state_dict()
+    different = sorted({*saved} ^ {*own}) or sorted(
+        name for name, value in own.items() if value.shape != saved[name].shape
+    )
+    if different:
+        raise RunError(
+            f"the checkpoint is of another model: {len(different)} entries differ, first {different[0]}",
+            where="model",
+            fix="continue with the configuration the run was started with",
+        )
+    model.load_state_dict(saved)
+
+
+def iter_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """Yield the parameters that are trained."""
+    return (parameter for parameter in model.parameters() if parameter.requires_grad)

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from spectrain.training.schedules import Constant, Cosine, Plateau, Step
+
+
+def test_a_constant_rate_stays():
+    assert {Constant()(0.3, step, 10, 5) for step in range(50)} == {0.3}
+
+
+def test_the_cosine_falls_from_the_base_rate_to_the_minimum():
+    schedule = Cosine(min_factor=0.1)
+    rates = [schedule(2.0, step, 10, 5) for step in range(51)]
+    assert rates[0] == pytest.approx(2.0)
+    assert rates[25] == pytest.approx(2.0 * 0.55)
+    assert rates[50] == pytest.approx(0.2)
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_the_warm_up_rises_linearly_and_is_cut_to_the_length_of_the_run():
+    rates = [Cosine(warmup_epochs=1)(1.0, step, 10, 100) for step in range(10)]
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[4] == pytest.approx(0.5, rel=1e-3)
+    short = [Cosine(warmup_epochs=10)(1.0, step, 10, 2) for step in range(20)]
+    assert max(short) <= 1.0
+    assert short[0] < short[5]
+
+
+def test_steps_multiply_at_the_milestones():
+    schedule = Step([3, 1], gamma=0.1)
+    assert [schedule(1.0, epoch * 4, 4, 5) for epoch in range(5)] == pytest.approx([1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_the_plateau_lowers_the_rate_after_its_patience_and_survives_a_checkpoint():
+    schedule = Plateau(factor=0.5, patience=1)
+    for value in (1.0, 0.5, 0.5, math.nan):
+        schedule.observe(value, "min")
+    assert schedule(1.0, 0, 1, 1) == 0.5
+    other = Plateau(factor=0.5, patience=1)
+    other.load_state_dict(schedule.state_dict())
+    other.observe(0.5, "min")
+    other.observe(0.5, "min")
+    assert other(1.0, 0, 1, 1) == 0.25
+
+
+def test_the_plateau_watches_for_growth_where_more_is_better():
+    schedule = Plateau(factor=0.5, patience=0)
+    for value in (0.1, 0.2, 0.3):
+        schedule.observe(value, "max")
+    assert schedule(1.0, 0, 1, 1) == 1.0
+    schedule.observe(0.2, "max")
+    assert schedule(1.0, 0, 1, 1) == 0.5
