@@ -17,4 +17,5 @@ def fill_invalid(values: Tensor, valid: Tensor, value: float = 0.0) -> Tensor:
         valid: bool, broadcastable to ``values``.
         value: what a hole becomes.
     """
-    return torch.where(valid, values, torch.as_tensor(value, dtype=values.dtype, device=values.device))
+    # `new_full` is filled on the device; `as_tensor` would copy from the host and wait for it
+    return torch.where(valid, values, values.new_full((), value))

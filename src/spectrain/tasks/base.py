@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.batch import Batch
-from ..core.loss_sum import LossSum
+from ..core.step import Step
 from ..core.targets import NoTarget, Target
+from ..metrics.base import Metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What a task says of one batch.
-
-    Attributes:
-        loss: the sum to backpropagate, and its weight.
-        parts: named components for the log, each a sum and a weight of its own; not backpropagated.
-        output: what the model returned, for metrics and pictures.
-    """
-
-    loss: LossSum
-    parts: dict[str, LossSum] = field(default_factory=dict)
-    output: Any = None
-
-
-class Metrics(ABC):
-    """Sums on the device: added up batch by batch, over processes by the loop, read once at the end."""
-
-    @abstractmethod
-    def update(self, output: Any, batch: Batch) -> None:
-        """Add a batch; rows where ``batch.real`` is False do not count. No host synchronisation here."""
-
-    @abstractmethod
-    def sums(self) -> dict[str, Tensor]:
-        """Return the sums, float64 where the device has it; every process has the same names and shapes."""
-
-    @abstractmethod
-    def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
-        """Return the metrics from the (summed) sums; NaN where nothing was counted."""
+__all__ = ["Metrics", "Step", "Task"]
 
 
 class Task(ABC):

@@ -61,7 +61,7 @@ def train(
     """
     before = Run.open(Path(resume)) if resume is not None else None
     if before is not None:
-        config, recipe = before.folder / "config.yaml", recipe or before.recipe
+        config, recipe = before.folder / "config.yaml", recipe or str(before.info["recipe"])
     if recipe is None:
         raise RunError("no recipe was named", fix="name one, e.g. `spectrain train contrastive`")
     cfg = load_config(
@@ -117,22 +117,21 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
     run.update_info(
         status="running",
         fingerprint=session.train.patches.fingerprint(),
-        seed=cfg.general.seed,
         processes=world_size(),
-        **hardware_facts(session.device),
+        hardware=hardware_facts(session.device),
     )
     line = ProgressLine(
         epochs=cfg.hparams.epochs, steps_per_epoch=order.steps_per_epoch, enabled=rank() == 0, start=state.progress.step
     )
     log.info("%s", describe(session, run))
-    status = "failed"
+    status, training = "failed", None
     try:
         with stop_on_signal() as stop, profiler(cfg.general.profile and rank() == 0, run.folder) as profile, line:
             line.show(layer_table(session.model))
             training = Training(session, run, state, checkpoint_meta(session, run), line, stop, profile)
             status = training.fit()
     finally:
-        run.update_info(**_timings(session, state))
+        run.update_info(**_results(session, state, training))
         run.finish(status)
     if status == "interrupted":
         log.info("stopped; continue with: spectrain train --resume %s", run.folder)
@@ -168,22 +167,24 @@ def describe(session: Session, run: Run) -> str:
     )
 
 
-def _timings(session: Session, state: State) -> dict[str, Any]:
+def _results(session: Session, state: State, training: Training | None) -> dict[str, Any]:
+    """Return what `run.json` says of how it went."""
     facts: dict[str, Any] = {
+        "timings": training.clock.totals() if training is not None else {},
         "steps": state.progress.step,
         "best": {"epoch": state.progress.best_epoch, "monitor": session.cfg.hparams.monitor},
     }
     if state.progress.best_epoch:
         facts["best"]["value"] = state.progress.best
     if session.device.type == "cuda":
-        facts["gpu_memory_mib"] = torch.cuda.max_memory_allocated(session.device) / 2**20
+        facts["timings"]["gpu_memory_mib"] = torch.cuda.max_memory_allocated(session.device) / 2**20
     return facts
 
 
 def _shared_run(cfg: Config, run: Run | None) -> Run:
     """Make or reopen the run on the main process, and its silent twin on the others."""
     if rank() == 0:
-        run = Run.create(cfg) if run is None else run.resumed(cfg)
+        run = Run.create(cfg) if run is None else Run.open(run.folder, cfg)
     if world_size() > 1:
         place = [str(run.folder) if run is not None and rank() == 0 else ""]
         dist.broadcast_object_list(place)

@@ -56,15 +56,16 @@ class SyncBatchNorm(_BatchNorm):
         if self.running_mean is None or self.running_var is None:
             return
         with torch.no_grad():
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
-            if self.momentum is None:
-                rate = 1.0 / self.num_batches_tracked.to(torch.float32)
-                self.running_mean += rate * (mean - self.running_mean)
-                self.running_var += rate * (unbiased_variance - self.running_var)
+            count = self.num_batches_tracked
+            if count is not None:
+                count.add_(1)
+            if self.momentum is None and count is not None:
+                share = 1.0 / count.to(torch.float32)
+                self.running_mean += share * (mean - self.running_mean)
+                self.running_var += share * (unbiased_variance - self.running_var)
             else:
-                self.running_mean.lerp_(mean, self.momentum)
-                self.running_var.lerp_(unbiased_variance, self.momentum)
+                self.running_mean.lerp_(mean, self.momentum or 0.0)
+                self.running_var.lerp_(unbiased_variance, self.momentum or 0.0)
 
 
 def synchronised(model: nn.Module) -> nn.Module:

@@ -17,7 +17,7 @@ from ..core.errors import RunError
 from ..runs.atomic import atomic_write
 from ..runs.migrations import migrated
 
-FORMAT = {"name": "spectrain.checkpoint", "version": 1}
+NAME, VERSION = "spectrain.checkpoint", 1
 
 
 def save_checkpoint(path: Path | str, state: dict[str, Any], meta: dict[str, Any]) -> None:
@@ -32,7 +32,7 @@ def save_checkpoint(path: Path | str, state: dict[str, Any], meta: dict[str, Any
         TypeError: something else is in ``state`` (NumPy scalars save but do not load safely).
         RunError: the disk is full.
     """
-    record = {"format": dict(FORMAT), **state, "meta_json": json.dumps(meta)}
+    record = {"format": {"name": NAME, "version": VERSION}, **state, "meta_json": json.dumps(meta)}
     refuse_odd(record)
     atomic_write(path, lambda file: torch.save(record, file))
 
@@ -75,6 +75,6 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         raise RunError(
             "the file is not a checkpoint of spectrain", where=str(path), fix="give a file that a training wrote"
         )
-    record = migrated(record, FORMAT["name"], FORMAT["version"], where=str(path))
+    record = migrated(record, NAME, VERSION, where=str(path))
     record["meta"] = json.loads(record["meta_json"])
     return record

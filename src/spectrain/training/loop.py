@@ -46,6 +46,9 @@ class Training:
     saved_at: float = 0.0
     save_seconds: float = 0.0
 
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.session)
+
     def fit(self) -> str:
         """Train to the last epoch, or until early stopping or a request to stop; return the run's status."""
         hparams, progress = self.session.cfg.hparams, self.state.progress
@@ -65,7 +68,7 @@ class Training:
         session.train.patches.check()
         steps = order.steps(progress.epoch, start=progress.step_in_epoch)
         raws = iter(session.train.loader.load(itertools.chain.from_iterable(steps)))
-        clock = Clock(session, progress.step)
+        self.clock.start(progress.step)
 
         while progress.step_in_epoch < order.steps_per_epoch:
             rate = session.learning_rate(progress.step)
@@ -83,7 +86,7 @@ class Training:
             if at_log:
                 self.fetch_losses()
                 first = max(sum(curves.train_lengths), (progress.step - 1) // hparams.log_every * hparams.log_every)
-                values = {"loss_train": curves.train.mean("loss", first), "lr": rate, **clock.lap(progress.step)}
+                values = {"loss_train": curves.train.mean("loss", first), "lr": rate, **self.clock.lap(progress.step)}
                 self.run.log_interval(values, step=progress.step, epoch=progress.epoch + 1)
                 self.line.interval(progress.epoch + 1, progress.step_in_epoch, values)
             if self.asked_to_stop(at_log):
@@ -97,7 +100,7 @@ class Training:
         """Validate, note the epoch, keep what is worth keeping, and move on to the next epoch."""
         hparams, progress, curves = self.session.cfg.hparams, self.state.progress, self.state.curves
         number, last = progress.epoch + 1, progress.epoch + 1 == hparams.epochs
-        row = {"epoch": float(number)}
+        row: dict[str, float] = {}
         start = sum(curves.train_lengths[:-1])
         row |= {f"{name}_train": curves.train.mean(name, start) for name in curves.train.names}
         row["lr"] = curves.lr[-1]
@@ -185,7 +188,8 @@ class Training:
         At an epoch's end a checkpoint is also due where writing it takes under a twentieth of the time since the
         last one: then little is lost at little cost.
         """
-        steps, seconds = checkpoint_interval(self.session.cfg.hparams.checkpoint_every)
+        every = self.session.cfg.hparams.checkpoint_interval
+        steps, seconds = every.steps, every.seconds
         if steps and self.state.progress.step % steps == 0:
             return True
         passed = time.monotonic() - self.saved_at
@@ -206,30 +210,35 @@ class Training:
 
 
 class Clock:
-    """Samples a second and the share of time spent waiting for data, from one log interval to the next."""
+    """Samples a second and the share of time spent waiting for data, by log interval and in all."""
 
-    def __init__(self, session: Session, step: int) -> None:
-        order = session.train_order
-        self.samples_per_step = order.samples_per_step
+    def __init__(self, session: Session) -> None:
+        self.samples_per_step = session.train_order.samples_per_step
         self.loader = session.train.loader
+        self.samples, self.seconds, self.waiting = 0, 0.0, 0.0
+
+    def start(self, step: int) -> None:
+        """Begin an epoch at ``step``."""
         self.time, self.waited, self.step = time.monotonic(), self.loader.waited_s, step
 
     def lap(self, step: int) -> dict[str, float]:
         """Return the rates since the last lap (or the start of the epoch)."""
-        now, waited = time.monotonic(), self.loader.waited_s
-        seconds = max(now - self.time, 1e-9)
-        rates = {
-            "samples_per_s": (step - self.step) * self.samples_per_step / seconds,
-            "data_wait": (waited - self.waited) / seconds,
-        }
-        self.time, self.waited, self.step = now, waited, step
-        return rates
+        samples = (step - self.step) * self.samples_per_step
+        seconds, waiting = time.monotonic() - self.time, self.loader.waited_s - self.waited
+        self.start(step)
+        self.samples, self.seconds, self.waiting = (
+            self.samples + samples,
+            self.seconds + seconds,
+            self.waiting + waiting,
+        )
+        return rates(samples, seconds, waiting)
+
+    def totals(self) -> dict[str, float]:
+        """Return the rates over all training steps so far; validation and saving do not count."""
+        return {**rates(self.samples, self.seconds, self.waiting), "training_s": self.seconds}
 
 
-def checkpoint_interval(value: int | str) -> tuple[int, float]:
-    """Return ``hparams.checkpoint_every`` as (steps, seconds), one of them 0: 500, "10min" or "30s"."""
-    text = str(value).strip().lower()
-    for unit, seconds in (("min", 60.0), ("s", 1.0)):
-        if text.endswith(unit):
-            return 0, float(text.removesuffix(unit)) * seconds
-    return int(text), 0.0
+def rates(samples: int, seconds: float, waiting: float) -> dict[str, float]:
+    """Return samples a second, and the share of the time that was spent waiting for data."""
+    seconds = max(seconds, 1e-9)
+    return {"samples_per_s": samples / seconds, "data_wait": waiting / seconds}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from ..config.option import option
 
 
 class Sgd(torch.optim.SGD):
@@ -16,10 +18,10 @@ class Sgd(torch.optim.SGD):
     class Config:
         """Keys of ``optimizer=sgd``."""
 
-        lr: float = 0.05
-        momentum: float = 0.9
-        weight_decay: float = 1e-4
-        nesterov: bool = False
+        lr: float = option(0.05, "learning rate, before the schedule", above=0)
+        momentum: float = option(0.9, "share of the last update that goes on", minimum=0, maximum=1)
+        weight_decay: float = option(1e-4, "added to the gradient, times the weight", minimum=0)
+        nesterov: bool = option(False, "look ahead by the momentum")
 
     @classmethod
     def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> Sgd:
@@ -41,9 +43,9 @@ class Adam(torch.optim.Adam):
     class Config:
         """Keys of ``optimizer=adam``."""
 
-        lr: float = 1e-3
-        weight_decay: float = 0.0
-        betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+        lr: float = option(1e-3, "learning rate, before the schedule", above=0)
+        weight_decay: float = option(0.0, "added to the gradient, times the weight", minimum=0)
+        betas: list[float] = option([0.9, 0.999], "decay of the two running moments", minimum=0, maximum=1)
 
     @classmethod
     def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> Adam:
@@ -59,9 +61,9 @@ class AdamW(torch.optim.AdamW):
     class Config:
         """Keys of ``optimizer=adamw``."""
 
-        lr: float = 1e-4
-        weight_decay: float = 0.01
-        betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+        lr: float = option(1e-4, "learning rate, before the schedule", above=0)
+        weight_decay: float = option(0.01, "share of the weight taken off, times the rate", minimum=0)
+        betas: list[float] = option([0.9, 0.999], "decay of the two running moments", minimum=0, maximum=1)
 
     @classmethod
     def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> AdamW:

@@ -76,7 +76,8 @@ class Parallel:
     def model_state(self) -> dict[str, Any]:
         """Return the whole state of the unwrapped model, on the CPU for FSDP; every process must call it."""
         if self.kind != "fsdp":
-            return self.module.state_dict()
+            state: dict[str, Any] = self.module.state_dict()
+            return state
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         return get_model_state_dict(self.module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
@@ -96,8 +97,9 @@ class Parallel:
             from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict
 
             options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-            return _plain(get_optimizer_state_dict(self.module, optimizer, options=options))
-        names = {parameter: name for name, parameter in self.module.named_parameters()}
+            whole: dict[str, Any] = _plain(get_optimizer_state_dict(self.module, optimizer, options=options))
+            return whole
+        names: dict[Any, str] = {parameter: name for name, parameter in self.module.named_parameters()}
         groups = [
             {
                 **{key: value for key, value in group.items() if key != "params"},
@@ -105,9 +107,9 @@ class Parallel:
             }
             for group in optimizer.param_groups
         ]
-        return _plain(
-            {"state": {names[p]: dict(state) for p, state in optimizer.state.items()}, "param_groups": groups}
-        )
+        states = {names[parameter]: dict(state) for parameter, state in optimizer.state.items()}
+        record: dict[str, Any] = _plain({"state": states, "param_groups": groups})
+        return record
 
     def load_optimizer_state(self, optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
         """Load what `optimizer_state` returned, from a private copy: ``load_state_dict`` keeps what it is given."""

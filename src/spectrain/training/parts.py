@@ -157,6 +157,7 @@ def load_trained_model(path: str | Path) -> BandedModel:
         bands=Bands.from_json(meta["bands"]),
         statistics=Statistics.from_json(meta["statistics"]),
         image_size=tuple(meta["image_size"]),
+        seed=cfg.general.seed,
     )
     model.load_state_dict(record["model"])
     model.eval()

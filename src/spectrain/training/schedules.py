@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from ..config.option import option
 
 
 def warmed_up(factor: float, step: int, warmup_steps: float) -> float:
@@ -40,8 +42,8 @@ class Cosine:
     class Config:
         """Keys of ``scheduler=cosine``."""
 
-        warmup_epochs: float = 0.0
-        min_factor: float = 0.0
+        warmup_epochs: float = option(0.0, "epochs of linear rise at the start", minimum=0)
+        min_factor: float = option(0.0, "rate at the end, as a share of the base rate", minimum=0, maximum=1)
 
     def __init__(self, warmup_epochs: float = 0.0, min_factor: float = 0.0) -> None:
         self.warmup_epochs, self.min_factor = warmup_epochs, min_factor
@@ -65,9 +67,9 @@ class Step:
     class Config:
         """Keys of ``scheduler=step``."""
 
-        milestones: list[int] = field(default_factory=list)
-        gamma: float = 0.1
-        warmup_epochs: float = 0.0
+        milestones: list[int] = option([], "epochs at whose start the rate falls", minimum=0)
+        gamma: float = option(0.1, "factor of each fall", above=0, maximum=1)
+        warmup_epochs: float = option(0.0, "epochs of linear rise at the start", minimum=0)
 
     def __init__(self, milestones: list[int], gamma: float = 0.1, warmup_epochs: float = 0.0) -> None:
         self.milestones, self.gamma, self.warmup_epochs = sorted(milestones), gamma, warmup_epochs
@@ -94,9 +96,9 @@ class Plateau:
     class Config:
         """Keys of ``scheduler=plateau``."""
 
-        factor: float = 0.1
-        patience: int = 5
-        threshold: float = 1e-3
+        factor: float = option(0.1, "factor of each fall", above=0, maximum=1)
+        patience: int = option(5, "validations without improvement before a fall", minimum=0)
+        threshold: float = option(1e-3, "relative change that counts as improvement", minimum=0)
 
     def __init__(self, factor: float = 0.1, patience: int = 5, threshold: float = 1e-3) -> None:
         self.factor, self.patience, self.threshold = factor, patience, threshold

@@ -133,11 +133,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         everything = statistics.all_valid if same else _all_valid(cfg, valid_patches)
         valid = _source(cfg, valid_patches, task, device, all_valid=everything)
 
-    torch.manual_seed(Key(general.seed, "init").word() >> 1)
-    model = build_model(cfg, train_patches, statistics)
+    model: nn.Module = build_model(cfg, train_patches, statistics)
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
     if general.channels_last:
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)
     if checkpoint is not None:
         _load_weights(model, checkpoint)
     model = model.to(device)
@@ -192,7 +191,9 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
 def build_model(cfg: Config, patches: Patches, statistics: Statistics) -> BandedModel:
     """Return the configured model for these patches' bands and image size, on the CPU."""
     _, _, height, width = patches.shape
-    return build_banded(cfg.model, bands=patches.bands, statistics=statistics, image_size=(height, width))
+    return build_banded(
+        cfg.model, bands=patches.bands, statistics=statistics, image_size=(height, width), seed=cfg.general.seed
+    )
 
 
 def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:

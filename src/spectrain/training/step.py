@@ -144,7 +144,7 @@ def _join_views(parts: list[Tensor], views: int) -> Tensor:
 
 def _split_views(whole: Tensor, lengths: list[int], views: int) -> list[Tensor]:
     """Undo `_join_views`, for parts of ``lengths`` rows."""
-    pieces = [view.split([length // views for length in lengths]) for view in whole.chunk(views)]
+    pieces = [torch.split(view, [length // views for length in lengths]) for view in whole.chunk(views)]
     return [torch.cat([piece[number] for piece in pieces]) for number in range(len(lengths))]
 
 

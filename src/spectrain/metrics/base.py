@@ -1,0 +1,26 @@
+"""The contract of a metric: sums on the device, read once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor
+
+from ..core.batch import Batch
+
+
+class Metrics(ABC):
+    """Sums on the device: added up batch by batch, over processes by the loop, read once at the end."""
+
+    @abstractmethod
+    def update(self, output: Any, batch: Batch) -> None:
+        """Add a batch; rows where ``batch.real`` is False do not count. No host synchronisation here."""
+
+    @abstractmethod
+    def sums(self) -> dict[str, Tensor]:
+        """Return the sums, float64 where the device has it; every process has the same names and shapes."""
+
+    @abstractmethod
+    def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """Return the metrics from the (summed) sums; NaN where nothing was counted."""
