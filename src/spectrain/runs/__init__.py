@@ -1,0 +1,1 @@
+"""One training and everything it left behind: the folder, the trackers, the report, the migrations."""

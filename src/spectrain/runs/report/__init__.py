@@ -1,0 +1,3 @@
+"""The page that explains a run, or compares several."""
+
+from __future__ import annotations

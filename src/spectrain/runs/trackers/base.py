@@ -1,0 +1,122 @@
+"""What a tracker is told, and when."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..info import RunInfo
+
+if TYPE_CHECKING:
+    from ...config.schema import Config
+
+
+class Refused(Exception):  # noqa: N818 - not a failure of the tracker, but its answer
+    """The tracker will never take this event, so trying again is no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of the journal.
+
+    Attributes:
+        serial: number of the entry, rising through the whole run, also over resumes.
+        kind: "interval" (values of a log interval), "epoch" (values of an epoch) or "picture".
+        time: seconds since 1970.
+        epoch: from 1.
+        step: optimiser step.
+        values: numbers by name, NaN and infinity included.
+        name: of a picture.
+        path: of a picture; it may be gone.
+    """
+
+    serial: int
+    kind: str
+    time: float
+    epoch: int
+    step: int
+    values: Mapping[str, float]
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """What a tracker knows of the run when it starts.
+
+    Attributes:
+        cfg: the configuration.
+        folder: the run folder.
+        run_name: see `Run`.
+        run_id: see `Run`.
+        started_in: the folder in which the run was first started.
+        ids: what the tracker's `start` returned when it first started this run; empty before.
+    """
+
+    cfg: Config
+    folder: Path
+    run_name: str
+    run_id: str
+    started_in: Path
+    ids: Mapping[str, str]
+
+    @classmethod
+    def of(cls, cfg: Config, folder: Path, info: RunInfo, tracker: str) -> TrackedRun:
+        """Collect the facts for one tracker."""
+        ids = info.get("trackers", {}).get(tracker, {})
+        return cls(cfg, folder, info["run_name"], info["run_id"], Path(info["started_in"]), ids)
+
+    @property
+    def experiment(self) -> str:
+        """The name under which runs are grouped where a tracker is not told another."""
+        return self.cfg.general.experiment_name or self.cfg.recipe or self.cfg.model.name
+
+    def options(self) -> dict[str, Any]:
+        """Return the configuration as one flat dict, ``{"optimizer.lr": 0.1, ...}``."""
+        flat: dict[str, Any] = {}
+
+        def walk(prefix: str, value: Any) -> None:
+            if isinstance(value, Mapping) and value:
+                for key, item in value.items():
+                    walk(f"{prefix}.{key}" if prefix else str(key), item)
+            else:
+                flat[prefix] = value
+
+        walk("", self.cfg.to_dict())
+        return flat
+
+    def files(self) -> list[Path]:
+        """Return the files that a tracker keeps beside the numbers, those that exist."""
+        names = ("config.yaml", "run.json", "metrics.csv", "report.html")
+        return [path for name in names if (path := self.folder / name).is_file()]
+
+
+class Tracker(ABC):
+    """One system that is told of a run. Each method may raise; it is called again later with the same event.
+
+    Attributes:
+        title: its name for people.
+        replays: it is given the whole journal anew at each start, and forgets what it had.
+    """
+
+    title: str
+    replays: bool = False
+
+    @abstractmethod
+    def start(self, run: TrackedRun) -> dict[str, str]:
+        """Begin, or go on where ``run.ids`` says so; return the names under which the tracker knows the run."""
+
+    @abstractmethod
+    def metrics(self, event: Event) -> None:
+        """Take the numbers of an interval or an epoch."""
+
+    @abstractmethod
+    def picture(self, event: Event) -> None:
+        """Take a picture; ``event.path`` exists."""
+
+    @abstractmethod
+    def finish(self, status: str) -> None:
+        """End with the run's status: "finished", "interrupted" or "failed"."""

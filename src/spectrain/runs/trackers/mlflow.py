@@ -1,0 +1,117 @@
+"""MLflow: by default the local store where training started, which a plain ``mlflow ui`` in that folder shows."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .base import Event, Refused, TrackedRun, Tracker
+
+STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+NOT_ALLOWED = re.compile(r"[^\w.\-/ ]")  # in names of metrics and parameters
+LONGEST_PARAMETER, PARAMETERS_AT_ONCE = 6000, 100
+
+
+class MlflowTracker(Tracker):
+    """Epoch values at step = epoch, interval values at step = optimiser step, pictures under ``plots``.
+
+    The store is ``mlflow.tracking_uri``, else ``MLFLOW_TRACKING_URI``, else what MLflow itself takes in that folder: an
+    ``mlruns`` of older MLflows that is there already, otherwise ``mlflow.db``. A run that goes on is the same MLflow
+    run; a point that is logged again after a cut-back stands beside its older self, and the later one counts. MLflow
+    keeps infinity as the largest number.
+    """
+
+    title = "MLflow"
+
+    def start(self, run: TrackedRun) -> dict[str, str]:
+        """Find or make experiment and run; parameters are written once, tags each time."""
+        for noisy in ("mlflow.store.db.utils", "mlflow.tracking", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        import mlflow
+        from mlflow.entities import Param, RunTag
+
+        uri = run.ids.get("tracking_uri") or run.cfg.mlflow.tracking_uri or mlflow.get_tracking_uri()
+        self._run, self._client = run, mlflow.MlflowClient(tracking_uri=uri)
+        experiment = self._experiment(str(run.cfg.mlflow.experiment_name or run.experiment))
+        tags = {
+            "spectrain.run_id": run.run_id,
+            "spectrain.run_name": run.run_name,
+            "spectrain.folder": str(run.folder),
+            "mlflow.note.content": str(run.cfg.general.notes or ""),
+            **run.cfg.mlflow.tags,
+        }
+        found = self._find(experiment, run.run_id)
+        if found is None:
+            name = run.cfg.mlflow.run_name or run.run_name
+            found = self._client.create_run(experiment, run_name=str(name), tags=tags)
+            parameters = [
+                Param(NOT_ALLOWED.sub("_", key), str(value)[:LONGEST_PARAMETER]) for key, value in run.options().items()
+            ]
+            for first in range(0, len(parameters), PARAMETERS_AT_ONCE):
+                self._client.log_batch(found.info.run_id, params=parameters[first : first + PARAMETERS_AT_ONCE])
+        else:
+            self._client.update_run(found.info.run_id, status="RUNNING")
+            self._client.log_batch(found.info.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._id = found.info.run_id
+        # such an experiment was made through a server, whose files are not to be had without it
+        self._keeps_files = uri.startswith("http") or not found.info.artifact_uri.startswith("mlflow-artifacts:")
+        return {"tracking_uri": uri, "experiment_id": str(experiment), "run_id": self._id}
+
+    def metrics(self, event: Event) -> None:
+        """Log all values of the event in one request."""
+        from mlflow.entities import Metric
+
+        step = event.epoch if event.kind == "epoch" else event.step
+        values = [
+            Metric(NOT_ALLOWED.sub("_", name), value, round(event.time * 1000), step)
+            for name, value in event.values.items()
+        ]
+        with _refusals():
+            self._client.log_batch(self._id, metrics=values)
+
+    def picture(self, event: Event) -> None:
+        """Keep the file beside the numbers."""
+        if self._keeps_files:
+            with _refusals():
+                self._client.log_artifact(self._id, str(event.path), "plots")
+
+    def finish(self, status: str) -> None:
+        """Keep configuration and report beside the numbers, and end the run."""
+        if self._keeps_files:
+            for path in self._run.files():
+                self._client.log_artifact(self._id, str(path))
+        self._client.set_terminated(self._id, status=STATUS[status])
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        if (found := self._client.get_experiment_by_name(name)) is None:
+            try:
+                return str(self._client.create_experiment(name))
+            except MlflowException:  # another run made it just now, or MLflow says why not
+                if (found := self._client.get_experiment_by_name(name)) is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            self._client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _find(self, experiment: str, run_id: str) -> Any:
+        """Return the MLflow run of this run, also where its name was lost in a crash; None where there is none."""
+        found = self._client.search_runs([experiment], f"tags.`spectrain.run_id` = '{run_id}'", max_results=1)
+        return found[0] if found else None
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell an answer that will not change from a failure that may pass."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST"):
+            raise Refused(str(error).partition("\n")[0]) from error
+        raise
