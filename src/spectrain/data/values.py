@@ -1,4 +1,4 @@
-"""From stored numbers to physical, transformed values and where they are valid: one code for training and statistics."""
+"""From stored numbers to physical, transformed values and where they are valid: one code for train and statistics."""
 
 from __future__ import annotations
 
