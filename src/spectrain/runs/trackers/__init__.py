@@ -26,9 +26,9 @@ logger = logging.getLogger(__name__)
 
 # name -> (package that must be installed, module and class)
 TRACKERS = {
-    "tensorboard": ("tensorboard", "tensorboard:TensorBoardTracker"),
-    "mlflow": ("mlflow", "mlflow:MlflowTracker"),
-    "wandb": ("wandb", "wandb:WandbTracker"),
+    "tensorboard": ("tensorboard", "spectrain.runs.trackers.tensorboard:TensorBoardTracker"),
+    "mlflow": ("mlflow", "spectrain.runs.trackers.mlflow:MlflowTracker"),
+    "wandb": ("wandb", "spectrain.runs.trackers.wandb:WandbTracker"),
 }
 PATIENCE = 30.0  # seconds that the end of a training waits for trackers to take what they lack
 
@@ -93,12 +93,13 @@ class Trackers:
             worker.close(status, deadline)
         for worker in self._workers:
             worker.join(max(deadline - time.monotonic(), 0.0))
-            if lacking := worker.lacking():
+            if not worker.done:
                 logger.warning(
-                    "%s did not get the last %d entries of the journal; they stay in the run folder and are sent "
-                    "when the run goes on",
+                    "%s did not get everything within %.0f s: %d entries stay in the journal and are sent when the run "
+                    "goes on",
                     worker.title,
-                    lacking,
+                    patience,
+                    worker.lacking(),
                 )
 
     def _log(

@@ -91,7 +91,7 @@ class Worker(threading.Thread):
 
     def _start(self) -> Tracker:
         module, name = self._path.split(":")
-        tracker: Tracker = getattr(importlib.import_module(f".{module}", __package__), name)()
+        tracker: Tracker = getattr(importlib.import_module(module), name)()
         self.title = tracker.title
         ids = tracker.start(self._run)
         self._run = replace(self._run, ids=ids)
@@ -113,7 +113,7 @@ class Worker(threading.Thread):
         self._tracker = None  # begins anew, under the same names, at the next attempt
         if not self._failing:
             self._failing = True
-            reason = str(error).partition("\n")[0][:200]
+            reason = str(error).partition("\n")[0][:300]
             logger.warning(
                 "%s cannot be reached (%s: %s); training goes on, what is logged is kept and sent later",
                 self.title,
