@@ -33,13 +33,13 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("metric", "embedding"): "spectrain.metrics.embedding:EmbeddingMetric",
     ("show_prediction", "none"): "spectrain.plots.none:NoPlot",
     ("show_prediction", "views"): "spectrain.plots.views:ViewsPlot",
-    ("optimizer", "sgd"): "spectrain.train.optimizers:Sgd",
-    ("optimizer", "adam"): "spectrain.train.optimizers:Adam",
-    ("optimizer", "adamw"): "spectrain.train.optimizers:AdamW",
-    ("scheduler", "none"): "spectrain.train.schedules:Constant",
-    ("scheduler", "cosine"): "spectrain.train.schedules:Cosine",
-    ("scheduler", "step"): "spectrain.train.schedules:Step",
-    ("scheduler", "plateau"): "spectrain.train.schedules:Plateau",
+    ("optimizer", "sgd"): "spectrain.training.optimizers:Sgd",
+    ("optimizer", "adam"): "spectrain.training.optimizers:Adam",
+    ("optimizer", "adamw"): "spectrain.training.optimizers:AdamW",
+    ("scheduler", "none"): "spectrain.training.schedules:Constant",
+    ("scheduler", "cosine"): "spectrain.training.schedules:Cosine",
+    ("scheduler", "step"): "spectrain.training.schedules:Step",
+    ("scheduler", "plateau"): "spectrain.training.schedules:Plateau",
 }
 _REGISTERED: dict[tuple[str, str], Any] = {}
 

@@ -1,0 +1,22 @@
+"""Keys that one options file may hold for other commands; they are accepted and left alone.
+
+The tables of the other recipes come on top of these (see :func:`known_elsewhere`).
+"""
+
+from __future__ import annotations
+
+# fmt: off
+ELSEWHERE: dict[str, frozenset[str]] = {
+    "prepare": frozenset({
+        "data_dir", "labels_dir", "sentinel2_dir", "arcticdem_dir", "tcvis_dir", "admin_dir", "preprocess_cache",
+        "dask_worker", "ee_project", "ee_use_highvolume", "tpi_outer_radius", "tpi_inner_radius", "patch_size",
+        "overlap", "exclude_nopositive", "exclude_nan", "mask_erosion_size", "test_val_split", "test_regions",
+    }),
+    "segmentation": frozenset({
+        "train_data_dir", "continue_from_checkpoint", "model_arch", "model_encoder", "model_encoder_weights",
+        "augment", "focal_loss_alpha", "focal_loss_gamma", "max_epochs", "log_every_n_steps",
+        "check_val_every_n_epoch", "plot_every_n_val_epochs", "random_seed", "wandb_entity", "wandb_project",
+        "wandb_group",
+    }),
+    "sweep": frozenset({"sweep_config", "sweep_db", "sweep_id", "n_trials", "n_folds", "n_randoms"}),
+}

@@ -1,0 +1,86 @@
+"""Hydra composes the chosen group files: ours, the user's own with their defaults lists, and the parts of plugins."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ConfigError, Problem
+from ..core.registry import registered
+from .library import FOLDER, Library
+from .option import options_of
+from .schema import GROUPS
+
+_ONE_AT_A_TIME = threading.Lock()  # Hydra's state is global to the process
+
+
+def compose_groups(choices: Mapping[str, str], library: Library) -> dict[str, Any]:
+    """Return the configuration of the chosen group files as plain nested values.
+
+    Args:
+        choices: group -> name; every name exists in ``library``.
+        library: where the files are.
+
+    Raises:
+        ConfigError: Hydra cannot compose a user's file, for example because its defaults list names no file.
+    """
+    from hydra import compose, initialize_config_dir
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    overrides = [f"{group}={_quoted(name)}" for group, name in choices.items()]
+    if library.config_dir is not None:
+        overrides.append(f"hydra.searchpath=[{_quoted(f'file://{library.config_dir.resolve()}')}]")
+    with _ONE_AT_A_TIME:
+        try:
+            with (
+                _plugin_nodes(ConfigStore.instance()),
+                initialize_config_dir(str(FOLDER), version_base="1.3", job_name="spectrain"),
+            ):
+                composed = OmegaConf.to_container(compose("config", overrides=overrides), resolve=False)
+        except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+            where = str(library.config_dir or FOLDER)
+            what = re.sub(r"\s+", " ", str(error) or str(error.__cause__)).strip()
+            raise ConfigError([Problem("--config-dir", where, f"cannot be composed: {what}")]) from error
+    if not isinstance(composed, dict):
+        raise TypeError(f"Hydra composed a {type(composed).__name__}")
+    return {str(key): value for key, value in composed.items()}
+
+
+@contextlib.contextmanager
+def _plugin_nodes(store: Any) -> Iterator[None]:
+    """Let Hydra find the plugins' parts; afterwards its store, which belongs to the whole process, is as it was."""
+    added: list[tuple[str, str, Any]] = []
+    for group in GROUPS:
+        for name, part in registered(group).items():
+            added.append((group, f"{name}.yaml", store.repo.get(group, {}).get(f"{name}.yaml")))
+            store.store(group=group, name=name, node=_node(name, part), provider="plugin")
+    try:
+        yield
+    finally:
+        for group, file, before in added:
+            del store.repo[group][file]
+            if before is not None:
+                store.repo[group][file] = before
+
+
+def _node(name: str, part: Any) -> dict[str, Any]:
+    """Return a plugin's group node: its name and every default of its dataclass."""
+    defaults = {key: option.default for key, option in options_of(part.Config).items()}
+    return {"name": name, **{key: _plain(value) for key, value in defaults.items() if value is not MISSING}}
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _quoted(text: str | Path) -> str:
+    """Return text as a quoted value of Hydra's override grammar."""
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)$", r"\1\1", str(text))) + "'"

@@ -1,0 +1,93 @@
+"""The group files that there are: ours, the user's own (``--config-dir``), and the parts of plugins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.errors import ConfigError, Problem, nearest
+from ..core.registry import registered
+from .entries import Entry
+from .schema import GROUPS
+from .sources import read_file
+
+FOLDER = Path(__file__).parent / "groups"
+ALL_GROUPS = (*GROUPS, "dataset", "recipe")
+
+
+class Library:
+    """Group files by group and name.
+
+    Args:
+        config_dir: the user's folder of group files, laid out as ours (``model/mine.yaml``), or None.
+
+    Raises:
+        ConfigError: the folder does not exist, or a file in it has the name of one of ours or of a plugin's part.
+    """
+
+    def __init__(self, config_dir: str | Path | None = None) -> None:
+        self.config_dir = None if config_dir is None else Path(config_dir)
+        self._ours = {group: _files(FOLDER / group) for group in ALL_GROUPS}
+        self._users = {group: self._user_files(group) for group in ALL_GROUPS}
+        problems = [
+            Problem(
+                f"{group}={name}", str(self._users[group][name]), "has the name of a built-in one", "rename the file"
+            )
+            for group in ALL_GROUPS
+            for name in self._users[group]
+            if name in self._ours[group] or name in registered(group)
+        ]
+        if problems:
+            raise ConfigError(problems)
+
+    def _user_files(self, group: str) -> dict[str, Path]:
+        if self.config_dir is None:
+            return {}
+        if not self.config_dir.is_dir():
+            raise ConfigError([Problem("--config-dir", "command line", f"{self.config_dir} is not a folder")])
+        return _files(self.config_dir / group)
+
+    def names(self, group: str) -> list[str]:
+        """Return what may be chosen in a group, sorted."""
+        return sorted({*self._ours[group], *self._users[group], *registered(group)})
+
+    def user_file(self, group: str, name: str) -> Path | None:
+        """Return the user's file for a choice; None where it is ours or a plugin's."""
+        return self._users[group].get(name)
+
+    def file(self, group: str, name: str) -> Path | None:
+        """Return the file for a choice; None where it is a plugin's part or there is none."""
+        return self._users[group].get(name) or self._ours[group].get(name)
+
+    def missing(self, group: str, name: str, origin: str) -> Problem | None:
+        """Return the problem of a choice that does not exist, with the nearest one; None where it does."""
+        choices = self.names(group)
+        if name in choices:
+            return None
+        near = nearest(name, choices)
+        known = f"known are {', '.join(choices) or 'none'}"
+        return Problem(group, origin, f"there is no {name!r}", f"did you mean {near[0]}? {known}" if near else known)
+
+    def user_entries(self, group: str, name: str) -> tuple[list[Entry], list[Problem]]:
+        """Return what the user's file for a choice says, after the user's files that it builds on.
+
+        Raises:
+            ConfigError: a file cannot be read.
+        """
+        return self._entries(group, name, ())
+
+    def _entries(self, group: str, name: str, above: tuple[str, ...]) -> tuple[list[Entry], list[Problem]]:
+        path = self.user_file(group, name)
+        if path is None or name in above:
+            return [], []
+        own, problems = read_file(path)
+        entries: list[Entry] = []
+        for entry in own:
+            for parent in entry.value if entry.key == "defaults" and isinstance(entry.value, list) else ():
+                if isinstance(parent, str):
+                    found, wrong = self._entries(group, parent.removesuffix(".yaml"), (*above, name))
+                    entries, problems = entries + found, problems + wrong
+        return entries + [entry for entry in own if entry.key != "defaults"], problems
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.yaml"))}

@@ -1,0 +1,45 @@
+"""A configuration as nested values and as YAML."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from typing import Any
+
+from .schema import GROUPS, SECTIONS, Config, TopLevel
+from .yaml_file import dumped
+
+
+def to_dict(cfg: Config) -> dict[str, Any]:
+    """Return recipe, top-level options, parts and sections as nested plain values."""
+    top = {item.name: getattr(cfg, item.name) for item in fields(TopLevel)}
+    parts = {group: getattr(cfg, group).to_dict() for group in GROUPS}
+    sections = {section: asdict(getattr(cfg, section)) for section in SECTIONS}
+    return {"recipe": cfg.recipe, **_plain(top), **_plain(parts), **_plain(sections)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def to_yaml(cfg: Config) -> str:
+    """Return YAML with the origin of each value behind it."""
+    lines: list[str] = []
+    _write(to_dict(cfg), "", cfg.origins, lines)
+    if cfg.left_alone:
+        lines += ["", "# given, and left alone:", *(f"#   {key} ({place})" for key, place in cfg.left_alone.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _write(table: dict[str, Any], prefix: str, origins: dict[str, str], lines: list[str]) -> None:
+    indent = "  " * prefix.count(".")
+    for name, value in table.items():
+        key = f"{prefix}{name}"
+        written = f"{indent}{dumped(name)}:"
+        if isinstance(value, dict) and value:
+            lines.append(written)
+            _write(value, f"{key}.", origins, lines)
+        else:
+            origin = " ".join(origins.get(key, "default").split())
+            lines.append(f"{written} {dumped(value)}" + ("" if key == "recipe" else f"  # {origin}"))

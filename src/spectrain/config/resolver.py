@@ -1,0 +1,246 @@
+"""From recipe, personal defaults, file and command line to one `Config`; every mistake is reported at once.
+
+The order of things: read each source to (key, value, origin); translate other systems' names; let Hydra compose the
+chosen group files; lay the sources over that, the higher over the lower; check each value against the schema and each
+group against the dataclass of its part.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import ConfigError, Problem
+from .aliases import table_of
+from .coerce import Misfit, coerce, plain_text
+from .command_line import ORIGIN, flag_entries, override_entries
+from .compose import compose_groups
+from .entries import Entry
+from .keys import CHOICES, advice, is_open, scalars
+from .library import Library
+from .parts import Node, flat, shown_key
+from .plugins import load_plugins
+from .recipes import recipe_entries
+from .schema import GROUPS, SECTIONS, Config, TopLevel
+from .sources import read_file
+from .translate import Layer, Setting, Translator
+
+PERSONAL = "spectrain.toml"
+PERSONAL_VARIABLE = "SPECTRAIN_CONFIG"
+
+
+def load_config(
+    recipe: str | None = None,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    plugins: Sequence[str | Path] = (),
+    config_dir: str | Path | None = None,
+    use_personal: bool = True,
+) -> Config:
+    """Return the configuration of a training.
+
+    A value given in several places is taken from the highest: command line, file, personal defaults, recipe. Where a
+    higher source chooses another part of a group, what lower sources said of the old part no longer counts.
+
+    Args:
+        recipe: name of the recipe; None takes the key ``recipe`` of ``config``.
+        config: options file (JSON with comments, TOML or YAML), in our names or in those the recipe's users know.
+        overrides: ``key=value`` words.
+        flags: ``--key value``, ``--key=value``, ``--key``, ``--no-key`` words.
+        plugins: modules or files to import first; they register parts.
+        config_dir: folder with group files of the user's own.
+        use_personal: read ``./spectrain.toml``, or the file that ``$SPECTRAIN_CONFIG`` names.
+
+    Raises:
+        ConfigError: with every mistake at once, each with its key, file and line, and what would be right.
+    """
+    load_plugins(plugins)
+    return _Resolver(Library(config_dir)).resolve(
+        recipe, _personal(config) if use_personal else None, config, overrides, flags
+    )
+
+
+def _personal(config: str | Path | None) -> Path | None:
+    """Return the file of personal defaults, unless there is none or it is the options file itself."""
+    named = os.environ.get(PERSONAL_VARIABLE)
+    path = Path(named or PERSONAL)
+    if not named and not path.is_file():
+        return None
+    return None if config is not None and Path(config).absolute() == path.absolute() else path
+
+
+class _Resolver:
+    """One resolution: the mistakes found so far, and the layers from the lowest to the highest."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self.problems: list[Problem] = []
+        self.left_alone: dict[str, str] = {}
+        self.origins: dict[str, str] = {}
+
+    def resolve(
+        self,
+        recipe: str | None,
+        personal: Path | None,
+        config: str | Path | None,
+        overrides: Sequence[str],
+        flags: Sequence[str],
+    ) -> Config:
+        files = [self._file(personal), self._file(None if config is None else Path(config))]
+        words = [*self._kept(override_entries(overrides)), *self._kept(flag_entries(flags))]
+        name = self._recipe_name(recipe, [*files, words])
+        entries, problems, lineage = recipe_entries(name, self.library)
+        self.problems += problems
+        translator = Translator({key: alias for base in lineage for key, alias in table_of(base).items()})
+        layers = [translator.layer(source) for source in (entries, *files, words)]
+        for layer in layers:
+            self.problems += layer.problems
+            self.left_alone |= layer.left_alone
+        nodes, composed = self._nodes(layers)
+        self._lay_over(nodes, layers)
+        values = self._scalars(composed, layers)
+        parts = {group: node.part() for group, node in nodes.items()}
+        known = {group: node.options for group, node in nodes.items()}
+        natives = {key: native for key, (native, _) in translator.aliases.items()}
+        self.problems += [problem for node in nodes.values() for problem in node.problems]
+        self.problems += [
+            Problem(entry.key, entry.origin, "is not an option", advice(entry.key, known, natives))
+            for layer in layers
+            for entry in layer.unknown
+        ]
+        if self.problems:
+            raise ConfigError(self.problems)
+        return self._config(name, values, {group: part for group, part in parts.items() if part is not None})
+
+    def _file(self, path: Path | None) -> list[Entry]:
+        try:
+            return [] if path is None else self._kept(read_file(path))
+        except ConfigError as error:
+            self.problems += error.problems
+            return []
+
+    def _kept(self, read: tuple[list[Entry], list[Problem]]) -> list[Entry]:
+        self.problems += read[1]
+        return read[0]
+
+    def _recipe_name(self, recipe: str | None, sources: list[list[Entry]]) -> str:
+        """Return the recipe's name, and take the key ``recipe`` out of the sources."""
+        name, origin = recipe, ORIGIN
+        for source in reversed(sources):
+            for entry in [entry for entry in source if entry.key == "recipe"]:
+                source.remove(entry)
+                if name is None:
+                    name, origin = str(entry.value), entry.origin
+                elif entry.origin == ORIGIN and str(entry.value) != name:
+                    self.problems.append(Problem("recipe", ORIGIN, f"is given twice, as {name} and as {entry.value}"))
+        if name is None:
+            choices = ", ".join(self.library.names("recipe"))
+            self.problems.append(Problem("recipe", ORIGIN, "is not given", f"name one of {choices}"))
+        elif missing := self.library.missing("recipe", name, origin):
+            self.problems.append(missing)
+        else:
+            return name
+        raise ConfigError(self.problems)
+
+    def _nodes(self, layers: list[Layer]) -> tuple[dict[str, Node], dict[str, Any]]:
+        """Return a node for each group that is chosen rightly, and what Hydra composed."""
+        chosen: dict[str, Setting] = {}
+        for layer in layers:
+            chosen |= layer.choices
+        for group in GROUPS:
+            if group not in chosen:
+                self.problems.append(Problem(group, "recipe", "is not chosen", f"write {group}=NAME"))
+        wrong = [self.library.missing(group, str(choice.value), choice.origin) for group, choice in chosen.items()]
+        self.problems += [problem for problem in wrong if problem is not None]
+        right = {group: choice for group, choice in chosen.items() if choice.value in self.library.names(group)}
+        file_origins = {group: self._user_file(group, str(choice.value)) for group, choice in right.items()}
+        try:
+            composed = compose_groups({group: str(choice.value) for group, choice in right.items()}, self.library)
+        except ConfigError as error:
+            raise ConfigError([*self.problems, *error.problems]) from error
+        nodes = {}
+        for group, choice in right.items():
+            if group in GROUPS:
+                nodes[group] = Node(group, choice, composed.pop(group) or {}, file_origins[group])
+                self.origins[f"{group}.name"] = choice.origin
+        for group in GROUPS:
+            composed.pop(group, None)
+        self.origins |= {key: origin for found in file_origins.values() for key, origin in found.items()}
+        return nodes, composed
+
+    def _user_file(self, group: str, name: str) -> dict[str, str]:
+        """Return full key -> origin of what the user's group file says; nothing for ours."""
+        try:
+            entries, problems = self.library.user_entries(group, name)
+        except ConfigError as error:
+            raise ConfigError([*self.problems, *error.problems]) from error
+        self.problems += problems
+        self.problems += [
+            Problem(f"{group}.{entry.key}", entry.origin, "cannot hold ${...}", "write the value out")
+            for entry in entries
+            if "${" in str(entry.value)
+        ]
+        return {f"{group}.{entry.key}": entry.origin for entry in entries}
+
+    def _lay_over(self, nodes: dict[str, Node], layers: list[Layer]) -> None:
+        """Set the options of parts from the layers, except what was said of a part that a higher layer replaced."""
+        for group, node in nodes.items():
+            chosen_in = max(index for index, layer in enumerate(layers) if group in layer.choices)
+            for index, layer in enumerate(layers):
+                own = layer.choices.get(group)
+                replaced = own is not None and own.value != node.choice.value
+                for key, setting in layer.settings.items():
+                    if not key.startswith(f"{group}."):
+                        continue
+                    name = key.removeprefix(f"{group}.")
+                    if replaced or (index < chosen_in and not node.knows(name)):
+                        self.left_alone[key] = f"{setting.origin}, replaced by {group}={node.choice.value}"
+                    else:
+                        node.settings[name] = setting
+            self.origins |= {f"{group}.{name}": setting.origin for name, setting in node.settings.items()}
+
+    def _scalars(self, composed: dict[str, Any], layers: list[Layer]) -> dict[str, Any]:
+        """Return the checked values of all scalar options; each layer is checked, the highest counts."""
+        values = {key: option.default for key, option in scalars().items()}
+        base = Layer()
+        for key, value in flat("", composed):
+            origin = self.origins.get(key, "default")
+            if key in values or is_open(key):
+                base.settings[key] = Setting(value, origin, plain_text(value), key)
+            else:
+                base.unknown.append(Entry(key, value, str(self.library.config_dir)))
+        self.problems += [Problem(item.key, item.origin, "is not an option") for item in base.unknown]
+        for layer in (base, *layers):
+            for key, setting in layer.settings.items():
+                if key.partition(".")[0] not in GROUPS:
+                    self._scalar(key, setting, values)
+        return values
+
+    def _scalar(self, key: str, setting: Setting, values: dict[str, Any]) -> None:
+        try:
+            if is_open(key):
+                table, _, name = key.partition(".tags.")
+                text = setting.text if isinstance(setting.text, str) else str(setting.value)
+                values[f"{table}.tags"] = {**values[f"{table}.tags"], name: text}
+            elif key in values:
+                values[key] = coerce(setting.value, scalars()[key], setting.text)
+            self.origins[key] = setting.origin
+        except Misfit as misfit:
+            self.problems.append(Problem(shown_key(key, setting), setting.origin, misfit.what, misfit.fix))
+
+    def _config(self, recipe: str, values: dict[str, Any], parts: dict[str, Any]) -> Config:
+        sections = {
+            section: kind(**{item.name: values[f"{section}.{item.name}"] for item in fields(kind)})
+            for section, kind in SECTIONS.items()
+        }
+        top = {item.name: values[item.name] for item in fields(TopLevel)}
+        return Config(
+            **top, **sections, **parts, recipe=recipe, origins=dict(self.origins), left_alone=dict(self.left_alone)
+        )
+
+
+__all__ = ["CHOICES", "load_config"]

@@ -1,0 +1,203 @@
+"""The options that every training has, and the typed tree that they and the chosen parts form.
+
+This module imports nothing heavy: help and the page of options are made from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ..core.registry import lookup
+from .interval import PATTERN, Interval
+from .option import option
+
+GROUPS = ("task", "model", "loss", "optimizer", "scheduler", "augmentation", "metric", "show_prediction")
+"""The groups whose choice is a part, built from the registry; `dataset` is a group of options without a part."""
+
+
+@dataclass(frozen=True)
+class DatasetOptions:
+    """Where the images are and how their stored values are to be read."""
+
+    path: str | list[str] | None = option(None, "file or folder of the data, or a list of them")
+    train_key: str = option("train", "split that is trained on: the dataset's key, the group or the subfolder")
+    valid_key: str | None = option("valid", "split that is validated on; null trains without validation")
+    fold: int | None = option(None, "fold of splits.json; null takes its given splits", minimum=0)
+    splits: str | None = option(None, "splits file; null looks for splits.json beside the data")
+    mask_key: str | None = option(None, "dataset of the mask; null is <split>_mask")
+    labels_key: str | None = option(None, "dataset of the labels; null is <split>_labels")
+    bands: list[str] | None = option(None, "names of the bands to take, in this order; null takes all as stored")
+    transform: Literal["none", "log10"] | list[Literal["none", "log10"]] = option(
+        "none", "transform of the physical values, one for all bands or one each"
+    )
+    scale: float | list[float] | None = option(None, "factor from stored to physical values, if the file is wrong")
+    offset: float | list[float] | None = option(None, "summand from stored to physical values, if the file is wrong")
+    nodata: float | list[float] | None = option(
+        None, "stored value that means missing, if the file is wrong", finite=False
+    )
+
+
+@dataclass(frozen=True)
+class Hparams:
+    """The course of a training."""
+
+    epochs: int = option(100, "passes over the training split", minimum=1)
+    batch_size: int = option(32, "images in a micro-batch, on each process", minimum=1)
+    batch_size_valid: int | None = option(None, "images in a validation batch; null is batch_size", minimum=1)
+    valid_interval: int = option(1, "validate every so many epochs", minimum=1)
+    save_freq: int = option(0, "keep a checkpoint every so many epochs; 0 keeps only last and best", minimum=0)
+    checkpoint_every: int | str = option(
+        "10min", "write last.pt every so many steps (500) or so often (10min, 30s)", pattern=PATTERN, minimum=1
+    )
+    log_every: int = option(10, "log every so many optimiser steps", minimum=1)
+    accumulate_grad_batches: int = option(1, "micro-batches in an optimiser step", minimum=1)
+    gradient_clipping: float = option(0.0, "largest norm of the gradient; 0 does not clip", minimum=0)
+    overfit_batches: int = option(0, "train and validate on this many batches only; 0 is off", minimum=0)
+    monitor: str = option("loss_valid", "metric that decides which checkpoint is best")
+    monitor_mode: Literal["min", "max"] = option("min", "whether a small or a large value is good")
+    early_stopping_patience: int = option(0, "stop after so many validations without improvement; 0 is off", minimum=0)
+    plot_interval: int = option(1, "draw a picture every so many validations; 0 draws none", minimum=0)
+
+    @property
+    def checkpoint_interval(self) -> Interval:
+        """`checkpoint_every` as steps or seconds."""
+        return Interval.parse(self.checkpoint_every)
+
+
+@dataclass(frozen=True)
+class General:
+    """The machine, and what is written down about the run."""
+
+    seed: int = option(0, "seed of everything random", minimum=0, maximum=2**63 - 1)
+    device: str | int = option(
+        "auto", "auto, cpu, cuda, or the number of a GPU", pattern=r"auto|cpu|cuda(:\d+)?|\d+", minimum=0
+    )
+    device_ids: list[int] = option([], "GPUs to train on, one process each; empty is general.device alone", minimum=0)
+    num_workers: int = option(0, "processes that read data; 0 reads in one thread beside the training", minimum=0)
+    use_amp: Literal["auto"] | bool = option("auto", "bfloat16 arithmetic; auto is on for GPUs only")
+    compile: Literal["auto"] | bool = option("auto", "torch.compile; auto is on for GPUs only")
+    sync_batchnorm: bool = option(True, "batch norm over all processes and micro-batches of a step")
+    channels_last: bool = option(True, "memory format of images and convolutions")
+    parallel: Literal["auto", "ddp", "fsdp"] = option("auto", "how several processes share a model; auto is ddp")
+    threads: int = option(0, "threads of one process; 0 leaves torch's default", minimum=0)
+    debug: bool = option(False, "debug log, anomaly detection, two batches an epoch, two epochs")
+    profile: bool = option(False, "write a torch.profiler trace")
+    notes: str = option("", "free text, kept in run.json")
+    experiment_name: str | None = option(None, "name of the experiment for the trackers")
+
+
+@dataclass(frozen=True)
+class Mlflow:
+    """The MLflow tracker."""
+
+    experiment_name: str | None = option(None, "experiment; null is general.experiment_name, then the recipe")
+    run_name: str | None = option(None, "name of the run there; null is run_name")
+    tags: dict[str, str] = option({}, "open: mlflow.tags.ANY=text")
+    tracking_uri: str | None = option(None, "store; null is the local one where the training started")
+
+
+@dataclass(frozen=True)
+class Wandb:
+    """The Weights & Biases tracker."""
+
+    project: str | None = option(None, "project; null is general.experiment_name, then the recipe")
+    entity: str | None = option(None, "user or team")
+    group: str | None = option(None, "group of runs; null is run_name")
+    mode: Literal["offline", "online", "disabled"] = option("offline", "offline needs no account and no internet")
+
+
+@dataclass(frozen=True)
+class Tensorboard:
+    """The TensorBoard tracker."""
+
+    folder: str = option("log", "folder of the event files, within the run's folder")
+
+
+@dataclass(frozen=True)
+class TopLevel:
+    """The options without a section: where runs are kept and what they are called."""
+
+    trackers: list[Literal["tensorboard", "mlflow", "wandb"]] = option([], "trackers beside the files of the run")
+    artifact_dir: str = option("runs", "folder of all runs")
+    run_name: str | None = option(None, "name of the run, for runs of equal settings; null makes one")
+    run_id: str | None = option(None, "id of the run within its name; null makes one")
+    trial_name: str | None = option(None, "trial that the run belongs to; changes the folder to TRIAL/NAME-ID")
+    out_dir: str | None = option(None, "folder that is to be the run's own, whatever its names")
+    all_checkpoint_dir: str | None = option(None, "folder for the checkpoints of save_freq; null is the run's own")
+
+
+SECTIONS: dict[str, type] = {
+    "dataset": DatasetOptions,
+    "hparams": Hparams,
+    "general": General,
+    "mlflow": Mlflow,
+    "wandb": Wandb,
+    "tensorboard": Tensorboard,
+}
+"""The sections of scalar options, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A chosen part: its group, its name there, and its options (an instance of the part's ``Config``)."""
+
+    group: str
+    name: str
+    options: Any
+
+    def build(self, **context: Any) -> Any:
+        """Return the part, built by its ``from_config(options, **context)``."""
+        return lookup(self.group, self.name).from_config(self.options, **context)
+
+    def __getattr__(self, attribute: str) -> Any:
+        """Fall through to the options, so that ``cfg.optimizer.lr`` reads as it is written."""
+        if attribute.startswith("__") or attribute == "options":
+            raise AttributeError(attribute)
+        return getattr(self.options, attribute)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the name and the options as plain values."""
+        return {"name": self.name, **asdict(self.options)}
+
+
+@dataclass(frozen=True)
+class Config(TopLevel):
+    """The whole resolved configuration of a training; nothing in it changes any more.
+
+    Attributes:
+        recipe: the recipe it began from.
+        origins: for each key, where its value was written: "opts.json:12", "command line", "recipe contrastive".
+        left_alone: keys that were given and accepted without effect here, and where (another command's, or of a part
+            that a later choice replaced).
+    """
+
+    recipe: str = ""
+    dataset: DatasetOptions = field(default_factory=DatasetOptions)
+    hparams: Hparams = field(default_factory=Hparams)
+    general: General = field(default_factory=General)
+    mlflow: Mlflow = field(default_factory=Mlflow)
+    wandb: Wandb = field(default_factory=Wandb)
+    tensorboard: Tensorboard = field(default_factory=Tensorboard)
+    task: Part = field(kw_only=True)
+    model: Part = field(kw_only=True)
+    loss: Part = field(kw_only=True)
+    optimizer: Part = field(kw_only=True)
+    scheduler: Part = field(kw_only=True)
+    augmentation: Part = field(kw_only=True)
+    metric: Part = field(kw_only=True)
+    show_prediction: Part = field(kw_only=True)
+    origins: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    left_alone: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as nested plain values, without origins."""
+        from .render import to_dict
+
+        return to_dict(self)
+
+    def to_yaml(self) -> str:
+        """Return the configuration as YAML, each value with its origin behind it; it loads again as it is."""
+        from .render import to_yaml
+
+        return to_yaml(self)

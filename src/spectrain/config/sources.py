@@ -1,0 +1,60 @@
+"""Options files by their ending: JSON, TOML or YAML, each to entries with file and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.errors import ConfigError, Problem, nearest
+from . import json_file, toml_file, yaml_file
+from .entries import Entry, flatten
+
+LARGEST = 1 << 20
+"""Bytes; what is larger is no options file, and would be read for minutes."""
+_TABLES = {
+    ".json": json_file.rows_of,
+    ".json5": json_file.rows_of,
+    ".jsonc": json_file.rows_of,
+    ".yaml": yaml_file.rows_of,
+    ".yml": yaml_file.rows_of,
+}
+
+
+def read_file(path: Path) -> tuple[list[Entry], list[Problem]]:
+    """Return the entries of an options file, and what is wrong with single keys (doubles).
+
+    Raises:
+        ConfigError: there is no such file, or it cannot be read as what its ending says.
+    """
+    file, kind = str(path), path.suffix.lower()
+    if kind not in _TABLES and kind != ".toml":
+        kinds = ", ".join((*_TABLES, ".toml"))
+        raise ConfigError([Problem(file, "options file", f"does not end in one of {kinds}")])
+    text = _text(path)
+    if kind == ".toml":
+        return toml_file.entries_of(text, file)
+    return flatten(_TABLES[kind](text, file), file)
+
+
+def _text(path: Path) -> str:
+    file = str(path)
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError([Problem(file, "options file", f"is larger than {LARGEST >> 20} MiB: no options file")])
+        return path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise ConfigError([Problem(file, "options file", "does not exist", _beside(path))]) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError([Problem(file, "options file", f"is not UTF-8 text (byte {error.start})")]) from None
+    except OSError as error:
+        raise ConfigError([Problem(file, "options file", f"cannot be read: {error.strerror or error}")]) from None
+    except ValueError as error:
+        raise ConfigError([Problem(file, "options file", f"is no path: {error}")]) from None
+
+
+def _beside(path: Path) -> str | None:
+    """Return the name in the same folder that looks most like ``path``'s."""
+    try:
+        near = nearest(path.name, [other.name for other in path.parent.iterdir()])
+    except OSError:
+        return f"nor does its folder {path.parent}"
+    return f"did you mean {path.parent / near[0]}?" if near else None
