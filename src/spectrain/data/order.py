@@ -33,6 +33,7 @@ class TrainOrder:
         world: number of processes.
         rank: this process, 0 to ``world - 1``.
         seed: of the permutations; each epoch has its own.
+        shuffle: False goes through the set in its own order, the same each epoch.
 
     Raises:
         DataError: there are fewer samples than processes.
@@ -44,6 +45,7 @@ class TrainOrder:
     world: int = 1
     rank: int = 0
     seed: int = 0
+    shuffle: bool = True
 
     def __post_init__(self) -> None:
         _check_place(self.batch_size, self.world, self.rank)
@@ -59,6 +61,16 @@ class TrainOrder:
     def steps_per_epoch(self) -> int:
         """Optimiser steps an epoch, at least 1."""
         return max(1, self.size // self._step)
+
+    @property
+    def micro_batches(self) -> int:
+        """Micro-batches that a step really has: fewer than ``accumulate`` only where the set is that small."""
+        return len(self._bounds())
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples a step holds, over micro-batches and processes."""
+        return min(self.size, self._step)
 
     @property
     def _step(self) -> int:
@@ -79,13 +91,15 @@ class TrainOrder:
         for step in range(start, self.steps_per_epoch):
             # all slices of this rank in one call: a permutation costs per call, not per position
             positions = [np.arange(low, high) + step * self._step for low, high in bounds]
-            placed = permuted(key, self.size, torch.from_numpy(np.concatenate(positions))).numpy()
+            placed = np.concatenate(positions)
+            if self.shuffle:
+                placed = permuted(key, self.size, torch.from_numpy(placed)).numpy()
             cuts = np.cumsum([len(piece) for piece in positions])[:-1]
             yield [np.sort(piece) for piece in np.split(placed, cuts)]
 
     def _bounds(self) -> list[tuple[int, int]]:
         """Return where this rank's micro-batches begin and end within a step."""
-        total = min(self.size, self._step)
+        total = self.samples_per_step
         pieces = min(self.accumulate, self.size // self.world) * self.world
         short, longer = divmod(total, pieces)
         edges = [piece * short + min(piece, longer) for piece in range(pieces + 1)]

@@ -19,7 +19,7 @@ from ..core.errors import RunError
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
-from .devices import hardware_facts, memory_advice, resolve_device, set_threads
+from .devices import hardware_facts, launched_world, memory_advice, resolve_device, set_threads
 from .interrupts import stop_on_signal
 from .loop import Training
 from .parallel import process_group
@@ -59,6 +59,32 @@ def train(
     Raises:
         ConfigError, DataError, RunError: with what, where and how to mend it.
     """
+    cfg, before, checkpoint = resolve(recipe, config, overrides, flags, plugins, config_dir, resume, debug)
+    if (count := missing_processes(cfg)) > 1:
+        raise RunError(
+            f"general.device_ids names {count} devices, but one process was started",
+            fix=f"use the command `spectrain train`, or start the script by `torchrun --nproc-per-node {count}`",
+        )
+    return train_config(cfg, run=before, checkpoint=checkpoint)
+
+
+def missing_processes(cfg: Config) -> int:
+    """Return how many processes the devices ask for where only this one was started; 0 where all is well."""
+    count = len(cfg.general.device_ids)
+    return count if count > 1 and launched_world()[2] == 1 else 0
+
+
+def resolve(
+    recipe: str | None,
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    plugins: Sequence[str] = (),
+    config_dir: str | Path | None = None,
+    resume: str | Path | None = None,
+    debug: bool = False,
+) -> tuple[Config, Run | None, dict[str, Any] | None]:
+    """Return what `train` would train: the configuration, and with ``resume`` the run and its checkpoint, if any."""
     before = Run.open(Path(resume)) if resume is not None else None
     if before is not None:
         config, recipe = before.folder / "config.yaml", recipe or str(before.info["recipe"])
@@ -80,7 +106,7 @@ def train(
             checkpoint = load_checkpoint(path)
         else:
             log.info("%s holds no checkpoint yet: the training starts over in the same folder", before.folder)
-    return train_config(cfg, run=before, checkpoint=checkpoint)
+    return cfg, before, checkpoint
 
 
 def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, Any] | None = None) -> Run:
@@ -94,7 +120,7 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
     if cfg.general.debug:
         cfg = dataclasses.replace(cfg, hparams=dataclasses.replace(cfg.hparams, epochs=min(2, cfg.hparams.epochs)))
     _restore_threads(cfg, checkpoint)
-    with process_group(resolve_device(cfg.general.device).type), _clear_memory_errors():
+    with process_group(resolve_device(cfg.general.device, 0, cfg.general.device_ids).type), _clear_memory_errors():
         session = build_session(cfg, checkpoint)
         try:
             run = _shared_run(cfg, run)

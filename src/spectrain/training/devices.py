@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,13 +11,16 @@ import torch
 from ..core.errors import RunError
 
 
-def resolve_device(name: str | int, local_rank: int = 0) -> torch.device:
+def resolve_device(name: str | int, local_rank: int = 0, device_ids: Sequence[int] = ()) -> torch.device:
     """Return the device called ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``N``.
 
-    ``auto`` is the process's own GPU where there is one, otherwise the CPU. A device that was named and is absent is
-    a `RunError` that lists those present: nothing falls back silently.
+    ``auto`` is the process's own GPU where there is one, otherwise the CPU; with ``device_ids`` each process of a
+    machine takes the GPU at its place in the list. A device that was named and is absent is a `RunError` that lists
+    those present: nothing falls back silently.
     """
     text = str(name).strip().lower()
+    if device_ids and text in ("auto", "cuda"):
+        text = f"cuda:{device_ids[local_rank % len(device_ids)]}"
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if text == "cpu" or (text == "auto" and count == 0):
         return torch.device("cpu")

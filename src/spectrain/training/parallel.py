@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,13 @@ def process_group(device_type: str) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+# torch renamed the switch in 2.15
+_DDP_OPTIONS = inspect.signature(nn.parallel.DistributedDataParallel).parameters
+_LOCAL_BUFFERS: dict[str, Any] = (
+    {"forward_sync_buffers": False} if "forward_sync_buffers" in _DDP_OPTIONS else {"broadcast_buffers": False}
+)
+
+
 class Parallel:
     """A model with its parallelism: ``forward`` is what to call, ``module`` what to save.
 
@@ -50,13 +58,20 @@ class Parallel:
         if self.kind == "ddp":
             # Buffers need no broadcast: synchronised batch norm keeps them equal, and unsynchronised means local.
             ids = [device.index] if device.type == "cuda" else None
-            self.forward = nn.parallel.DistributedDataParallel(module, device_ids=ids, broadcast_buffers=False)
+            self.forward = nn.parallel.DistributedDataParallel(module, device_ids=ids, **_LOCAL_BUFFERS)
         elif self.kind == "fsdp":
             from torch.distributed.fsdp import fully_shard
 
+            module.to(memory_format=torch.contiguous_format)  # FSDP shards no channels-last weights
             for block in _blocks(module):
                 fully_shard(block)
             fully_shard(module)
+
+    def suit(self, optimizer: torch.optim.Optimizer) -> None:
+        """Turn off what the optimiser cannot do on sharded parameters: torch has no fused SGD for them."""
+        if self.kind == "fsdp" and isinstance(optimizer, torch.optim.SGD):
+            for options in (optimizer.defaults, *optimizer.param_groups):
+                options["fused"] = False
 
     @contextlib.contextmanager
     def last_backward(self, last: bool) -> Iterator[None]:

@@ -20,13 +20,14 @@ from torch import nn
 from ..config.schema import Config
 from ..core.batch import Batch, RawBatch, stack_views
 from ..core.distributed import rank, world_size
-from ..core.errors import RunError
+from ..core.errors import DataError, RunError
 from ..core.random import Key
 from ..data.loader import Loader
 from ..data.opening import open_patches
 from ..data.order import EvalOrder, TrainOrder
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
+from ..data.subset import Subset
 from ..data.values import Values
 from ..models.banded import BandedModel, build_banded
 from ..tasks.base import Task
@@ -118,7 +119,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         DataError, RunError: something in the configuration does not fit the data, the device or the checkpoint.
     """
     general, hparams = cfg.general, cfg.hparams
-    device = resolve_device(general.device, launched_world()[1])
+    device = resolve_device(general.device, launched_world()[1], general.device_ids)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     set_threads(general.threads)
@@ -146,6 +147,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         model.compile()
     parallel = Parallel(model, general.parallel, device)
     optimizer = cfg.optimizer.build(parameters=[p for p in model.parameters() if p.requires_grad])
+    parallel.suit(optimizer)
     schedule = cfg.scheduler.build()
     if checkpoint is not None:
         parallel.load_optimizer_state(optimizer, checkpoint["optimizer"])
@@ -198,11 +200,13 @@ def build_model(cfg: Config, patches: Patches, statistics: Statistics) -> Banded
 
 def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
     """Open the training and validation patches; a single-batch overfit validates on what it trains on."""
+    if cfg.dataset.path is None:
+        raise DataError("no data were named", where="dataset.path", fix="set dataset.path to a file or folder")
     train = open_patches(cfg.dataset.path, cfg.dataset.train_key, cfg.dataset)
     count = cfg.hparams.overfit_batches
     if count:
         rows = min(len(train), count * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
-        train = train.subset(np.arange(rows, dtype=np.int64))
+        train = Subset(train, train.split, np.arange(rows, dtype=np.int64))
         return train, train
     if not cfg.dataset.valid_key:
         return train, None
@@ -236,7 +240,8 @@ def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None
 
 def _all_valid(cfg: Config, patches: Patches) -> bool:
     """Say whether a split other than the training one has no missing value."""
-    return patches_statistics(patches, Values(patches.bands, cfg.dataset.transform)).all_valid
+    found: bool = patches_statistics(patches, Values(patches.bands, cfg.dataset.transform)).all_valid
+    return found
 
 
 def _source(cfg: Config, patches: Patches, task: Task, device: torch.device, *, all_valid: bool) -> Source:

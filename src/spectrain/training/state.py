@@ -83,7 +83,7 @@ def arithmetic(session: Session) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "processes": world_size(),
         "device": session.device.type,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "channels_last": session.cfg.general.channels_last,
         "use_amp": session.amp is not None,
     }

@@ -1,0 +1,5 @@
+"""`python -m spectrain`."""
+
+from .cli import main
+
+main()

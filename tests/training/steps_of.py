@@ -1,0 +1,116 @@
+"""Optimiser steps of a toy task, in one process or under torchrun; the tests compare what comes out.
+
+torchrun --nproc-per-node 2 tests/training/steps_of.py CASES.json OUT.pt
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+TASKS = Path(__file__).resolve().parent.parent / "tasks" / "toy_tasks.py"
+
+
+def write_data(path: Path) -> Path:
+    """Sixteen images of two bands, with labels of each kind; most have no sparse label at all."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(3, 2, (16, 2, 8, 8)).astype(np.float32)
+    image[1, 0, :3] = np.nan
+    classes = rng.integers(0, 3, (16, 8, 8)).astype(np.uint8)
+    classes[rng.random(classes.shape) < 0.3] = 255
+    dense = image.mean(1, keepdims=True) * 2
+    dense[rng.random(dense.shape) < 0.4] = np.nan
+    sparse = np.full((16, 8, 8), np.nan, np.float32)
+    sparse[2, 1:4, 2:5] = 1.5
+    sparse[3, 0, 0] = -1
+    with h5py.File(path, "w") as file:
+        for split in ("train", "valid"):
+            file[split] = image
+            for name, labels in (("toy_map", classes), ("toy_dense", dense), ("toy_sparse", sparse)):
+                file[f"{split}_{name}"] = labels
+            file[f"{split}_contrastive"] = np.arange(16) // 2
+    return path
+
+
+def config(data: Path, kind: str, *more: str):
+    from spectrain.config import load_config
+
+    labels = [] if kind == "toy_none" else ["dataset.labels_key={split}_" + kind]
+    contrastive = kind == "contrastive"
+    overrides = [
+        f"dataset.path={data}",
+        *labels,
+        f"task={kind}",
+        "model=toy_net",
+        f"model.embed={contrastive}".lower(),
+        "model.standardise=mean_std",
+        "optimizer=sgd",
+        "optimizer.lr=0.05",
+        "metric=none",
+        "show_prediction=none",
+        "hparams.batch_size=8",
+        "general.device=cpu",
+        "augmentation.crop=null",
+        "augmentation.jitter=0",
+        *(["augmentation=warp", "augmentation.crop=null"] if contrastive else ["augmentation=none"]),
+        *more,
+    ]
+    overrides = list({item.split("=", 1)[0]: item for item in overrides}.values())
+    if not contrastive:
+        overrides = [item for item in overrides if not item.startswith("augmentation.")]
+    return load_config("contrastive", overrides=overrides, plugins=[str(TASKS)], use_personal=False)
+
+
+def steps_of(data: Path, kind: str, more: list[str], steps: int = 3) -> dict:
+    """Return losses, the first step's gradients, the weights, and which micro-batches had no label."""
+    from spectrain.core.distributed import world_size
+    from spectrain.training.session import build_session
+    from spectrain.training.step import optimiser_step
+
+    session = build_session(config(data, kind, *more))
+    losses, gradients, weights_of_losses = [], {}, []
+    for epoch in range(steps):
+        lists = next(session.train_order.steps(epoch))
+        raws = session.train.loader.load(lists)
+        found = optimiser_step(session, iter(raws), len(lists), epoch, epoch)["loss"]
+        pair = torch.stack((found.sum, found.weight)).double()
+        weights_of_losses.append(float(found.weight))
+        if world_size() > 1:
+            torch.distributed.all_reduce(pair)
+        losses.append(pair.tolist())
+        if not gradients:
+            gradients = {name: full(p.grad).clone() for name, p in session.model.named_parameters()}
+    state = {name: value.clone() for name, value in session.parallel.model_state().items()}
+    optimizer = session.parallel.optimizer_state(session.optimizer)
+    session.close()
+    return {
+        "losses": losses,
+        "gradients": gradients,
+        "weights": state,
+        "own": weights_of_losses,
+        "optimizer": optimizer,
+    }
+
+
+def full(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def main() -> None:
+    from spectrain.core.distributed import rank
+    from spectrain.training.parallel import process_group
+
+    torch.set_num_threads(1)
+    data, cases = json.loads(Path(sys.argv[1]).read_text())
+    with process_group("cpu"):
+        results = {name: steps_of(Path(data), kind, more) for name, (kind, more) in cases.items()}
+        torch.save(results, f"{sys.argv[2]}.{rank()}")
+
+
+if __name__ == "__main__":
+    main()

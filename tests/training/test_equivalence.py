@@ -1,0 +1,116 @@
+"""Processes and micro-batches add up to one whole batch: loss, gradient, weights."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from steps_of import steps_of, write_data
+
+KINDS = ["toy_none", "toy_map", "toy_dense", "toy_sparse"]
+HALF = ["hparams.batch_size=4"]
+PLAIN = ["model.batch_norm=false"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return write_data(tmp_path_factory.mktemp("toy") / "toy.h5")
+
+
+@pytest.fixture(scope="module")
+def whole(data):
+    cases = {(kind, norm): [] if norm else PLAIN for kind in [*KINDS, "contrastive"] for norm in (True, False)}
+    return {case: steps_of(data, case[0], more) for case, more in cases.items()}
+
+
+@pytest.fixture(scope="module")
+def two_processes(data, tmp_path_factory):
+    """Every case once under a real torchrun, in one start."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    cases = {}
+    for kind in [*KINDS, "contrastive"]:
+        cases[f"{kind} ddp norm"] = (kind, HALF)
+        cases[f"{kind} ddp plain"] = (kind, [*HALF, *PLAIN])
+        cases[f"{kind} fsdp plain"] = (kind, [*HALF, *PLAIN, "general.parallel=fsdp"])
+        cases[f"{kind} fsdp norm"] = (kind, [*HALF, "general.parallel=fsdp"])
+    quarter = ["hparams.batch_size=2", "hparams.accumulate_grad_batches=2"]
+    for parallel in ("ddp", "fsdp"):
+        cases[f"toy_sparse {parallel} accumulated"] = (
+            "toy_sparse",
+            [*quarter, *PLAIN, f"general.parallel={parallel}"],
+        )
+    (folder / "cases.json").write_text(json.dumps([str(data), cases]))
+    script = Path(__file__).with_name("steps_of.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run(
+        [*command, str(folder / "cases.json"), str(folder / "out")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.load(folder / f"out.{rank}", weights_only=True) for rank in range(2)]
+
+
+def assert_same(found: dict, wanted: dict) -> None:
+    torch.testing.assert_close(torch.tensor(found["losses"]), torch.tensor(wanted["losses"]), rtol=1e-5, atol=1e-5)
+    for part in ("gradients", "weights"):
+        assert list(found[part]) == list(wanted[part])
+        for name, value in wanted[part].items():
+            torch.testing.assert_close(
+                found[part][name], value, rtol=1e-5, atol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+            )
+
+
+@pytest.mark.parametrize("norm", [True, False], ids=["norm", "plain"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_micro_batches_equal_one_batch(data, whole, kind, norm):
+    more = [*HALF, "hparams.accumulate_grad_batches=2", *([] if norm else PLAIN)]
+    assert_same(steps_of(data, kind, more), whole[kind, norm])
+
+
+@pytest.mark.parametrize("norm", ["norm", "plain"])
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("kind", [*KINDS, "contrastive"])
+def test_two_processes_equal_one(two_processes, whole, kind, parallel, norm):
+    for result in two_processes:
+        assert_same(result[f"{kind} {parallel} {norm}"], whole[kind, norm == "norm"])
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_processes_and_micro_batches_together_equal_one_batch(two_processes, whole, parallel):
+    for result in two_processes:
+        assert_same(result[f"toy_sparse {parallel} accumulated"], whole["toy_sparse", False])
+
+
+def test_the_sparse_cases_had_unequal_labels_and_a_process_without_any(two_processes):
+    own = [result["toy_sparse ddp plain"]["own"] for result in two_processes]
+    assert any(first != second for first, second in zip(*own, strict=True))
+    assert 0.0 in own[0] + own[1]
+
+
+def test_gradient_caching_equals_one_batch(data, whole):
+    more = [*HALF, *PLAIN, "hparams.accumulate_grad_batches=2"]
+    assert_same(steps_of(data, "contrastive", more), whole["contrastive", False])
+
+
+def test_accumulated_batch_norm_by_micro_batch_is_another_thing(data, whole):
+    more = [*HALF, "hparams.accumulate_grad_batches=2", "general.sync_batchnorm=false"]
+    found = steps_of(data, "toy_dense", more)
+    assert found["losses"] != whole["toy_dense", True]["losses"]
+
+
+@pytest.mark.parametrize("optimizer", [["optimizer=adamw"], ["optimizer=sgd"]])
+def test_a_step_without_any_label_moves_nothing(data, optimizer):
+    # one image a step: most have no label, and weight decay and momentum would move the weights all the same
+    more = ["hparams.batch_size=1", "model.batch_norm=false", *optimizer]
+    before = steps_of(data, "toy_sparse", more, steps=0)
+    for seed in range(20):
+        found = steps_of(data, "toy_sparse", [*more, f"general.seed={seed}"], steps=1)
+        start = steps_of(data, "toy_sparse", [*more, f"general.seed={seed}"], steps=0)
+        moved = any(not torch.equal(found["weights"][name], start["weights"][name]) for name in before["weights"])
+        assert moved == (found["own"] != [0.0])
+        if not moved:
+            return
+    pytest.fail("no seed drew an image without labels")

@@ -1,0 +1,199 @@
+"""A training that is killed at any moment continues exactly: weights, optimiser and curves, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from steps_of import TASKS
+
+from spectrain.training.checkpoint import load_checkpoint
+
+EPOCHS = 30
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("resume") / "images.h5"
+    image = np.random.default_rng(0).normal(10, 2, (70, 2, 16, 16)).astype(np.float32)
+    image[::3, :, :4] = np.nan
+    with h5py.File(path, "w") as file:
+        file["train"], file["valid"] = image, image[:20] + 1
+    return path
+
+
+def command(data: Path, out: Path, *more: str, epochs: int = EPOCHS) -> list[str]:
+    options = [
+        f"dataset.path={data}",
+        f"out_dir={out}",
+        "model=toy_net",
+        "model.embed=true",
+        "model.standardise=mean_std",
+        "optimizer=adamw",
+        "scheduler=plateau",
+        "scheduler.patience=2",
+        "augmentation.crop=12",
+        "augmentation.jitter=2",
+        "augmentation.noise=0.1",
+        "metric=embedding",
+        "show_prediction=none",
+        "hparams.batch_size=8",
+        f"hparams.epochs={epochs}",
+        "hparams.checkpoint_every=3",
+        "hparams.log_every=4",
+        "hparams.valid_interval=2",
+        "general.threads=1",
+        "general.device=cpu",
+        *more,
+    ]
+    return [sys.executable, "-m", "spectrain", "train", "contrastive", "--plugin", str(TASKS), *options]
+
+
+def resume(out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "spectrain", "train", "--resume", str(out), "--plugin", str(TASKS), *more]
+
+
+def run(words: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    return done
+
+
+def environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != "SPECTRAIN_CONFIG"}
+
+
+def kill_while_running(words: list[str], out: Path, after: float) -> bool:
+    """Start the training, kill it ``after`` seconds from its first log line; say whether it was still running."""
+    log = out / "metrics.jsonl"
+    size = log.stat().st_size if log.is_file() else 0
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
+    )
+    while process.poll() is None and (not log.is_file() or log.stat().st_size <= size):
+        time.sleep(0.01)
+    time.sleep(after)
+    alive = process.poll() is None
+    if alive:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return alive
+
+
+def assert_equal_runs(first: Path, second: Path) -> None:
+    one, two = (load_checkpoint(out / "checkpoints" / "last.pt") for out in (first, second))
+    for part in ("model", "optimizer", "curves"):
+        assert_same(one[part], two[part], part)
+    progress = [{k: v for k, v in record["progress"].items() if k != "schedule"} for record in (one, two)]
+    assert progress[0] == progress[1]
+    assert one["progress"]["schedule"] == two["progress"]["schedule"]
+    with h5py.File(first / "curves.h5") as a, h5py.File(second / "curves.h5") as b:
+        assert set(a) == set(b)
+        for name in a:
+            np.testing.assert_array_equal(a[name][()], b[name][()])
+    assert (first / "metrics.csv").read_text() == (second / "metrics.csv").read_text()
+
+
+def assert_same(one, two, where: str) -> None:
+    assert type(one) is type(two), where
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one.nan_to_num(7.7), two.nan_to_num(7.7)), where
+    elif isinstance(one, dict):
+        assert list(one) == list(two), where
+        for key in one:
+            assert_same(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, list):
+        assert len(one) == len(two), where
+        for number, (a, b) in enumerate(zip(one, two, strict=True)):
+            assert_same(a, b, f"{where}[{number}]")
+    else:
+        assert one == two or (one != one and two != two), where
+
+
+@pytest.fixture(scope="module")
+def unbroken(data, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("unbroken") / "run"
+    run(command(data, out))
+    return out
+
+
+def killed_and_resumed(data: Path, out: Path, kills: int, seed: int, workers: int) -> int:
+    chance = random.Random(seed)
+    words = command(data, out, f"general.num_workers={workers}")
+    killed = 0
+    for _ in range(kills):
+        if not kill_while_running(words, out, chance.uniform(0, 0.6)):
+            break
+        killed += 1
+        words = resume(out)
+    run(resume(out))
+    return killed
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_and_resumed_is_bit_identical(data, unbroken, tmp_path, workers):
+    out = tmp_path / "run"
+    assert killed_and_resumed(data, out, kills=2, seed=workers, workers=workers) >= 1
+    assert_equal_runs(unbroken, out)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("seed", range(5))
+def test_ten_times_killed_at_random_moments(data, unbroken, tmp_path, seed, workers):
+    out = tmp_path / "run"
+    assert killed_and_resumed(data, out, kills=4, seed=100 + seed, workers=workers) >= 1
+    assert_equal_runs(unbroken, out)
+
+
+def test_a_stop_request_writes_a_checkpoint_and_the_rest_is_identical(data, unbroken, tmp_path):
+    out = tmp_path / "run"
+    process = subprocess.Popen(command(data, out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment())
+    while not (out / "metrics.jsonl").is_file():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"--resume" in said
+    step = load_checkpoint(out / "checkpoints" / "last.pt")["progress"]["step"]
+    before = load_checkpoint(out / "checkpoints" / "last.pt")["model"]
+    run(resume(out))
+    after = load_checkpoint(out / "checkpoints" / "last.pt")
+    assert after["progress"]["step"] > step
+    assert any(not torch.equal(before[name], value) for name, value in after["model"].items())
+    assert_equal_runs(unbroken, out)
+
+
+def test_other_threads_are_said(data, unbroken, tmp_path):
+    out = tmp_path / "run"
+    run(command(data, out, epochs=2))
+    done = run(resume(out, "hparams.epochs=3", "general.threads=2"))
+    assert "continues, not bit-identically: threads 1 → 2" in done.stderr
+    assert load_checkpoint(out / "checkpoints" / "last.pt")["progress"]["epoch"] == 3
+
+
+def test_changed_data_and_other_models_are_refused(data, tmp_path):
+    out, copy = tmp_path / "run", tmp_path / "images.h5"
+    copy.write_bytes(data.read_bytes())
+    run(command(copy, out, epochs=1))
+    words = resume(out, "hparams.epochs=2", "model.batch_norm=false")
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 1
+    assert "another model" in done.stderr
+    assert "Traceback" not in done.stderr
+    with h5py.File(copy, "r+") as file:
+        file["train"][0] = 3
+    done = subprocess.run(
+        resume(out, "hparams.epochs=2"), capture_output=True, text=True, check=False, env=environment()
+    )
+    assert done.returncode == 1
+    assert "the data changed since the run began" in done.stderr
