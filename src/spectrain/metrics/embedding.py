@@ -1,0 +1,115 @@
+"""Has the encoder collapsed? Alignment, uniformity, effective rank and spread of embeddings, from sums."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor
+
+from ..core.batch import Batch
+from ..core.fill import fill_invalid
+from .base import Metrics
+
+_SHARPNESS = 2.0  # of the uniformity kernel; the value of its authors
+
+
+class EmbeddingMetric:
+    """The part called "embedding": what a loss that depends on the batch size does not tell.
+
+    It reports four numbers of the model's output [V*B,D], which should be unit vectors:
+
+    - ``alignment``: mean squared distance between views of a sample; 0 is perfect (Wang and Isola, ICML 2020).
+    - ``uniformity``: log of the mean of exp(-2 d²) over pairs of different samples in the same batch and view; 0 where
+      all lie on one point, about -4 where they fill the sphere in many dimensions (the same paper).
+    - ``effective_rank``: exponential of the entropy of the singular values of the embeddings: 1 where they lie on one
+      line, at most D (Roy and Vetterli 2007; RankMe: Garrido et al., ICML 2023). Not centred, as in RankMe.
+    - ``embedding_std``: standard deviation over samples, averaged over dimensions: 0 on one point, 1/sqrt(D) where they
+      fill the sphere.
+
+    What cannot be counted is NaN: alignment of one view, uniformity of batches of one, all of them where an embedding
+    is not finite.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """``metric=embedding`` has no keys."""
+
+    @classmethod
+    def from_config(cls, config: Config) -> EmbeddingMetric:
+        """Return the part."""
+        return cls()
+
+    def start(self) -> EmbeddingSums:
+        """Return fresh sums for one evaluation."""
+        return EmbeddingSums()
+
+
+class EmbeddingSums(Metrics):
+    """Sums over the rows of an evaluation: two pair sums, and the first two moments."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def update(self, output: Tensor, batch: Batch) -> None:
+        """Add embeddings [V*B,D]; rows of padding do not count, whatever they hold."""
+        real = batch.real
+        z = fill_invalid(output.detach().to(_widest(output.device)), real[:, None])
+        by_view, counts = z.reshape(batch.views, -1, z.shape[1]), real.to(z.dtype).reshape(batch.views, -1)
+        new = {
+            "aligned": z.new_zeros(()),
+            "aligned_pairs": counts[0].sum() * math.comb(batch.views, 2),
+            "repelled": z.new_zeros(()),
+            "repelled_pairs": z.new_zeros(()),
+            "count": counts.sum(),
+            "first_moment": z.sum(dim=0),
+            "second_moment": z.T @ z,
+        }
+        for one, other in combinations(range(batch.views), 2):
+            new["aligned"] += (by_view[one] - by_view[other]).square().sum()
+        for rows, weight in zip(by_view, counts, strict=True):
+            pairs = torch.outer(weight, weight).triu(diagonal=1)
+            new["repelled"] += (_kernel(rows) * pairs).sum()
+            new["repelled_pairs"] += pairs.sum()
+        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
+
+    def sums(self) -> dict[str, Tensor]:
+        """Return the sums by name; none before the first batch."""
+        return self._sums
+
+    def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
+        """Return the four metrics."""
+        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        if not host:
+            return dict.fromkeys(("alignment", "uniformity", "effective_rank", "embedding_std"), math.nan)
+        mean = host["first_moment"] / host["count"]
+        variance = host["second_moment"].diagonal() / host["count"] - mean.square()
+        return {
+            "alignment": float(host["aligned"] / host["aligned_pairs"]),
+            "uniformity": float((host["repelled"] / host["repelled_pairs"]).log()),
+            "effective_rank": _effective_rank(host["second_moment"]),
+            "embedding_std": float(variance.clamp(min=0).sqrt().mean()),
+        }
+
+
+def _widest(device: torch.device) -> torch.dtype:
+    """Return float64 where the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def _kernel(rows: Tensor) -> Tensor:
+    """Return exp(-2 d²) between all rows [B,D], as [B,B]."""
+    squares = rows.square().sum(dim=1)
+    distances = (squares[:, None] + squares[None, :] - 2 * rows @ rows.T).clamp(min=0)
+    return (-_SHARPNESS * distances).exp()
+
+
+def _effective_rank(second_moment: Tensor) -> float:
+    """Return exp(entropy) of the singular values of Z, from Z'Z [D,D]: they are the roots of its eigenvalues."""
+    if not bool(second_moment.isfinite().all()) or not bool(second_moment.any()):
+        return math.nan
+    share = torch.linalg.eigvalsh(second_moment).clamp(min=0).sqrt()
+    share = share / share.sum()
+    return float(torch.special.entr(share).sum().exp())

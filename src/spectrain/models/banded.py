@@ -1,0 +1,192 @@
+"""The model as trained: bands, their statistics and validity handling around a network that sees only numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast, get_args
+
+import torch
+from torch import Tensor, nn
+
+from ..config.option import option
+from ..core.bands import Bands
+from ..core.batch import Batch
+from ..core.errors import DataError
+from ..core.fill import fill_invalid
+from ..core.random import Key
+from .weights import load_weights
+
+Standardise = Literal["mean_std", "std", "none"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Keys that every model has; a model's nested ``Config`` inherits them (and so is frozen too)."""
+
+    mask_channel: bool = option(False, "feed the validity of each band as a further channel")
+    standardise: Standardise = option(
+        "mean_std", "subtract each band's mean and divide by its deviation; std only divides (demeaned images); or none"
+    )
+    init_from: str | None = option(
+        None, "run, checkpoint or safetensors file to take the weights from; null draws them"
+    )
+
+    def in_channels(self, bands: Bands) -> int:
+        """Return how many channels the network is fed: one a band, twice that with the mask."""
+        return len(bands) * (2 if self.mask_channel else 1)
+
+
+class Network(Protocol):
+    """What a model has to be: a module on plain tensors."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the output for [B,C,H,W]."""
+        ...
+
+    def features(self, x: Tensor) -> list[tuple[int, Tensor]]:
+        """Return (stride, map [B,F,ceil(H/stride),ceil(W/stride)]) from fine to coarse, strides increasing."""
+        ...
+
+
+class BandStatistics(Protocol):
+    """What standardising needs to know, a value a band, in the units of `Batch.image`."""
+
+    @property
+    def mean(self) -> Sequence[float]: ...  # noqa: D102
+
+    @property
+    def std(self) -> Sequence[float]: ...  # noqa: D102
+
+
+class ModelPart(Protocol):
+    """The configured model: its options (a `ModelConfig`) and how to build the network."""
+
+    @property
+    def options(self) -> Any: ...  # noqa: D102
+
+    def build(self, **context: Any) -> Any: ...  # noqa: D102
+
+
+class BandedModel(nn.Module):
+    """A network with the bands it is for: standardise, fill what is invalid with 0, append the mask, call the network.
+
+    Mean and deviation are buffers, so whoever loads the state dict standardises as the training did. A band that is
+    constant (to the resolution of float32) is divided by 1; a band without any valid value is left as it is.
+
+    Args:
+        network: see `Network`; built with twice the channels where ``mask_channel``.
+        bands: one a channel of the batches it is for.
+        statistics: mean and standard deviation of each band.
+        standardise: "mean_std" subtracts the mean of each band and divides by its deviation; "std" only divides, for
+            images that are demeaned one by one; "none" leaves the values as they are.
+        mask_channel: append the validity of each band as a channel of 0 and 1.
+        image_size: height and width it was built for; None where any will do.
+
+    Raises:
+        ValueError: ``standardise`` is unknown, or the statistics are not one a band.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        bands: Bands,
+        statistics: BandStatistics,
+        standardise: Standardise = "mean_std",
+        mask_channel: bool = False,
+        image_size: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__()
+        if standardise not in get_args(Standardise):
+            raise ValueError(f"standardise is one of {', '.join(get_args(Standardise))}, not {standardise!r}")
+        mean, std = list(statistics.mean), list(statistics.std)
+        if len(mean) != len(bands) or len(std) != len(bands):
+            raise ValueError(f"{len(bands)} bands, but {len(mean)} means and {len(std)} deviations")
+        self.network = network
+        self.bands, self.standardise, self.mask_channel, self.image_size = bands, standardise, mask_channel, image_size
+        subtracted = [m if standardise == "mean_std" and math.isfinite(m) else 0.0 for m in mean]
+        divided = [1.0 if standardise == "none" else _divisor(m, s) for m, s in zip(mean, std, strict=True)]
+        self.register_buffer("mean", torch.tensor(subtracted, dtype=torch.float32))
+        self.register_buffer("std", torch.tensor(divided, dtype=torch.float32))
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """Return what the network sees of a batch, float32 [B, C or 2C, H, W]; NaN in a hole does not pass.
+
+        Raises:
+            DataError: the batch has another number of bands than the model.
+        """
+        if batch.image.shape[1] != len(self.bands):
+            raise DataError(
+                f"the model is for {len(self.bands)} bands, the images have {batch.image.shape[1]}",
+                fix=f"give the bands {', '.join(self.bands.names)}, in this order",
+            )
+        x = batch.image
+        if self.standardise != "none":
+            x = (x - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
+        if not batch.all_valid:
+            x = fill_invalid(x, batch.valid)
+        if self.mask_channel:
+            x = torch.cat((x, batch.valid.to(x.dtype)), dim=1)
+        return x
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return the network's output for a batch."""
+        return cast(Network, self.network)(self.inputs(batch))
+
+    def features(self, batch: Batch) -> list[tuple[int, Tensor]]:
+        """Return the network's feature maps for a batch, each with its stride, from fine to coarse."""
+        return cast(Network, self.network).features(self.inputs(batch))
+
+    def meta(self) -> dict[str, Any]:
+        """Return, as JSON values, what a checkpoint must say beside the state dict to build the model again."""
+        return {
+            "bands": self.bands.to_json(),
+            "standardise": self.standardise,
+            "mask_channel": self.mask_channel,
+            "image_size": None if self.image_size is None else list(self.image_size),
+        }
+
+
+def _divisor(mean: float, std: float) -> float:
+    """Return what to divide a band by: 1 where the deviation is missing or below the resolution of float32."""
+    resolution = abs(mean) * torch.finfo(torch.float32).eps if math.isfinite(mean) else 0.0
+    return std if math.isfinite(std) and std > resolution else 1.0
+
+
+def build_banded(
+    part: ModelPart,
+    *,
+    bands: Bands,
+    statistics: BandStatistics,
+    image_size: tuple[int, int],
+    seed: int,
+    take_init_from: bool = True,
+) -> BandedModel:
+    """Build the configured model on the CPU, with fresh weights drawn from ``seed`` or those of ``init_from``.
+
+    The weights depend on nothing but the seed and the configuration: torch's global generator is set for the length
+    of the building, because layers of every origin draw from it, and is then as before.
+
+    Args:
+        part: the configured model.
+        bands: the bands of the data.
+        statistics: of the data; they stand also where the weights come from elsewhere.
+        image_size: height and width of the images.
+        seed: ``general.seed``.
+        take_init_from: False where a state dict will be loaded anyway, so that a run can be continued or used after
+            the file that it began from is gone.
+
+    Raises:
+        DataError: the file in ``init_from`` is missing, damaged or of another model.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(Key(seed, "initial weights").word())
+        network = part.build(bands=bands, image_size=image_size)
+    options = part.options
+    if take_init_from and options.init_from is not None:
+        load_weights(network, options.init_from)
+    return BandedModel(network, bands, statistics, options.standardise, options.mask_channel, image_size)

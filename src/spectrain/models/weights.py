@@ -1,0 +1,114 @@
+"""Weights from a file into a network, by name and shape. A file never runs code."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ..core.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 5
+
+
+def load_weights(network: nn.Module, source: str | Path) -> tuple[str, ...]:
+    """Load the weights in ``source`` into ``network``, in place.
+
+    Everything must be there under the same name and in the same shape, except what belongs to the head (names that
+    begin ``head.``): a head for another number of outputs keeps its fresh weights, which the log says. The statistics
+    by which images are standardised are not weights and are not taken.
+
+    Args:
+        network: the network, without the `BandedModel` around it.
+        source: a run folder (its best checkpoint, else its last), a checkpoint, a saved state dict, or a file in
+            safetensors format.
+
+    Returns:
+        The names that kept their fresh weights.
+
+    Raises:
+        DataError: the file is missing, damaged, holds more than tensors and plain values, or does not fit.
+    """
+    path = _file(Path(source))
+    given, wanted = _of_network(_read(path)), network.state_dict()
+    unlike = {name: _difference(name, given.get(name), tensor) for name, tensor in wanted.items()}
+    unlike = {name: what for name, what in unlike.items() if what}
+    wrong = [what for name, what in unlike.items() if not name.startswith("head.")]
+    wrong += [f"{name} is only in the file" for name in given if name not in wanted and not name.startswith("head.")]
+    if wrong:
+        more = f"\n    and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
+        raise DataError(
+            "the weights do not fit the model:\n    " + "\n    ".join(wrong[:_SHOWN]) + more,
+            where=str(path),
+            fix="build the model that they were trained in: same backbone, stem, number of bands and mask channel",
+        )
+    network.load_state_dict({name: given[name] for name in wanted if name not in unlike}, strict=False)
+    if unlike:
+        logger.warning("%s: not in these weights, drawn afresh: %s", path, ", ".join(unlike))
+    return tuple(unlike)
+
+
+def _file(source: Path) -> Path:
+    """Return the file that a path means."""
+    if not source.exists():
+        raise DataError(
+            "there are no such weights", where=str(source), fix="give a run folder, a .pt or .safetensors file"
+        )
+    if source.is_file():
+        return source
+    for name in ("best.pt", "last.pt"):
+        if (path := source / "checkpoints" / name).is_file():
+            return path
+    raise DataError(
+        "the folder holds no checkpoint", where=str(source), fix="give a run folder with checkpoints/best.pt or last.pt"
+    )
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    """Return the named tensors of a file; those under ``model`` where it is a checkpoint."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        record = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:  # torch's own message tells how to load it all the same
+        raise DataError(
+            "the weights cannot be read: the file is damaged, or holds Python objects, which could run code",
+            where=str(path),
+            fix="give a file of tensors alone, such as torch.save(model.state_dict(), FILE) writes",
+        ) from error
+    except Exception as error:  # the two formats raise a dozen types for a damaged file
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"the weights cannot be read: {reason}", where=str(path), fix="the file is damaged; take another"
+        ) from error
+    tensors = record.get("model", record) if isinstance(record, dict) else None
+    if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
+        raise DataError(
+            "the file is neither a checkpoint nor a state dict",
+            where=str(path),
+            fix="give a file that a training wrote",
+        )
+    return tensors
+
+
+def _of_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors by the network's own names: a `BandedModel` puts ``network.`` before them."""
+    inner = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    return inner or dict(tensors)
+
+
+def _difference(name: str, given: Tensor | None, wanted: Tensor) -> str:
+    """Say how a tensor of the file differs from the one wanted; "" where it fits."""
+    if given is None:
+        return f"{name} is not in the file"
+    if given.shape != wanted.shape:
+        return f"{name} is {list(given.shape)} in the file, {list(wanted.shape)} in the model"
+    return ""
