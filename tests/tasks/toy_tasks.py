@@ -1,4 +1,4 @@
-"""Four toy tasks, one for each kind of target, and a network small enough to train in milliseconds."""
+"""Four small tasks, one per kind of target, and a small network: enough to prove batch, task and loop."""
 
 from __future__ import annotations
 
@@ -6,119 +6,121 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import nn
+from torch.nn import functional as F
 
+from spectrain.config.option import option
+from spectrain.core.errors import DataError
 from spectrain.core.fill import fill_invalid
 from spectrain.core.loss_sum import LossSum
-from spectrain.core.registry import register
-from spectrain.core.step import Step
-from spectrain.core.targets import ClassMap, DenseValues, NoTarget, SparseValues
+from spectrain.core.targets import IGNORED, ClassMap, DenseValues, NoTarget, SparseValues
 from spectrain.models.banded import ModelConfig
-from spectrain.tasks.base import Task
+from spectrain.tasks.base import Step, Task
 
 
-def summed(terms: torch.Tensor, valid: torch.Tensor) -> LossSum:
-    return LossSum(fill_invalid(terms, valid).sum(), valid.sum().to(torch.float32))
+class ToyNet(nn.Module):
+    """Convolution, batch norm, ReLU, convolution: [B,C,H,W] to ``outputs`` numbers a pixel."""
+
+    @dataclass(frozen=True)
+    class Config(ModelConfig):
+        outputs: int = option(1, "numbers a pixel", minimum=1)
+        width: int = option(8, "channels between", minimum=1)
+
+    def __init__(self, in_channels: int, outputs: int = 1, width: int = 8) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(in_channels, width, 3, padding=1), nn.BatchNorm2d(width)
+        self.head = nn.Conv2d(width, outputs, 1)
+
+    @classmethod
+    def from_config(cls, config, *, bands, image_size):
+        return cls(config.in_channels(bands), config.outputs, config.width)
+
+    def features(self, x):
+        return [(1, F.relu(self.norm(self.conv(x))))]
+
+    def forward(self, x):
+        return self.head(self.features(x)[0][1])
 
 
-class Toy(Task):
+def squared_error(values, truth, counted) -> LossSum:
+    """Sum of squared differences where ``counted``; filled before the arithmetic, so that a NaN stays out of it."""
+    difference = fill_invalid(values, counted) - fill_invalid(truth, counted)
+    return LossSum(difference.square().sum(), counted.sum(dtype=torch.float32))
+
+
+def _required(labels):
+    if labels is None:
+        raise DataError("this task needs labels, and the data have none", where="dataset.labels_key")
+    return torch.from_numpy(np.asarray(labels))
+
+
+class ToyTask(Task):
+    """What the four share: no options, and parts they do not need."""
+
     @dataclass(frozen=True)
     class Config:
         pass
 
     @classmethod
-    def from_config(cls, config, *, loss, metric, plot):
+    def from_config(cls, config, *, loss=None, metric=None, plot=None):
         return cls()
 
 
-@register("task", "toy_none")
-class ToyNone(Toy):
+class MeanTask(ToyTask):
+    """No target: the mean output over the pixels is to be the image's mean in each band (as many outputs as bands)."""
+
     def targets(self, labels):
         return NoTarget()
 
     def loss(self, model, batch):
         output = model(batch)
-        wanted = batch.filled().mean(1)
-        valid = batch.valid.all(1) & batch.real[:, None, None]
-        loss = summed((output[:, 0] - wanted).square(), valid)
-        return Step(loss, {"squares": loss}, output)
+        count = batch.valid.sum(dim=(2, 3))
+        mean = batch.filled().sum(dim=(2, 3)) / count.clamp(min=1)
+        loss = squared_error(output.mean(dim=(2, 3)), mean, (count > 0) & batch.real[:, None])
+        return Step(loss, output=output)
 
 
-@register("task", "toy_map")
-class ToyMap(Toy):
+class ClassMapTask(ToyTask):
+    """Class map: cross-entropy a pixel."""
+
     def targets(self, labels):
-        return ClassMap(torch.from_numpy(labels.astype(np.int16)))
+        return ClassMap(_required(labels).to(torch.int16))
 
     def loss(self, model, batch):
         output = model(batch)
-        valid = batch.target.valid & batch.real[:, None, None]
-        classes = fill_invalid(batch.target.y, valid, 0).long()
-        return Step(summed(F.cross_entropy(output, classes, reduction="none"), valid), output=output)
+        counted = batch.target.valid & batch.real[:, None, None]
+        truth = torch.where(counted, batch.target.y, IGNORED).to(torch.int64)
+        loss = F.cross_entropy(output, truth, ignore_index=IGNORED, reduction="sum")
+        return Step(LossSum(loss, counted.sum(dtype=torch.float32)), output=output)
 
 
-@register("task", "toy_dense")
-class ToyDense(Toy):
+class DenseTask(ToyTask):
+    """Dense values: squared error a pixel, labels [B,T,H,W] with NaN where nothing was measured."""
+
     def targets(self, labels):
-        return DenseValues.from_nan(torch.from_numpy(labels))
+        return DenseValues.from_nan(_required(labels))
 
     def loss(self, model, batch):
-        output = model(batch)
-        valid = batch.target.valid & batch.real[:, None, None, None]
-        return Step(summed((output[:, :1] - batch.target.value).square(), valid), output=output)
+        output, target = model(batch), batch.target
+        loss = squared_error(output, target.value, target.valid & batch.real[:, None, None, None])
+        return Step(loss, output=output)
 
 
-@register("task", "toy_sparse")
-class ToySparse(Toy):
+class SparseTask(ToyTask):
+    """Sparse values: Gaussian likelihood of a mean and a log variance (two outputs) at the measured pixels."""
+
     def targets(self, labels):
-        return SparseValues.from_dense(torch.from_numpy(labels))
+        return SparseValues.from_dense(_required(labels))
 
     def loss(self, model, batch):
-        output = model(batch)
-        mean, log_variance = batch.target.at(output)[:, :2].unbind(1)
-        terms = 0.5 * ((mean - batch.target.value).square() * (-log_variance).exp() + log_variance)
-        loss = summed(terms, batch.target.valid & batch.real[batch.target.row])
-        return Step(LossSum(loss.sum + 0 * output.sum(), loss.weight), output=output)
+        output, target = model(batch), batch.target
+        mean, log_variance = target.at(output).unbind(dim=1)
+        counted = target.valid & batch.real[target.row]
+        squared = (mean - fill_invalid(target.value, counted)).square()
+        terms = 0.5 * (log_variance + squared * torch.exp(-log_variance))
+        weight = counted.sum(dtype=torch.float32)
+        parts = {"squared_error": LossSum(fill_invalid(squared, counted).sum(), weight)}
+        return Step(LossSum(fill_invalid(terms, counted).sum(), weight), parts, output)
 
 
-class ToyNet(nn.Module):
-    """Per-pixel output [B,3,H,W]."""
-
-    def __init__(self, channels: int, batch_norm: bool) -> None:
-        super().__init__()
-        norm = nn.BatchNorm2d(6) if batch_norm else nn.Identity()
-        self.body = nn.Sequential(nn.Conv2d(channels, 6, 3, padding=1), norm, nn.ReLU(), nn.Conv2d(6, 3, 1))
-
-    def forward(self, x):
-        return self.body(x)
-
-    def features(self, x):
-        return [(1, self.body[:3](x))]
-
-
-@register("model", "toy_net")
-class ToyNetPart:
-    @dataclass(frozen=True)
-    class Config(ModelConfig):
-        batch_norm: bool = True
-        embed: bool = False
-
-    @classmethod
-    def from_config(cls, config, *, bands, image_size):
-        network = ToyNet(config.in_channels(bands), config.batch_norm)
-        return ToyEmbedder(network) if config.embed else network
-
-
-class ToyEmbedder(nn.Module):
-    """Unit vectors [B,3]."""
-
-    def __init__(self, network: ToyNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x):
-        pooled = torch.cat([self.network(x).mean((2, 3)), self.network.features(x)[0][1].amax((2, 3))], 1)
-        return F.normalize(pooled.float(), dim=1)
-
-    def features(self, x):
-        return self.network.features(x)
+TOY_TASKS = {"mean": MeanTask, "class_map": ClassMapTask, "dense": DenseTask, "sparse": SparseTask}

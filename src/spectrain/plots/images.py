@@ -1,0 +1,79 @@
+"""Images of any number of bands as colours that a screen can show. Pure functions on arrays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+
+from ..core.bands import Bands
+
+COLORMAP = "viridis"
+"""Perceptually uniform, and readable without colour vision."""
+RED_GREEN_BLUE = (665.0, 560.0, 490.0)
+"""Wavelengths in nm that a true-colour composite is made of."""
+_HOLE, _STRIPE = 0.62, 0.78
+
+Limits = tuple[float, float]
+
+
+def shown_channels(count: int, bands: Bands | None = None) -> tuple[int, ...]:
+    """Return the channels to show of ``count``: the first of one or two, else those for red, green and blue.
+
+    These are the bands nearest to the three colours; the first three where wavelengths are missing, or two colours
+    have the same nearest band, so that there is no true colour to show.
+    """
+    if count < 3:
+        return (0,)
+    known = [(number, band.wavelength) for number, band in enumerate(bands or ()) if band.wavelength is not None]
+    if len(known) >= 3:
+        nearest = [min(known, key=lambda item: abs(item[1] - colour))[0] for colour in RED_GREEN_BLUE]
+        if len(set(nearest)) == 3:
+            return tuple(nearest)
+    return (0, 1, 2)
+
+
+def robust_limits(values: NDArray[Any], valid: NDArray[np.bool_]) -> Limits:
+    """Return the 2nd and 98th percentile of the valid values; a range around it for a constant, (0, 1) for none."""
+    observed = values[valid]
+    if not observed.size:
+        return 0.0, 1.0
+    low, high = (float(limit) for limit in np.percentile(observed, (2, 98)))
+    return (low, high) if high > low else (low - 0.5, low + 0.5)
+
+
+def to_rgb(
+    image: NDArray[Any],
+    valid: NDArray[np.bool_],
+    bands: Bands | None = None,
+    limits: list[Limits] | None = None,
+) -> NDArray[np.float32]:
+    """Return an image as colours: a composite of three bands, or the first of fewer in a colour map.
+
+    Args:
+        image: [C,H,W]; values of holes are not looked at.
+        valid: bool [C,H,W].
+        bands: of the image; with their wavelengths the composite has true colours.
+        limits: what becomes black and full colour, for each of the bands shown; None takes `robust_limits` of each.
+
+    Returns:
+        [H,W,3] from 0 to 1. A pixel that is missing in a band shown is striped grey, a colour in no colour map.
+    """
+    shown = list(shown_channels(image.shape[0], bands))
+    layers, observed = image[shown], valid[shown]
+    limits = limits or [robust_limits(*layer) for layer in zip(layers, observed, strict=True)]
+    low, high = np.array(limits, dtype=np.float32).T[:, :, None, None]
+    filled = np.where(observed, layers, low)
+    stretched = np.clip((filled - low) / (high - low), 0, 1)
+    colours = np.moveaxis(stretched, 0, -1) if len(shown) == 3 else colormaps[COLORMAP](stretched[0])[..., :3]
+    seen = np.logical_and.reduce(observed)[..., None]
+    return np.where(seen, colours, _stripes(*image.shape[1:])[..., None]).astype(np.float32)
+
+
+def _stripes(height: int, width: int) -> NDArray[np.float64]:
+    """Return diagonal stripes in two greys, [H,W]."""
+    period = max(4, min(height, width) // 12)
+    diagonal = np.add.outer(np.arange(height), np.arange(width)) % period
+    return np.where(diagonal < period / 2, _HOLE, _STRIPE)

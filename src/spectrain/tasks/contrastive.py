@@ -1,0 +1,117 @@
+"""Contrastive learning: two augmented views of an image are to be embedded near each other, and far from all others."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..config.option import option
+from ..core.batch import Batch
+from ..core.distributed import world_size
+from ..core.errors import DataError
+from ..core.targets import ClassLabel, NoTarget, Target
+from ..losses.supcon import SupConLoss
+from .base import Metrics, Step, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+logger = logging.getLogger(__name__)
+
+Method = Literal["simclr", "supcon"]
+
+
+class Contrastive(Task):
+    """SimCLR (Chen et al., ICML 2020) without labels, SupCon (Khosla et al., NeurIPS 2020) with a class an image.
+
+    The loss couples the images of a batch, so micro-batches are not summed: the loop embeds each and takes the loss of
+    all embeddings together, view-major over the whole of them.
+
+    Args:
+        loss: the loss of embeddings.
+        metric: a metric part, or None.
+        plot: a show_prediction part, or None.
+        method: "simclr" or "supcon".
+
+    Raises:
+        ValueError: the method is unknown.
+    """
+
+    views = 2
+    additive = False
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``task=contrastive``."""
+
+        method: Method = option("simclr", "simclr needs no labels; supcon attracts images of one class to each other")
+
+    def __init__(self, loss: SupConLoss, metric: Any = None, plot: Any = None, method: Method = "simclr") -> None:
+        if method not in get_args(Method):
+            raise ValueError(f"the method is one of {', '.join(get_args(Method))}, not {method!r}")
+        self.criterion, self.metric, self.plot, self.method = loss, metric, plot, method
+        self._warned = False
+
+    @classmethod
+    def from_config(cls, config: Config, *, loss: SupConLoss, metric: Any, plot: Any) -> Contrastive:
+        """Return the configured task."""
+        return cls(loss, metric, plot, config.method)
+
+    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+        """Return the classes [B] as a target; without use for them (simclr) none is asked for.
+
+        Classes are passed on in simclr too, for metrics that look how well classes come apart.
+
+        Raises:
+            DataError: supcon, and the labels are missing or not one integer an image.
+        """
+        classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub"
+        if labels is not None and classes:
+            return ClassLabel(torch.from_numpy(labels.astype(np.int64)))
+        if self.method == "simclr":
+            return NoTarget()
+        has = "has none" if labels is None else f"has {labels.dtype} {list(labels.shape)} for each batch"
+        raise DataError(
+            f"supcon needs one integer class an image, and the data {has}",
+            where="dataset.labels_key",
+            fix="name the dataset of classes in dataset.labels_key, or take task.method=simclr",
+        )
+
+    def loss(self, model: nn.Module, batch: Batch) -> Step:
+        """Return the loss of a batch of views."""
+        return self.loss_of(self.outputs(model, batch), batch)
+
+    def outputs(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the embeddings [V*B,D]."""
+        embeddings: Tensor = model(batch)
+        return embeddings
+
+    def loss_of(self, outputs: Tensor, batch: Batch) -> Step:
+        """Return the loss of embeddings [V*B,D] whose rows are those of ``batch``; padding has no part in it."""
+        self._warn_if_alone(outputs.shape[0] // batch.views)
+        labels = batch.target.y if self.method == "supcon" and isinstance(batch.target, ClassLabel) else None
+        return Step(self.criterion.sums(outputs, batch.views, labels, batch.real), output=outputs)
+
+    def metrics(self) -> Metrics | None:
+        """Return fresh sums of the configured metric."""
+        started: Metrics | None = None if self.metric is None else self.metric.start()
+        return started
+
+    def picture(self, step: Step, batch: Batch) -> Figure | None:
+        """Return the configured figure."""
+        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
+        return figure
+
+    def _warn_if_alone(self, samples: int) -> None:
+        """Say once that a batch of one image teaches nothing: there is nothing to be far from."""
+        if samples * world_size() == 1 and not self._warned:
+            logger.warning(
+                "a batch of one image has no negatives: its loss is 0 and it teaches nothing; raise the batch size"
+            )
+            self._warned = True
