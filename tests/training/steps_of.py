@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import torch
 
-TASKS = Path(__file__).resolve().parent.parent / "tasks" / "toy_tasks.py"
+TASKS = Path(__file__).resolve().with_name("toy_plugin.py")
+OUTPUTS = {"toy_mean": 2, "toy_class_map": 3, "toy_dense": 1, "toy_sparse": 2, "contrastive": 1}
 
 
 def write_data(path: Path) -> Path:
@@ -31,7 +32,7 @@ def write_data(path: Path) -> Path:
     with h5py.File(path, "w") as file:
         for split in ("train", "valid"):
             file[split] = image
-            for name, labels in (("toy_map", classes), ("toy_dense", dense), ("toy_sparse", sparse)):
+            for name, labels in (("toy_class_map", classes), ("toy_dense", dense), ("toy_sparse", sparse)):
                 file[f"{split}_{name}"] = labels
             file[f"{split}_contrastive"] = np.arange(16) // 2
     return path
@@ -40,13 +41,14 @@ def write_data(path: Path) -> Path:
 def config(data: Path, kind: str, *more: str):
     from spectrain.config import load_config
 
-    labels = [] if kind == "toy_none" else ["dataset.labels_key={split}_" + kind]
+    labels = [] if kind == "toy_mean" else ["dataset.labels_key={split}_" + kind]
     contrastive = kind == "contrastive"
     overrides = [
         f"dataset.path={data}",
         *labels,
         f"task={kind}",
         "model=toy_net",
+        f"model.outputs={OUTPUTS[kind]}",
         f"model.embed={contrastive}".lower(),
         "model.standardise=mean_std",
         "optimizer=sgd",
@@ -55,14 +57,10 @@ def config(data: Path, kind: str, *more: str):
         "show_prediction=none",
         "hparams.batch_size=8",
         "general.device=cpu",
-        "augmentation.crop=null",
-        "augmentation.jitter=0",
-        *(["augmentation=warp", "augmentation.crop=null"] if contrastive else ["augmentation=none"]),
-        *more,
+        *(["augmentation.crop=null", "augmentation.jitter=0"] if contrastive else ["augmentation=none"]),
     ]
-    overrides = list({item.split("=", 1)[0]: item for item in overrides}.values())
-    if not contrastive:
-        overrides = [item for item in overrides if not item.startswith("augmentation.")]
+    changed = {item.split("=", 1)[0] for item in more}
+    overrides = [*(item for item in overrides if item.split("=", 1)[0] not in changed), *more]
     return load_config("contrastive", overrides=overrides, plugins=[str(TASKS)], use_personal=False)
 
 
