@@ -63,6 +63,13 @@ def test_limits_of_a_constant_and_of_nothing():
     assert robust_limits(np.full(4, math.nan), np.zeros(4, dtype=bool)) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("value", [0.0, 3e9, -1e30])
+def test_a_constant_image_is_drawn_without_a_warning(value, recwarn):
+    image = np.full((1, 4, 4), value, dtype=np.float32)
+    assert np.isfinite(to_rgb(image, everywhere(image))).all()
+    assert not recwarn.list
+
+
 def test_a_composite_stretches_each_band():
     image = noise(5)
     limits = [(-1.0, 1.0), (0.0, 0.5), (-2.0, 0.0)]

@@ -72,6 +72,11 @@ def test_supcon_is_the_published_loss_with_labels():
     assert step.loss.mean != task().loss(Embed(), views()).loss.mean
 
 
+def test_supcon_does_not_fall_back_on_simclr():
+    with pytest.raises(TypeError, match="NoTarget"):
+        task("supcon").loss(Embed(), views())
+
+
 def test_padding_has_no_part():
     padded = task().loss(Embed(), views(padding=(1, 3)))
     kept = by_sample(padded.output)[[0, 2]]

@@ -41,7 +41,8 @@ def robust_limits(values: NDArray[Any], valid: NDArray[np.bool_]) -> Limits:
     if not observed.size:
         return 0.0, 1.0
     low, high = (float(limit) for limit in np.percentile(observed, (2, 98)))
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    half = max(0.5, abs(low) * 1e-6)
+    return (low, high) if high > low else (low - half, low + half)
 
 
 def to_rgb(
@@ -64,7 +65,7 @@ def to_rgb(
     shown = list(shown_channels(image.shape[0], bands))
     layers, observed = image[shown], valid[shown]
     limits = limits or [robust_limits(*layer) for layer in zip(layers, observed, strict=True)]
-    low, high = np.array(limits, dtype=np.float32).T[:, :, None, None]
+    low, high = np.array(limits, dtype=np.float64).T[:, :, None, None]
     filled = np.where(observed, layers, low)
     stretched = np.clip((filled - low) / (high - low), 0, 1)
     colours = np.moveaxis(stretched, 0, -1) if len(shown) == 3 else colormaps[COLORMAP](stretched[0])[..., :3]

@@ -64,15 +64,14 @@ class Contrastive(Task):
         return cls(loss, metric, plot, config.method)
 
     def targets(self, labels: NDArray[np.generic] | None) -> Target:
-        """Return the classes [B] as a target; without use for them (simclr) none is asked for.
+        """Return the classes [B] as a target.
 
-        Classes are passed on in simclr too, for metrics that look how well classes come apart.
+        In simclr they are passed on too, for metrics that look how well classes come apart; what is no class is left.
 
         Raises:
             DataError: supcon, and the labels are missing or not one integer an image.
         """
-        classes = labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub"
-        if labels is not None and classes:
+        if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
             return ClassLabel(torch.from_numpy(labels.astype(np.int64)))
         if self.method == "simclr":
             return NoTarget()
@@ -93,9 +92,17 @@ class Contrastive(Task):
         return embeddings
 
     def loss_of(self, outputs: Tensor, batch: Batch) -> Step:
-        """Return the loss of embeddings [V*B,D] whose rows are those of ``batch``; padding has no part in it."""
+        """Return the loss of embeddings [V*B,D] whose rows are those of ``batch``; padding has no part in it.
+
+        Raises:
+            TypeError: supcon, and the batch's target is not that of `targets`.
+        """
         self._warn_if_alone(outputs.shape[0] // batch.views)
-        labels = batch.target.y if self.method == "supcon" and isinstance(batch.target, ClassLabel) else None
+        labels = None
+        if self.method == "supcon":
+            if not isinstance(batch.target, ClassLabel):
+                raise TypeError(f"supcon compares classes, and the batch holds {type(batch.target).__name__}")
+            labels = batch.target.y
         return Step(self.criterion.sums(outputs, batch.views, labels, batch.real), output=outputs)
 
     def metrics(self) -> Metrics | None:
