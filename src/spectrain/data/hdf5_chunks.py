@@ -1,0 +1,199 @@
+"""Chunked HDF5 data read past the library: its bytes are taken where they lie, and unpacked on all cores.
+
+The library unpacks on one core under one lock. Here each chunk that a batch needs is unpacked once, by zlib, which
+leaves Python's lock; what is unpacked is kept for a while, since in a random order the same chunk is soon asked again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import DataError
+from .mapped import MappedFiles
+from .stored import Values, native_order
+from .unpacking import cache, in_threads
+
+READABLE = ((), ("shuffle",), ("deflate",), ("shuffle", "deflate"))
+"""The filter pipelines that are undone here."""
+
+Window = tuple[slice, ...]
+Runs = tuple[tuple[slice, slice], ...]
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTable:
+    """Where the chunks of a dataset lie, in row-major order of the chunk grid.
+
+    Attributes:
+        offset: int64 [chunks], -1 where a chunk was never written.
+        size: int64 [chunks], bytes in the file.
+        skipped: uint32 [chunks], bit i set where filter i was not applied.
+    """
+
+    offset: NDArray[np.int64]
+    size: NDArray[np.int64]
+    skipped: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Rows of one chunk that go to places of the batch."""
+
+    chunk: int
+    rows: Runs
+    to: Window
+    source: Window
+
+
+class ChunkedArray:
+    """A chunked HDF5 dataset, packed by nothing, shuffle, gzip or both.
+
+    Args:
+        files: the one file.
+        name: of the dataset, for error messages.
+        dtype: stored type, with its byte order.
+        shape: first axis the rows.
+        chunk: shape of a chunk.
+        table: where the chunks lie.
+        filters: one of `READABLE`, in the order in which they were applied.
+        fill: the value of what was never written.
+    """
+
+    def __init__(
+        self,
+        files: MappedFiles,
+        name: str,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        *,
+        chunk: tuple[int, ...],
+        table: ChunkTable,
+        filters: tuple[str, ...],
+        fill: Any,
+    ) -> None:
+        self.shape = shape
+        self.dtype = native_order(dtype)
+        self._files, self._name, self._stored, self._chunk = files, name, dtype, chunk
+        self._table, self._filters, self._fill = table, filters, fill
+        self._windows = list(_windows(shape[1:], chunk[1:]))
+        self._shuffled = "shuffle" in filters and dtype.itemsize > 1
+        self._number = next(_numbers)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._number = next(_numbers)  # numbers are given per process
+
+    def take(self, index: NDArray[np.int64]) -> Values:
+        """Return the rows at ``index`` [B] in that order, in memory of their own.
+
+        Raises:
+            DataError: a chunk cannot be unpacked, or the file is shorter than it was.
+        """
+        self._files.check()  # chunks that are kept would hide that the file was cut
+        out = np.empty((len(index), *self.shape[1:]), dtype=self._stored)
+        in_threads(lambda task: self._copy(task, out), list(self._tasks(index)))
+        return out.astype(self.dtype, copy=False)
+
+    def check(self) -> None:
+        """Raise a `DataError` where the file is gone or shorter than it must be."""
+        self._files.check()
+
+    def _tasks(self, index: NDArray[np.int64]) -> Iterator[_Task]:
+        """Yield each chunk that holds some of the rows, once."""
+        for block, runs in _rows_by_block(index, self._chunk[0]):
+            for within, (to, source) in enumerate(self._windows):
+                yield _Task(block * len(self._windows) + within, runs, to, source)
+
+    def _copy(self, task: _Task, out: NDArray[Any]) -> None:
+        """Copy the rows of one chunk to where they belong."""
+        unpacked, shuffled = self._unpacked(task.chunk)
+        if unpacked is None:
+            for _, to in task.rows:
+                out[(to, *task.to)] = self._fill
+        elif shuffled:
+            # byte i of every number lies in plane i; only the rows that are wanted are put together again
+            planes = unpacked.reshape(self._stored.itemsize, *self._chunk)
+            bytes_out = out.view(np.uint8).reshape(*out.shape, self._stored.itemsize)
+            for source, to in task.rows:
+                for byte, plane in enumerate(planes):
+                    bytes_out[..., byte][(to, *task.to)] = plane[(source, *task.source)]
+        else:
+            values = unpacked.view(self._stored).reshape(self._chunk)
+            for source, to in task.rows:
+                out[(to, *task.to)] = values[(source, *task.source)]
+
+    def _unpacked(self, chunk: int) -> tuple[NDArray[np.uint8] | None, bool]:
+        """Return a chunk's bytes, and whether they are still shuffled; None where it was never written."""
+        offset, size = int(self._table.offset[chunk]), int(self._table.size[chunk])
+        if offset < 0:
+            return None, False
+        applied = {name for bit, name in enumerate(self._filters) if not int(self._table.skipped[chunk]) >> bit & 1}
+        shuffled = self._shuffled and "shuffle" in applied
+        if "deflate" not in applied:
+            return self._sized(self._files.bytes_at(0, offset, size), chunk), shuffled
+        key = (self._number, chunk)
+        held = cache.get(key)
+        if held is None:
+            held = self._sized(self._inflated(chunk, offset, size), chunk)
+            if self._chunk[0] > 1:  # of a chunk with one row nothing is left to be asked for
+                cache.put(key, held)
+        return held, shuffled
+
+    def _inflated(self, chunk: int, offset: int, size: int) -> bytes:
+        packed = self._files.bytes_at(0, offset, size)
+        try:
+            return zlib.decompress(packed, bufsize=self._chunk_bytes)
+        except zlib.error as error:
+            raise self._damaged(chunk, str(error)) from error
+
+    def _sized(self, content: bytes | bytearray | memoryview, chunk: int) -> NDArray[np.uint8]:
+        if len(content) != self._chunk_bytes:
+            raise self._damaged(chunk, f"{len(content)} bytes in place of {self._chunk_bytes}")
+        return np.frombuffer(content, dtype=np.uint8)
+
+    @property
+    def _chunk_bytes(self) -> int:
+        return int(np.prod(self._chunk, dtype=np.int64)) * self._stored.itemsize
+
+    def _damaged(self, chunk: int, what: str) -> DataError:
+        first = chunk // len(self._windows) * self._chunk[0]
+        last = min(first + self._chunk[0], self.shape[0]) - 1
+        return DataError(
+            f"a chunk of {self._name!r} cannot be unpacked: {what}",
+            where=f"{self._files.paths[0]}, patches {first} to {last}",
+            fix="the file is damaged: copy or write it again",
+        )
+
+
+def _windows(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:
+    """Yield, for each chunk across a row, where it lies in the row and which part of it lies inside."""
+    grid = (range(0, length, step) for length, step in zip(shape, chunk, strict=True))
+    for corner in itertools.product(*grid):
+        ends = [min(at + step, length) for at, step, length in zip(corner, chunk, shape, strict=True)]
+        yield (
+            tuple(slice(at, end) for at, end in zip(corner, ends, strict=True)),
+            tuple(slice(0, end - at) for at, end in zip(corner, ends, strict=True)),
+        )
+
+
+def _rows_by_block(index: NDArray[np.int64], rows: int) -> Iterator[tuple[int, Runs]]:
+    """Yield, for each block of ``rows`` rows that the index touches, slices from its rows to places of the batch."""
+    order = np.argsort(index, kind="stable")
+    blocks: dict[int, list[list[int]]] = {}
+    for place, row in zip(order.tolist(), index[order].tolist(), strict=True):
+        block, within = divmod(row, rows)
+        runs = blocks.setdefault(block, [])
+        if runs and (within, place) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
+            runs[-1][2] += 1  # the neighbour of the row before, and goes beside it
+        else:
+            runs.append([within, place, 1])
+    for block, runs in blocks.items():
+        yield block, tuple((slice(a, a + length), slice(b, b + length)) for a, b, length in runs)

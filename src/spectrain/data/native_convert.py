@@ -1,0 +1,54 @@
+"""From any patches to the native form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DataError
+from .native_writer import SHARD_BYTES, NativeWriter, given_splits
+from .patches import Patches
+
+
+def write_native(
+    patches_by_split: Mapping[str, Patches],
+    path: Path | str,
+    *,
+    shard_bytes: int = SHARD_BYTES,
+    statistics: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write any patches in the native form, split behind split, in bounded memory.
+
+    Args:
+        patches_by_split: splits of one patch set; all have the same bands, shape of a patch, masks and labels or none.
+        path: the folder to make.
+        shard_bytes: images in one shard.
+        statistics: the content of statistics.json.
+
+    Returns:
+        The path.
+
+    Raises:
+        DataError: the splits differ in form, share a patch id, or cannot be read or written.
+    """
+    if not patches_by_split:
+        raise DataError("there are no splits to write", where=str(path), fix="give at least one")
+    first = next(iter(patches_by_split.values()))
+    ids: dict[str, list[str]] = {}
+    with NativeWriter(path, first.bands, shard_bytes=shard_bytes) as writer:
+        for split, patches in patches_by_split.items():
+            if patches.bands != first.bands:
+                raise DataError(
+                    f"the split {split!r} has other bands than {next(iter(patches_by_split))!r}",
+                    where=str(patches.path),
+                )
+            table = patches.metadata().assign(split=split)
+            ids[split] = table["patch_id"].tolist()
+            step = max(1, shard_bytes // (4 * patches.dtype.itemsize * int(np.prod(patches.shape[1:]))))
+            for start in range(0, len(patches), step):
+                index = np.arange(start, min(start + step, len(patches)))
+                writer.append(patches.read(index), table.iloc[index])
+        return writer.commit(splits=given_splits(ids), statistics=statistics)

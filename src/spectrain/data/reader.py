@@ -1,0 +1,43 @@
+"""What a reader is.
+
+A new kind of file needs one class with the two functions of `Reader`, known to the registry as a ``reader``; its test
+inherits the contract in ``tests/data/reader_contract.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from ..config.schema import DatasetOptions
+from .patches import Patches
+
+
+class Reader(Protocol):
+    """Opens one kind of file or folder.
+
+    A reader returns all channels as stored; :mod:`~spectrain.data.band_choice` then does what the options say of
+    bands, scale, offset and nodata, for every reader alike.
+
+    Attributes:
+        description: what it recognises, for error messages: "HDF5 file with one dataset per split".
+        pool: the split under which all patches are found that a splits file may choose from; None where that is the
+            split that is trained on.
+    """
+
+    description: str
+    pool: str | None
+
+    @staticmethod
+    def recognises(path: Path) -> bool:
+        """Return whether the content of ``path`` (it exists) is of this kind; must not raise, and be quick."""
+        ...
+
+    @staticmethod
+    def open(path: Path, split_key: str, options: DatasetOptions) -> Patches:
+        """Return one split.
+
+        Raises:
+            DataError: no such split, or damaged, or not of a shape that images have.
+        """
+        ...

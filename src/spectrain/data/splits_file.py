@@ -1,0 +1,75 @@
+"""Reads splits.json: which patch belongs to which split and fold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ..config.schema import DatasetOptions
+from ..core.errors import DataError, nearest
+
+FORMAT = "spectrain-splits"
+VERSION = 1
+
+
+def read_splits(path: Path) -> dict[str, Any]:
+    """Return the content of a splits file, at least ``fingerprint``, ``splits`` and ``folds``.
+
+    Raises:
+        DataError: it is missing, damaged, or of a newer format.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+        name, version = content["format"]["name"], content["format"]["version"]
+        whole = {"fingerprint": None, "folds": [], **content}
+        sound = isinstance(whole["splits"], dict) and isinstance(whole["folds"], list) and isinstance(version, int)
+    except OSError as error:
+        raise DataError(
+            f"the splits file cannot be read: {error.strerror}",
+            where=str(path),
+            fix="give dataset.splits, or split anew",
+        ) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise DataError("the splits file is damaged", where=str(path), fix="split anew") from error
+    if name != FORMAT or not sound:
+        raise DataError(f"the file does not hold splits but {name!r}", where=str(path), fix=f"give one with {FORMAT!r}")
+    if version > VERSION:
+        raise DataError(
+            f"the splits were written by a newer spectrain: format version {version}, this one knows {VERSION}",
+            where=str(path),
+            fix="update spectrain, or split anew with this version",
+        )
+    return whole
+
+
+def chosen_ids(content: dict[str, Any], split: str, options: DatasetOptions, where: str) -> list[str]:
+    """Return the patch ids of a split; where a fold is chosen, of that fold's part of it.
+
+    Args:
+        content: what :func:`read_splits` returned.
+        split: a split's name. With a fold, the names that are trained and validated on mean the fold's parts.
+        options: fold, and the names that are trained and validated on.
+        where: the file, for error messages.
+
+    Raises:
+        DataError: no such split or fold; those present are listed.
+    """
+    roles = {options.valid_key: "valid", options.train_key: "train"}
+    if options.fold is not None and split in roles:
+        folds = content["folds"]
+        if not 0 <= options.fold < len(folds):
+            raise DataError(
+                f"there is no fold {options.fold}", where=where, fix=f"the file has {len(folds)} folds, counted from 0"
+            )
+        fold: dict[str, list[str]] = folds[options.fold]
+        return list(fold[roles[split]])
+    splits: dict[str, list[str]] = content["splits"]
+    if split not in splits:
+        near = nearest(split, splits)
+        raise DataError(
+            f"there is no split {split!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            where=where,
+            fix="those present are " + (", ".join(f"{name} ({len(ids)})" for name, ids in splits.items()) or "none"),
+        )
+    return list(splits[split])
