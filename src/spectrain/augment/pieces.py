@@ -1,0 +1,42 @@
+"""Work on a batch in pieces that stay in a CPU's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+
+
+def pieces(values: Tensor, at_once: int) -> Iterator[slice]:
+    """Yield slices of rows, each of at most ``at_once`` values (but one row) on a CPU; one slice on other devices.
+
+    Args:
+        values: [B, ...]; an empty batch is one empty slice.
+        at_once: how many values.
+    """
+    count = values.shape[0]
+    step = max(1, count)
+    if values.device.type == "cpu":
+        step = max(1, at_once // max(1, values[:1].numel()))
+    for start in range(0, max(1, count), step):
+        yield slice(start, min(start + step, count))
+
+
+def in_pieces(work: Callable[[slice], tuple[Tensor, ...]], values: Tensor, at_once: int) -> tuple[Tensor, ...]:
+    """Return what ``work`` makes of each slice of rows, joined along the rows.
+
+    Args:
+        work: from a slice to tensors with that many rows.
+        values: as in `pieces`.
+        at_once: as in `pieces`.
+    """
+    count = values.shape[0]
+    joined: tuple[Tensor, ...] = ()
+    for rows in pieces(values, at_once):
+        parts = work(rows)
+        if rows == slice(0, count):
+            return parts
+        joined = joined or tuple(part.new_empty((count, *part.shape[1:])) for part in parts)
+        for whole, part in zip(joined, parts, strict=True):
+            whole[rows] = part
+    return joined
