@@ -88,19 +88,27 @@ def normal_image(key: Key, sample: Tensor, shape: tuple[int, ...]) -> Tensor:
     first = _mix32(counter[None, :] ^ seeds[:, :1].to(torch.int32))
     second = _mix32(first ^ seeds[:, 1:].to(torch.int32))
     # (0, 1] keeps the logarithm finite
-    radius = ((first >> 8) & 0xFFFFFF).to(torch.float32).add_(1.0).mul_(2.0**-24).log_().mul_(-2.0).sqrt_()
-    angle = ((second >> 8) & 0xFFFFFF).to(torch.float32).mul_(2.0 * math.pi * 2.0**-24)
-    pair = torch.cat((radius * angle.cos(), radius * angle.sin()), dim=1)
-    return pair[:, :total].reshape(sample.shape[0], *shape)
+    radius = _top24(first).add_(1.0).mul_(2.0**-24).log_().mul_(-2.0).sqrt_()
+    angle = _top24(second).mul_(2.0 * math.pi * 2.0**-24)
+    pair = torch.empty((sample.shape[0], 2, half), device=sample.device)
+    torch.cos(angle, out=pair[:, 0])
+    torch.sin(angle, out=pair[:, 1])
+    return pair.mul_(radius[:, None]).flatten(1)[:, :total].reshape(sample.shape[0], *shape)
+
+
+def _top24(word: Tensor) -> Tensor:
+    """Return the upper 24 bits of int32 as float32 0 to 2**24 - 1; the word is used up."""
+    return word.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF).to(torch.float32)
 
 
 def _mix32(word: Tensor) -> Tensor:
-    """lowbias32 on int32."""
-    word = word ^ ((word >> 16) & 0xFFFF)
-    word = word * _signed(0x7FEB352D, 32)
-    word = word ^ ((word >> 15) & 0x1FFFF)
-    word = word * _signed(0x846CA68B, 32)
-    return word ^ ((word >> 16) & 0xFFFF)
+    """lowbias32 on int32, in place: whole images are hashed, and memory is what it costs."""
+    word ^= (word >> 16).bitwise_and_(0xFFFF)
+    word *= _signed(0x7FEB352D, 32)
+    word ^= (word >> 15).bitwise_and_(0x1FFFF)
+    word *= _signed(0x846CA68B, 32)
+    word ^= (word >> 16).bitwise_and_(0xFFFF)
+    return word
 
 
 def permuted(key: Key, size: int, position: Tensor) -> Tensor:
