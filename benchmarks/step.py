@@ -34,7 +34,6 @@ def rows() -> list[dict[str, object]]:
     for backbone in ("resnet18", "resnet50"):
         overrides = [
             f"dataset.path={folder / 'ocean_sst.h5'}",
-            "dataset.bands=[sst]",
             "model.stem=large",
             f"model.backbone={backbone}",
             f"hparams.batch_size={BATCH}",

@@ -34,7 +34,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        grad = grads[0].contiguous()
+        grad = grads[0].contiguous().clone()  # autograd may hand the same tensor to another node
         dist.all_reduce(grad)  # sum over processes: see the module's first lines
         return grad.chunk(world_size())[rank()]
 

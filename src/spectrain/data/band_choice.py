@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
@@ -17,6 +16,9 @@ from ..core.errors import DataError
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
 from .stored import Values
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 T = TypeVar("T")
 

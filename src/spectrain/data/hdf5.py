@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
@@ -21,6 +20,9 @@ from .hdf5_metadata import metadata_rows
 from .mapped import MappedFiles
 from .patches import Patches, Rows
 from .stored import StoredArray, checked_index
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _LISTED = 30

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import pandas as pd
 
 from ..core.errors import DataError
 from .hdf5_layout import opened_hdf5
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def metadata_rows(path: Path, split: str, count: int) -> pd.DataFrame:
@@ -23,6 +25,8 @@ def metadata_rows(path: Path, split: str, count: int) -> pd.DataFrame:
     Raises:
         DataError: the table is damaged, or does not have just one row a patch.
     """
+    import pandas as pd
+
     beside = [path.with_name(f"{path.stem}_meta{suffix}") for suffix in (".parquet", ".csv")]
     table = next((file for file in beside if file.is_file()), None)
     if table is not None:
@@ -49,6 +53,8 @@ def metadata_rows(path: Path, split: str, count: int) -> pd.DataFrame:
 
 
 def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
     try:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' errors are ValueErrors
@@ -81,6 +87,8 @@ def _rows_of_table(table: pd.DataFrame, split: str, count: int, where: str) -> p
 
 def _rows_inside(path: Path, split: str) -> pd.DataFrame | None:
     """Return the rows that ``<split>_metadata`` holds; None where there is none."""
+    import pandas as pd
+
     with opened_hdf5(path) as file:
         held = file.get(f"{split}_metadata")
         if held is None:

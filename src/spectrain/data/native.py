@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
@@ -17,12 +16,14 @@ from ..core.errors import DataError, nearest
 from .fingerprint import content_fingerprint
 from .mapped import MappedFiles
 from .native_format import IMAGES, LABELS, MANIFEST, MASKS, SPLITS, STATISTICS, TABLE, Manifest, shard_name
-from .patch_table import read_patch_table
 from .patches import Patches, Rows
 from .shards import MISSING, file_crc32c, index_bytes, read_index
 from .splits_file import read_splits
 from .stored import MappedArray, checked_index
 from .subset import Subset
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ALL = "all"
 """The split that holds every patch, whatever splits.json says."""
@@ -124,6 +125,8 @@ class NativePatches(Patches):
         Raises:
             DataError: the table is missing, damaged, or does not have one row a patch.
         """
+        from .patch_table import read_patch_table  # pandas and pyarrow take a while
+
         table = read_patch_table(self.path / TABLE)
         if len(table) != len(self) or "patch_id" not in table:
             raise DataError(

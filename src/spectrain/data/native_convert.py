@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..core.errors import DataError
-from .native_writer import SHARD_BYTES, NativeWriter, given_splits
+from .native_writer import SHARD_BYTES, NativeWriter
 from .patches import Patches
+from .splits_file import given_splits
 
 
 def write_native(

@@ -29,7 +29,7 @@ import google_crc32c
 from ..core.bands import Bands
 from ..core.errors import DataError
 
-FORMAT = "spectrain-patches"
+FORMAT = "spectrain.patches"
 VERSION = 1
 MANIFEST, TABLE, SPLITS, STATISTICS = "manifest.json", "patches.parquet", "splits.json", "statistics.json"
 IMAGES, MASKS, LABELS = "x", "mask", "y"

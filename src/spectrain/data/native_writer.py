@@ -38,6 +38,7 @@ from .native_format import (
 from .patch_table import write_patch_table
 from .patches import Rows
 from .shards import file_crc32c, write_shard
+from .splits_file import given_splits
 
 SHARD_BYTES = 96 * 2**20
 """Images in one shard, unless told otherwise; masks and labels have as many rows a shard and fewer bytes."""
@@ -249,19 +250,6 @@ class NativeWriter:
                 if full
                 else "see that the folder may be written and nothing of this name is there",
             ) from error
-
-
-def given_splits(ids: Mapping[str, list[str]]) -> dict[str, Any]:
-    """Return the content of a splits.json for splits that were given and not drawn."""
-    return {
-        "format": {"name": "spectrain-splits", "version": 1},
-        "fingerprint": None,
-        "method": "given",
-        "seed": None,
-        "buffer_m": None,
-        "splits": dict(ids),
-        "folds": [],
-    }
 
 
 def _labels_fit(labels: NDArray[np.generic], image: NDArray[np.generic]) -> bool:

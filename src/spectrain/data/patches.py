@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
+
+if TYPE_CHECKING:
+    import pandas as pd  # a third of a second that most trainings never need
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,16 @@
-"""Reads splits.json: which patch belongs to which split and fold."""
+"""The file splits.json: which patch belongs to which split and fold."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
 
-FORMAT = "spectrain-splits"
+FORMAT = "spectrain.splits"
 VERSION = 1
 
 
@@ -41,6 +42,23 @@ def read_splits(path: Path) -> dict[str, Any]:
             fix="update spectrain, or split anew with this version",
         )
     return whole
+
+
+def given_splits(ids: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Return the content of a splits file for splits that were given and not drawn.
+
+    Args:
+        ids: the patch ids of each split.
+    """
+    return {
+        "format": {"name": FORMAT, "version": VERSION},
+        "fingerprint": None,
+        "method": "given",
+        "seed": None,
+        "buffer_m": None,
+        "splits": {split: list(members) for split, members in ids.items()},
+        "folds": [],
+    }
 
 
 def chosen_ids(content: dict[str, Any], split: str, options: DatasetOptions, where: str) -> list[str]:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
 from .stored import checked_index
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Subset(Patches):
@@ -46,6 +49,8 @@ class Subset(Patches):
         Raises:
             DataError: an id that no patch has, or one given twice, or none at all.
         """
+        import pandas as pd
+
         known = pd.Index(patches.metadata()["patch_id"])
         rows = known.get_indexer(pd.Index(list(ids), dtype=known.dtype)) if len(ids) else np.empty(0, np.int64)
         if (missing := rows < 0).any():

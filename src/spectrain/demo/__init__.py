@@ -12,7 +12,6 @@ from ..runs.run import Run
 DEMOS: dict[str, list[str]] = {
     "contrastive": [
         "dataset.path={folder}/ocean_sst.h5",
-        "dataset.bands=[sst]",
         "model.stem=large",
         "model.feat_dim=64",
         "hparams.epochs=16",

@@ -15,11 +15,12 @@ import torch.distributed as dist
 from .. import __version__
 from ..config import Config, load_config
 from ..core.distributed import rank, world_size
-from ..core.errors import RunError
+from ..core.errors import RunError, nearest
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
 from .devices import hardware_facts, launched_world, memory_advice, resolve_device, set_threads
+from .evaluate import rehearse
 from .interrupts import stop_on_signal
 from .loop import Training
 from .parallel import process_group
@@ -123,6 +124,7 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
     with process_group(resolve_device(cfg.general.device, 0, cfg.general.device_ids).type), _clear_memory_errors():
         session = build_session(cfg, checkpoint)
         try:
+            check_monitor(session, rehearse(session))
             run = _shared_run(cfg, run)
             with torch.autograd.set_detect_anomaly(cfg.general.debug):
                 _run(session, run, checkpoint)
@@ -180,6 +182,17 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
         "seed": cfg.general.seed,
         "fold": cfg.dataset.fold,
     }
+
+
+def check_monitor(session: Session, names: set[str]) -> None:
+    """Raise a `RunError` where the value to monitor is none of those that the run will have."""
+    if session.monitor not in names:
+        near = nearest(session.monitor, names)
+        raise RunError(
+            f"there is no value {session.monitor!r} to monitor" + (f"; did you mean {near[0]!r}?" if near else ""),
+            where="hparams.monitor",
+            fix=f"this run has {', '.join(sorted(names))}",
+        )
 
 
 def describe(session: Session, run: Run) -> str:

@@ -65,11 +65,10 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # reading damaged bytes raises whatever it stumbles over
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RunError(
-            f"the checkpoint cannot be read: {reason}",
+            "the checkpoint cannot be read: it is damaged, or holds more than tensors and plain values",
             where=str(path),
-            fix="it is damaged, or holds more than tensors and plain values; take another checkpoint of the run",
+            fix="take another checkpoint of the run; a file from elsewhere must hold tensors and plain values only",
         ) from error
     if not isinstance(record, dict) or "format" not in record:
         raise RunError(

@@ -38,6 +38,24 @@ class Evaluation:
         return {**row, **{f"{name}_{suffix}": value for name, value in self.metrics.items()}}
 
 
+def rehearse(session: Session) -> set[str]:
+    """Take two samples of each split through reading, augmentation, model, loss and metrics; nothing is learned.
+
+    What does not fit (labels, sizes, bands) is found here, before a run begins.
+
+    Returns:
+        The names of the values that an epoch will have.
+    """
+    count = min(2, *(len(source.patches) for source in (session.train, session.valid) if source is not None))
+    few = [np.arange(count, dtype=np.int64)]
+    key = Key(session.cfg.general.seed, "augment")
+    for raw in session.train.loader.load(few):
+        session.prepare(raw, session.train, key, augment=True)
+    found = evaluate(session, session.valid or session.train, few)
+    names = {"lr", *(f"{name}_train" for name in found.losses.names)}
+    return names if session.valid is None else names | set(found.values("valid"))
+
+
 @torch.no_grad()
 def evaluate(session: Session, source: Source, batches: Iterable[NDArray[np.int64]]) -> Evaluation:
     """Evaluate the model on ``batches`` of a split.

@@ -150,17 +150,8 @@ class Training:
                 self.run.picture(self.session.cfg.task.name, figure, epoch=number)
 
     def monitored(self, row: dict[str, float]) -> float:
-        """Return the value that decides what is best, or say which there are."""
-        name = self.session.cfg.hparams.monitor
-        if self.session.valid is None and name == "loss_valid":
-            name = "loss_train"  # there is nothing else to go by
-        if name not in row:
-            raise RunError(
-                f"there is no value {name!r} to monitor",
-                where="hparams.monitor",
-                fix=f"this run has {', '.join(sorted(row))}",
-            )
-        return row[name]
+        """Return the value that decides what is best."""
+        return row[self.session.monitor]
 
     def fetch_losses(self) -> None:
         """Bring the waiting losses to the host, and stop at the first that is not a number."""

@@ -125,7 +125,9 @@ def train_epoch(
         The epoch's mean loss, each step's loss [S], and the running mean [S].
     """
     session = loader.session
-    session.task = cfg.task.build(loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build())
+    session.task = cfg.task.build(
+        loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build(bands=session.train.patches.bands)
+    )
     session.parallel = Parallel(model, cfg.general.parallel, session.device)
     session.optimizer = optimizer
     start = epoch * session.train_order.steps_per_epoch
@@ -158,6 +160,7 @@ def load_trained_model(path: str | Path) -> BandedModel:
         statistics=Statistics.from_json(meta["statistics"]),
         image_size=tuple(meta["image_size"]),
         seed=cfg.general.seed,
+        take_init_from=False,
     )
     model.load_state_dict(record["model"])
     model.eval()

@@ -105,6 +105,13 @@ class Session:
         rate: float = self.schedule(self.cfg.optimizer.lr, step, self.train_order.steps_per_epoch, hparams.epochs)
         return rate
 
+    @property
+    def monitor(self) -> str:
+        """The name of the value that decides what is best."""
+        name = self.cfg.hparams.monitor
+        # without validation there is nothing else to go by
+        return "loss_train" if self.valid is None and name == "loss_valid" else name
+
     def close(self) -> None:
         """Stop the loaders' workers."""
         self.train.loader.close()
@@ -126,7 +133,8 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
 
     train_patches, valid_patches = _open_splits(cfg)
     statistics = _statistics(cfg, train_patches, checkpoint)
-    task: Task = cfg.task.build(loss=cfg.loss.build(), metric=cfg.metric.build(), plot=cfg.show_prediction.build())
+    plot = cfg.show_prediction.build(bands=train_patches.bands)
+    task: Task = cfg.task.build(loss=cfg.loss.build(), metric=cfg.metric.build(), plot=plot)
     train = _source(cfg, train_patches, task, device, all_valid=statistics.all_valid)
     valid = None
     if valid_patches is not None:
@@ -134,7 +142,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         everything = statistics.all_valid if same else _all_valid(cfg, valid_patches)
         valid = _source(cfg, valid_patches, task, device, all_valid=everything)
 
-    model: nn.Module = build_model(cfg, train_patches, statistics)
+    model: nn.Module = build_model(cfg, train_patches, statistics, fresh=checkpoint is None)
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
     if general.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -190,11 +198,19 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     )
 
 
-def build_model(cfg: Config, patches: Patches, statistics: Statistics) -> BandedModel:
-    """Return the configured model for these patches' bands and image size, on the CPU."""
+def build_model(cfg: Config, patches: Patches, statistics: Statistics, *, fresh: bool = True) -> BandedModel:
+    """Return the configured model for these patches' bands and image size, on the CPU.
+
+    ``fresh`` takes the weights of ``model.init_from``; a model whose weights come from a checkpoint needs none.
+    """
     _, _, height, width = patches.shape
     return build_banded(
-        cfg.model, bands=patches.bands, statistics=statistics, image_size=(height, width), seed=cfg.general.seed
+        cfg.model,
+        bands=patches.bands,
+        statistics=statistics,
+        image_size=(height, width),
+        seed=cfg.general.seed,
+        take_init_from=fresh,
     )
 
 
