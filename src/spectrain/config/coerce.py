@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import types
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -166,11 +167,12 @@ def _truth(value: Any, text: str | None) -> bool:
 
 
 def _words(value: Any, text: str | None) -> str:
-    if isinstance(value, str):
-        return value
-    if text is not None and text.strip() and value is not None:
-        return text
-    raise Misfit(f"must be text, not {shown(value)}")
+    if not isinstance(value, str) and (text is None or not text.strip() or value is None):
+        raise Misfit(f"must be text, not {shown(value)}")
+    found = value if isinstance(value, str) else text or ""
+    if not writable(found):
+        raise Misfit(f"has characters that cannot be written as UTF-8: {shown(found)}")
+    return found
 
 
 _SCALARS = {int: _whole, float: _number, bool: _truth, str: _words}
@@ -180,7 +182,17 @@ def plain_text(value: Any) -> str | None:
     """Return how a scalar was most likely written, for readers that only have the value."""
     if isinstance(value, bool):
         return str(value).lower()
-    return None if value is None or isinstance(value, list | dict) else str(value)
+    if value is None or isinstance(value, list | dict):
+        return None
+    try:
+        return str(value)
+    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+        return None
+
+
+def writable(text: str) -> bool:
+    """Say whether text can be written to a file; half of a surrogate pair cannot."""
+    return text.isascii() or not re.search("[\ud800-\udfff]", text)
 
 
 def shown(value: Any) -> str:
@@ -190,7 +202,7 @@ def shown(value: Any) -> str:
         return words[value]
     try:
         text = repr(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
+    except ValueError:  # as above
         return "a number of very many digits"
     return text if len(text) <= 60 else f"{text[:57]}..."
 

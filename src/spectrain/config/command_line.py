@@ -44,7 +44,7 @@ def override_entries(overrides: Sequence[str]) -> tuple[list[Entry], list[Proble
     problems: list[Problem] = []
     for token in overrides:
         if (found := _OVERRIDE.fullmatch(token)) is None:
-            problems.append(Problem(token, ORIGIN, "is not an option", "write key=value or --key value"))
+            problems.append(Problem(token or "''", ORIGIN, "is not an option", "write key=value or --key value"))
         else:
             entries.append(Entry(normal(found[1]), scalar(found[2]), ORIGIN, found[2].strip()))
     return entries, problems
@@ -62,10 +62,15 @@ def flag_entries(flags: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
     while words:
         token = words.pop(0)
         if (found := _FLAG.fullmatch(token)) is None:
-            problems.append(Problem(token, ORIGIN, "is not an option", "write key=value or --key value"))
+            problems.append(Problem(token or "''", ORIGIN, "is not an option", "write key=value or --key value"))
             continue
         key, text = normal(found[1]), found[2]
-        if text is None and words and not key.startswith("no_") and not _FLAG.fullmatch(words[0]):
+        if (
+            text is None
+            and words
+            and not key.startswith("no_")
+            and not (_FLAG.fullmatch(words[0]) or is_override(words[0]))
+        ):
             text = words.pop(0)
         entries.append(Entry(key, True if text is None else scalar(text), ORIGIN, "true" if text is None else text))
     return entries, problems

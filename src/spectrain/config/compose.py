@@ -29,6 +29,7 @@ def compose_groups(choices: Mapping[str, str], library: Library) -> dict[str, An
     Raises:
         ConfigError: Hydra cannot compose a user's file, for example because its defaults list names no file.
     """
+    import yaml
     from hydra import compose, initialize_config_dir
     from hydra.core.config_store import ConfigStore
     from hydra.errors import HydraException
@@ -45,7 +46,7 @@ def compose_groups(choices: Mapping[str, str], library: Library) -> dict[str, An
                 initialize_config_dir(str(FOLDER), version_base="1.3", job_name="spectrain"),
             ):
                 composed = OmegaConf.to_container(compose("config", overrides=overrides), resolve=False)
-        except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
             where = str(library.config_dir or FOLDER)
             what = re.sub(r"\s+", " ", str(error) or str(error.__cause__)).strip()
             raise ConfigError([Problem("--config-dir", where, f"cannot be composed: {what}")]) from error

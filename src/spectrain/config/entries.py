@@ -54,8 +54,8 @@ def normal(key: str) -> str:
 
 
 def normal_prefix(key: str) -> str:
-    """Return a key with underscores for hyphens, everywhere."""
-    return key.replace("-", "_")
+    """Return a key with underscores for hyphens, everywhere; an empty one can be seen."""
+    return key.replace("-", "_") or "''"
 
 
 def place(file: str, line: int | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-PATTERN = r"\d+|\d+(\.\d+)?\s*(s|min|h)"
+PATTERN = r"(?=.*[1-9])(\d+|\d+(\.\d+)?\s*(s|min|h))"
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -25,9 +25,7 @@ class Interval:
         """
         text = str(value).strip()
         if re.fullmatch(PATTERN, text) is None:
-            raise ValueError(f"must be a number of steps or a time such as 10min, 30s or 2h, not {value!r}")
+            raise ValueError(f"must be a number of steps or a time such as 10min, 30s or 2h, above 0, not {value!r}")
         unit = text.lstrip("0123456789. ")
         number = float(text.removesuffix(unit))
-        if number <= 0:
-            raise ValueError(f"must be more than 0, not {value!r}")
         return cls(seconds=number * _SECONDS[unit]) if unit else cls(steps=int(number))

@@ -63,8 +63,12 @@ def _rows(pairs: _Pairs, lines: Any) -> list[Row]:
     rows = []
     for name, value in pairs:
         line = next(lines, None)
-        nested = isinstance(value, _Pairs) and value
-        rows.append(Row(name, line, _rows(value, lines) if nested else Leaf(_plain(value, lines), plain_text(value))))
+        name = _joined(name)
+        if isinstance(value, _Pairs) and value:
+            rows.append(Row(name, line, _rows(value, lines)))
+        else:
+            plain = _plain(value, lines)
+            rows.append(Row(name, line, Leaf(plain, plain_text(plain))))
     return rows
 
 
@@ -74,4 +78,9 @@ def _plain(value: Any, lines: Any) -> Any:
         return {name: (next(lines, None), _plain(item, lines))[1] for name, item in value}
     if isinstance(value, list):
         return [_plain(item, lines) for item in value]
-    return value
+    return _joined(value) if isinstance(value, str) else value
+
+
+def _joined(text: str) -> str:
+    r"""Return text with surrogate pairs (``\ud83d\ude00``), which the library leaves apart, as one character."""
+    return text if text.isascii() else text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

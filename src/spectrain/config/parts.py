@@ -43,7 +43,8 @@ class Node:
         }
 
     def _origin(self, key: str) -> str:
-        return self.file_origins.get(f"{self.group}.{key}", "default" if not self.file_origins else self.choice.origin)
+        named = self.choice.origin if key == "name" else "default"
+        return self.file_origins.get(f"{self.group}.{key}", named)
 
     def _part_name(self, values: Mapping[str, Any]) -> str:
         target = values.get("_target_")

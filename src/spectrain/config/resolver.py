@@ -15,12 +15,13 @@ from typing import Any
 
 from ..core.errors import ConfigError, Problem
 from .aliases import table_of
-from .coerce import Misfit, coerce, plain_text
+from .coerce import Misfit, coerce, plain_text, shown
 from .command_line import ORIGIN, flag_entries, override_entries
 from .compose import compose_groups
 from .entries import Entry
 from .keys import CHOICES, advice, is_open, scalars
 from .library import Library
+from .option import Option
 from .parts import Node, flat, shown_key
 from .plugins import load_plugins
 from .recipes import recipe_entries
@@ -30,6 +31,7 @@ from .translate import Layer, Setting, Translator
 
 PERSONAL = "spectrain.toml"
 PERSONAL_VARIABLE = "SPECTRAIN_CONFIG"
+_TEXT = Option("text", str, "", {})
 
 
 def load_config(
@@ -154,37 +156,39 @@ class _Resolver:
         for group in GROUPS:
             if group not in chosen:
                 self.problems.append(Problem(group, "recipe", "is not chosen", f"write {group}=NAME"))
-        wrong = [self.library.missing(group, str(choice.value), choice.origin) for group, choice in chosen.items()]
-        self.problems += [problem for problem in wrong if problem is not None]
-        right = {group: choice for group, choice in chosen.items() if choice.value in self.library.names(group)}
-        file_origins = {group: self._user_file(group, str(choice.value)) for group, choice in right.items()}
+        right: dict[str, Setting] = {}
+        for group, choice in chosen.items():
+            if missing := self.library.missing(group, str(choice.value), choice.origin):
+                self.problems.append(missing)
+            elif self._user_file(group, str(choice.value)):
+                right[group] = choice
         try:
             composed = compose_groups({group: str(choice.value) for group, choice in right.items()}, self.library)
         except ConfigError as error:
             raise ConfigError([*self.problems, *error.problems]) from error
         nodes = {}
-        for group, choice in right.items():
-            if group in GROUPS:
-                nodes[group] = Node(group, choice, composed.pop(group) or {}, file_origins[group])
-                self.origins[f"{group}.name"] = choice.origin
         for group in GROUPS:
-            composed.pop(group, None)
-        self.origins |= {key: origin for found in file_origins.values() for key, origin in found.items()}
+            values = composed.pop(group, None) or {}
+            if group in right:
+                nodes[group] = Node(group, right[group], values, self.origins)
+                self.origins[f"{group}.name"] = right[group].origin
         return nodes, composed
 
-    def _user_file(self, group: str, name: str) -> dict[str, str]:
-        """Return full key -> origin of what the user's group file says; nothing for ours."""
+    def _user_file(self, group: str, name: str) -> bool:
+        """Note where the user's group file (nothing for ours) sets what; say whether it is free of mistakes."""
         try:
             entries, problems = self.library.user_entries(group, name)
         except ConfigError as error:
-            raise ConfigError([*self.problems, *error.problems]) from error
-        self.problems += problems
-        self.problems += [
+            self.problems += error.problems
+            return False
+        problems += [
             Problem(f"{group}.{entry.key}", entry.origin, "cannot hold ${...}", "write the value out")
             for entry in entries
             if "${" in str(entry.value)
         ]
-        return {f"{group}.{entry.key}": entry.origin for entry in entries}
+        self.problems += problems
+        self.origins |= {f"{group}.{entry.key}": entry.origin for entry in entries}
+        return not problems
 
     def _lay_over(self, nodes: dict[str, Node], layers: list[Layer]) -> None:
         """Set the options of parts from the layers, except what was said of a part that a higher layer replaced."""
@@ -224,7 +228,8 @@ class _Resolver:
         try:
             if is_open(key):
                 table, _, name = key.partition(".tags.")
-                text = setting.text if isinstance(setting.text, str) else str(setting.value)
+                text = setting.text if setting.text is not None else shown(setting.value)
+                coerce(f"{name}{text}", _TEXT)
                 values[f"{table}.tags"] = {**values[f"{table}.tags"], name: text}
             elif key in values:
                 values[key] = coerce(setting.value, scalars()[key], setting.text)

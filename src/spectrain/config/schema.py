@@ -25,8 +25,8 @@ class DatasetOptions:
     valid_key: str | None = option("valid", "split that is validated on; null trains without validation")
     fold: int | None = option(None, "fold of splits.json; null takes its given splits", minimum=0)
     splits: str | None = option(None, "splits file; null looks for splits.json beside the data")
-    mask_key: str | None = option(None, "dataset of the mask; null is <split>_mask")
-    labels_key: str | None = option(None, "dataset of the labels; null is <split>_labels")
+    mask_key: str | None = option(None, "dataset of the mask; null is SPLIT_mask")
+    labels_key: str | None = option(None, "dataset of the labels; null is SPLIT_labels")
     bands: list[str] | None = option(None, "names of the bands to take, in this order; null takes all as stored")
     transform: Literal["none", "log10"] | list[Literal["none", "log10"]] = option(
         "none", "transform of the physical values, one for all bands or one each"

@@ -117,11 +117,11 @@ class Translator:
             self._choose(group, entry, layer)
         elif rest == "_target_" or key == "_target_":
             self._target(group, entry, layer)
-        elif key in scalars() or is_open(key) or (group in GROUPS and rest):
-            self._set(key, entry, layer)
         elif key in (*SECTIONS, "mlflow.tags"):
             if entry.value is not None:
                 layer.problems.append(Problem(key, entry.origin, f"is a section: write {key}.NAME"))
+        elif key in scalars() or is_open(key) or (group in GROUPS and rest):
+            self._set(key, entry, layer)
         elif key in self.aliases:
             self._convert(entry, layer)
         elif len(found := bare(key)) == 1:

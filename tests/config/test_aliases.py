@@ -1,0 +1,252 @@
+"""Options files written for other systems train here as they are."""
+
+from __future__ import annotations
+
+import pytest
+
+from spectrain.config import load_config
+from spectrain.config.aliases import EVERYWHERE, RECIPES, known_elsewhere, table_of
+from spectrain.config.keys import CHOICES, part_keys, scalars
+
+# the options as the two documents print them, comments, `0.` and all
+NEWER = """{
+  "ssl_method": "SimCLR",      // Training method (SimCLR or SupCon)
+  "ssl_model": "resnet50",     // Backbone model
+  "learning_rate": 0.05,       // Initial learning rate
+  "batch_size_train": 64,      // Batch size for training
+  "batch_size_valid": 64,      // Batch size for validation
+  "epochs": 200,               // Number of epochs
+  "feat_dim": 128,             // Feature dimension size
+  "temp": 0.07,                // Temperature parameter for loss
+  "weight_decay": 1e-4,        // Weight decay for optimizer
+  "momentum": 0.9,             // Momentum for optimizer
+  "cosine": true,              // Use cosine learning rate schedule
+  "random_cropjitter": [40, 5],// Crop and Jitter (random) parameters for augmentation
+  "rotate": true,              // Apply random rotation
+  "flip": true,                // Apply random horizontal/vertical flip
+  "demean": true,              // Apply mean normalization after crop
+  "gauss_noise": 0.,           // Apply Gaussian noise; 0 = None
+  "model_root": "models/v5",   // Root directory for model output
+  "train_key": "train",        // Dataset key for training
+  "valid_key": "valid",        // Dataset key for validation
+  "save_freq": 10,             // Save checkpoint every N epochs
+  "valid_freq": 5              // Validate every N epochs
+}
+"""
+OLDER = """{
+  "ssl_method": "SimCLR",     // Training method (SimCLR or SupCon)
+  "ssl_model": "resnet50",    // Backbone model
+  "learning_rate": 0.05,      // Initial learning rate
+  "batch_size_train": 64,     // Batch size for training
+  "batch_size_valid": 64,     // Batch size for validation
+  "epochs": 200,              // Number of epochs
+  "feat_dim": 128,            // Feature dimension size
+  "temp": 0.07,               // Temperature parameter for loss
+  "weight_decay": 1e-4,       // Weight decay for optimizer
+  "momentum": 0.9,            // Momentum for optimizer
+  "cosine": true,             // Use cosine learning rate schedule
+  "random_jitter": [5, 5],    // Jitter parameters for augmentation
+  "model_root": "models/v5",  // Root directory for model output
+  "train_key": "train",       // Dataset key for training
+  "valid_key": "valid",       // Dataset key for validation
+  "save_freq": 10,            // Save checkpoint every N epochs
+  "valid_freq": 5             // Validate every N epochs
+}
+"""
+# keys of runs in the wild that the documents do not print
+WHOLE = """{
+  "nenya_data": true, "sensor": "VIIRS", "s3_bucket": "b", "tbl_file": "t", "model_name": "m", "nchannels": 1,
+  "data_folder": "./", "images_file": "x.h5", "num_workers": 4, "print_freq": 100, "cuda_use": false, "trial": 5,
+  "syncBN": false, "warm": true, "lr_decay_epochs": "700, 800, 900", "lr_decay_rate": 0.1, "cosine": false,
+  "ssl_method": "SupCon", "demean": false, "gauss_noise": null, "random_cropjitter": 0
+}
+"""
+SWEEP = """
+[darts.wandb]
+wandb-project = "darts"
+wandb-entity = "your-wandb-username"
+
+[darts.sweep]
+n-trials = 100
+sweep-db = "postgresql://pguser@localhost:5432/sweeps"
+n_folds = 3
+n_randoms = 3
+sweep-id = "sweep-cv-large-planet"
+
+[darts.training]
+num-workers = 16
+max-epochs = 60
+log-every-n-steps = 100
+check-val-every-n-epoch = 5
+plot-every-n-val-epochs = 4 # == 20 epochs
+early-stopping-patience = 0
+
+# These are the default one, if not specified in the sweep-config
+[darts.hyperparameters]
+batch-size = 6
+augment = true
+
+[darts.training_preprocess]
+ee-project = "your-ee-project"
+tpi-outer-radius = 100
+tpi-inner-radius = 0
+bands = [
+    'blue',
+    'green',
+]
+patch-size = 896
+overlap = 0 # increase to 64 if exclude-nan = True
+exclude-nopositive = false
+exclude-nan = false
+test-val-split = 0.05
+test-regions = ['Taymyrsky Dolgano-Nenetsky District']
+
+[darts.paths]
+data-dir = "/large-storage/planet_data"
+labels-dir = "../ML_training_labels/retrogressive_thaw_slumps" # (1)
+arcticdem-dir = "/large-storage/darts-nextgen/data/datacubes/arcticdem"
+tcvis-dir = "/large-storage/darts-nextgen/data/datacubes/tcvis"
+admin-dir = "/large-storage/darts-nextgen/data/aux/admin"
+train-data-dir = "/fast-storage/darts-nextgen/data/training/planet_native_tcvis_896_partial" # (2)
+preprocess-cache = "/large-storage/darts-nextgen/data/cache"
+sweep-config = "configs/planet-tcvis-sweep.yaml"
+artifact-dir = "/large-storage/darts-nextgen/artifacts"
+"""
+
+
+def test_the_newer_document_as_printed(write):
+    cfg = load_config("contrastive", config=write("opts.json", NEWER))
+    assert (cfg.task.method, cfg.model.backbone, cfg.model.feat_dim, cfg.loss.temperature) == (
+        "simclr",
+        "resnet50",
+        128,
+        0.07,
+    )
+    assert (cfg.optimizer.name, cfg.optimizer.lr, cfg.optimizer.weight_decay, cfg.optimizer.momentum) == (
+        "sgd",
+        0.05,
+        1e-4,
+        0.9,
+    )
+    assert (cfg.scheduler.name, cfg.scheduler.min_factor) == ("cosine", 0.0)
+    view = cfg.augmentation
+    assert (view.name, view.crop, view.jitter, view.rotate, view.flip, view.demean, view.noise) == (
+        "warp", 40, 5, True, True, "image", 0.0,
+    )  # fmt: skip
+    hparams = cfg.hparams
+    assert (hparams.epochs, hparams.batch_size, hparams.batch_size_valid) == (200, 64, 64)
+    assert (hparams.save_freq, hparams.valid_interval) == (10, 5)
+    assert (cfg.artifact_dir, cfg.dataset.train_key, cfg.dataset.valid_key) == ("models/v5", "train", "valid")
+    assert cfg.origins["optimizer.lr"] == "opts.json:4"
+    assert not cfg.left_alone
+
+
+def test_the_older_document_as_printed(write):
+    cfg = load_config("contrastive", config=write("opts.json", OLDER))
+    assert (cfg.augmentation.crop, cfg.augmentation.jitter) == (5, 5)
+    assert (cfg.model.backbone, cfg.artifact_dir, cfg.hparams.valid_interval) == ("resnet50", "models/v5", 5)
+
+
+def test_a_whole_file_of_the_wild(write):
+    cfg = load_config("contrastive", config=write("opts.json", WHOLE))
+    assert cfg.dataset.path == "./x.h5"
+    assert (cfg.general.device, cfg.general.num_workers, cfg.general.sync_batchnorm) == ("cpu", 4, False)
+    assert (cfg.scheduler.name, cfg.scheduler.milestones, cfg.scheduler.gamma) == ("step", [700, 800, 900], 0.1)
+    assert (cfg.scheduler.warmup_epochs, cfg.hparams.log_every, cfg.trial_name) == (10, 100, "trial_5")
+    assert (cfg.task.method, cfg.augmentation.demean, cfg.augmentation.noise) == ("supcon", "none", 0.0)
+    assert (cfg.augmentation.crop, cfg.augmentation.jitter) == (32, 0)
+    assert set(cfg.left_alone) == {"nenya_data", "sensor", "s3_bucket", "tbl_file", "model_name", "nchannels"}
+
+
+def test_the_sweep_document_serves_other_commands_too(write):
+    cfg = load_config("contrastive", config=write("sweep.toml", SWEEP))
+    assert (cfg.hparams.batch_size, cfg.general.num_workers, cfg.dataset.bands) == (6, 16, ["blue", "green"])
+    assert cfg.artifact_dir == "/large-storage/darts-nextgen/artifacts"
+    assert cfg.origins["hparams.batch_size"] == "sweep.toml:23"
+    assert cfg.left_alone["sweep_db"] == "sweep.toml:8, of sweep"
+    assert cfg.left_alone["labels_dir"].endswith("of prepare")
+    assert {"max_epochs", "augment", "wandb_project", "train_data_dir"} <= set(cfg.left_alone)
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ('{"cosine": true, "lr_decay_rate": 0.1}', ("cosine", 0.001, 0.0)),
+        ('{"lr_decay_rate": 0.5}', ("cosine", 0.125, 0.0)),
+        ('{"cosine": true, "warm": true, "lr_decay_epochs": [1]}', ("cosine", 0.0, 10.0)),
+        ('{"cosine": null, "warm": null}', ("step", [], 0.0)),
+        ('{"lr_decay_epochs": [3, 5]}', ("step", [3, 5], 0.0)),
+        ('{"lr_decay_epochs": 3, "warm": true}', ("step", [3], 10.0)),
+    ],
+)
+def test_schedules_from_joined_keys(write, options, found):
+    scheduler = load_config("contrastive", config=write("a.json", options)).scheduler
+    rest = scheduler.min_factor if scheduler.name == "cosine" else scheduler.milestones
+    assert (scheduler.name, pytest.approx(rest), scheduler.warmup_epochs) == found
+
+
+def test_joined_keys_may_come_from_two_sources(write):
+    file = write("a.json", '{"cosine": true, "lr_decay_rate": 0.1, "data_folder": "data"}')
+    cfg = load_config("contrastive", config=file, flags=["--no-cosine", "--lr_decay_epochs", "7", "--images_file=b.h5"])
+    assert (cfg.scheduler.name, cfg.scheduler.milestones, cfg.scheduler.gamma) == ("step", [7], 0.1)
+    assert cfg.dataset.path == "data/b.h5"
+
+
+def test_flags_with_hyphens_and_without_values():
+    cfg = load_config("contrastive", flags=["--learning-rate", "1e-3", "--no-flip", "--cuda_use"])
+    assert (cfg.optimizer.lr, cfg.augmentation.flip, cfg.general.device) == (1e-3, False, "auto")
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "value"),
+    [
+        ("dataloader.num_workers=3", "num_workers", 3),
+        ("cuda_use=false", "device", "cpu"),
+    ],
+)
+def test_aliases_known_everywhere(override, key, value):
+    assert getattr(load_config("contrastive", overrides=[override]).general, key) == value
+
+
+def test_the_other_aliases_known_everywhere():
+    cfg = load_config("contrastive", overrides=["hparams.lr=0.3", "hparams.nb_epochs=3", "model_root=there"])
+    assert (cfg.optimizer.lr, cfg.hparams.epochs, cfg.artifact_dir) == (0.3, 3, "there")
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ('"ssl_method": "BYOL"', "must be SimCLR or SupCon, not 'BYOL'"),
+        ('"random_cropjitter": 5', "must be [crop, jitter] in pixels, or 0"),
+        ('"random_cropjitter": [1, 2, 3]', "must be [crop, jitter]"),
+        ('"lr_decay_epochs": "soon"', "must be a list of epochs"),
+        ('"lr_decay_rate": "slow"', "must be a number"),
+        ('"cosine": "yes please"', "must be true or false"),
+        ('"demean": 3', "must be true or false"),
+        ('"cuda_use": "gpu"', "must be true or false"),
+    ],
+)
+def test_values_that_cannot_be_meant(write, mistakes, option, words):
+    (problem,) = mistakes(config=write("a.json", "{\n" + option + "}")).values()
+    assert words in problem.what
+    assert problem.origin == "a.json:2"
+
+
+def test_two_names_of_one_option_that_differ(write, mistakes):
+    file = write("a.json", '{"random_jitter": [40, 5],\n"random_cropjitter": [40, 6]}')
+    (problem,) = mistakes(config=file).values()
+    assert problem.what == "is given twice, first in a.json:1 as random_jitter"
+    same = write("b.json", '{"random_jitter": [40, 5],\n"random_cropjitter": [40, 5]}')
+    assert load_config("contrastive", config=same).augmentation.crop == 40
+
+
+def test_every_alias_leads_to_an_option():
+    targets = {native for table in (EVERYWHERE, *RECIPES.values()) for native, _ in table.values() if native}
+    assert targets <= {*scalars(), *part_keys(), *CHOICES}
+
+
+def test_no_alias_hides_an_option():
+    for recipe in RECIPES:
+        assert not set(table_of(recipe)) & set(scalars())
+    assert known_elsewhere("epochs") == "contrastive"
+    assert known_elsewhere("nonsense") is None

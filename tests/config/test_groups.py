@@ -1,0 +1,78 @@
+"""The group files say what the dataclasses say, and Hydra alone composes what the resolver does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING
+
+import pytest
+
+from spectrain.config import load_config
+from spectrain.config.library import FOLDER
+from spectrain.config.option import options_of
+from spectrain.config.schema import GROUPS, SECTIONS, DatasetOptions, TopLevel
+from spectrain.config.yaml_file import rows_of
+from spectrain.core.registry import BUILTIN, lookup
+
+PARTS = [key for key in BUILTIN if key[0] != "reader"]
+
+
+def values(path):
+    return {row.name: row.value.value for row in rows_of(path.read_text(), path.name)}
+
+
+def comments(path):
+    found = (re.fullmatch(r"(\w+): .*?  # (.*)", line) for line in path.read_text().splitlines())
+    return {match[1]: match[2] for match in found if match}
+
+
+def plain(value):
+    return list(value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS, ids=lambda word: word)
+def test_a_group_file_is_its_dataclass(group, name):
+    path = FOLDER / group / f"{name}.yaml"
+    options = options_of(lookup(group, name).Config)
+    expected = {"name": name, **{key: plain(option.default) for key, option in options.items()}}
+    assert MISSING not in expected.values()
+    assert values(path) == expected
+    assert list(values(path)) == list(expected), "in the same order"
+    documented = {key: option.doc for key, option in options.items() if option.doc}
+    assert {key: comments(path).get(key) for key in documented} == documented
+
+
+def test_every_group_file_is_a_part():
+    files = {(path.parent.name, path.stem) for group in GROUPS for path in (FOLDER / group).glob("*.yaml")}
+    assert files == set(PARTS)
+
+
+def test_the_dataset_file_is_its_dataclass():
+    expected = {key: option.default for key, option in options_of(DatasetOptions).items()}
+    assert values(FOLDER / "dataset" / "patches.yaml") == expected
+    assert comments(FOLDER / "dataset" / "patches.yaml") == {
+        key: option.doc for key, option in options_of(DatasetOptions).items()
+    }
+
+
+def test_the_native_form_is_the_schema():
+    text = (FOLDER / "config.yaml").read_text()
+    rows = {row.name: row.value for row in rows_of(text, "config.yaml")}
+    sections = {name: kind for name, kind in SECTIONS.items() if name != "dataset"}
+    assert set(rows) == {"defaults", *sections, *options_of(TopLevel)}
+    for name, kind in sections.items():
+        expected = {key: option.default for key, option in options_of(kind).items()}
+        assert {row.name: row.value.value for row in rows[name]} == expected
+    assert {key: rows[key].value for key in options_of(TopLevel)} == {
+        key: option.default for key, option in options_of(TopLevel).items()
+    }
+
+
+@pytest.mark.parametrize("recipe", sorted(path.stem for path in (FOLDER / "recipe").glob("*.yaml")))
+def test_hydra_alone_composes_the_same_from_a_recipe(recipe):
+    from hydra import compose, initialize_config_dir
+    from omegaconf import OmegaConf
+
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        composed = OmegaConf.to_container(compose("config", overrides=[f"recipe={recipe}"]))
+    assert {"recipe": recipe, **composed} == load_config(recipe).to_dict()
