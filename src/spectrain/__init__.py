@@ -6,20 +6,21 @@ The names below are the whole public interface; each is imported when it is firs
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from . import demo as demo
     from .config import load_config as load_config
     from .core.bands import Band as Band
     from .core.bands import Bands as Bands
     from .core.batch import Batch as Batch
     from .core.random import Key as Key
     from .core.registry import register as register
-    from .data.inspect import inspect as inspect
     from .data.opening import open_patches as open_patches
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.supcon_resnet import SupConResNet as SupConResNet
+    from .runs.inspection import inspect as inspect
+    from .runs.report import write_report as report
     from .training.api import train as train
     from .training.checkpoint import load_checkpoint as load_checkpoint
     from .training.checkpoint import save_checkpoint as save_checkpoint
@@ -32,8 +33,37 @@ if TYPE_CHECKING:
     from .training.parts import make_loader as make_loader
     from .training.parts import train_epoch as train_epoch
 
-# public name -> "module:attribute"
-_PUBLIC = {
+    __version__: str
+
+__all__ = [
+    "Band",
+    "Bands",
+    "Batch",
+    "Key",
+    "Meter",
+    "SupConLoss",
+    "SupConResNet",
+    "__version__",
+    "build_loss",
+    "build_model",
+    "demo",
+    "evaluate_model_dataloader",
+    "inspect",
+    "learning_rate",
+    "load_checkpoint",
+    "load_config",
+    "load_trained_model",
+    "make_loader",
+    "open_patches",
+    "register",
+    "report",
+    "save_checkpoint",
+    "train",
+    "train_epoch",
+]
+
+# public name -> "module:attribute", or a module
+_PLACES = {
     "Band": "core.bands:Band",
     "Bands": "core.bands:Bands",
     "Batch": "core.batch:Batch",
@@ -43,11 +73,12 @@ _PUBLIC = {
     "SupConResNet": "models.supcon_resnet:SupConResNet",
     "build_loss": "training.parts:build_loss",
     "build_model": "training.parts:build_model",
+    "demo": "demo",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",
-    "inspect": "data.inspect:inspect",
+    "inspect": "runs.inspection:inspect",
     "learning_rate": "training.parts:learning_rate",
     "load_checkpoint": "training.checkpoint:load_checkpoint",
-    "load_config": "config:load_config",
+    "load_config": "config.resolver:load_config",
     "load_trained_model": "training.parts:load_trained_model",
     "make_loader": "training.parts:make_loader",
     "open_patches": "data.opening:open_patches",
@@ -58,23 +89,29 @@ _PUBLIC = {
     "train_epoch": "training.parts:train_epoch",
 }
 
-__all__ = [*sorted(_PUBLIC), "__version__"]
-
-try:
-    __version__ = version("spectrain")
-except PackageNotFoundError:  # run from a folder that was never installed
-    __version__ = "0+unknown"
-
 
 def __getattr__(name: str) -> Any:
     """Import a public name on first use, so that `import spectrain` stays light."""
-    if (path := _PUBLIC.get(name)) is None:
+    if name == "__version__":
+        value: Any = _version()
+    elif (place := _PLACES.get(name)) is not None:
+        module, _, attribute = place.partition(":")
+        value = import_module(f".{module}", __name__)
+        value = getattr(value, attribute) if attribute else value
+    else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = path.split(":")
-    value = getattr(import_module(f".{module}", __name__), attribute)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("spectrain")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "0+unknown"

@@ -387,6 +387,8 @@ def test_a_users_dataset_and_recipe(write, mistakes):
     file = write("a.json", '{"temp": 0.5}')
     assert load_config("ocean", config_dir="mine", config=file).loss.temperature == 0.5, "the aliases of contrastive"
     write("mine/recipe/circle.yaml", "defaults: [circle]\n")
+    write("run/config.yaml", cfg.to_yaml())
+    assert load_config(config="run/config.yaml") == cfg, "a run needs no folder of groups to be used"
     assert "builds on itself" in mistakes(recipe="circle", config_dir="mine")["recipe"].what
 
 

@@ -1,1 +1,46 @@
 """The command. Imports nothing heavy until a verb runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ..core.errors import SpectrainError
+
+FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0, 1 after a failure with one clear message, 2 for wrong use, 130 after Ctrl-C.
+
+    A traceback is shown only with ``--debug``.
+
+    Args:
+        arguments: the words behind ``spectrain``; those of the process where None.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    from .app import app
+
+    try:
+        app(words)
+    except SpectrainError as error:
+        _fail(str(error), words)
+    except KeyboardInterrupt:
+        print("spectrain: interrupted", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): no failure, and nobody to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _fail(
+            f"{type(error).__name__}: {error}\n  this is a fault of spectrain; --debug shows where it happened", words
+        )
+
+
+def _fail(message: str, words: Sequence[str]) -> None:
+    """Say what failed and exit; with ``--debug`` the failure goes on, and Python shows where it happened."""
+    if "--debug" in words:
+        raise
+    print(f"spectrain: {message}", file=sys.stderr)
+    sys.exit(FAILURE)

@@ -19,7 +19,7 @@ from .coerce import Misfit, coerce, plain_text, shown
 from .command_line import ORIGIN, flag_entries, override_entries
 from .compose import compose_groups
 from .entries import Entry
-from .keys import CHOICES, advice, is_open, scalars
+from .keys import advice, is_open, scalars
 from .library import Library
 from .option import Option
 from .parts import Node, flat, shown_key
@@ -95,7 +95,9 @@ class _Resolver:
         files = [self._file(personal), self._file(None if config is None else Path(config))]
         words = [*self._kept(override_entries(overrides)), *self._kept(flag_entries(flags))]
         name = self._recipe_name(recipe, [*files, words])
-        entries, problems, lineage = recipe_entries(name, self.library)
+        nothing: tuple[list[Entry], list[Problem], list[str]] = ([], [], [name])
+        found = recipe_entries(name, self.library) if name in self.library.names("recipe") else nothing
+        entries, problems, lineage = found
         self.problems += problems
         translator = Translator({key: alias for base in lineage for key, alias in table_of(base).items()})
         layers = [translator.layer(source) for source in (entries, *files, words)]
@@ -142,7 +144,7 @@ class _Resolver:
         if name is None:
             choices = ", ".join(self.library.names("recipe"))
             self.problems.append(Problem("recipe", ORIGIN, "is not given", f"name one of {choices}"))
-        elif missing := self.library.missing("recipe", name, origin):
+        elif (missing := self.library.missing("recipe", name, origin)) and not any(map(_is_whole, sources)):
             self.problems.append(missing)
         else:
             return name
@@ -248,4 +250,6 @@ class _Resolver:
         )
 
 
-__all__ = ["CHOICES", "load_config"]
+def _is_whole(source: list[Entry]) -> bool:
+    """Say whether a source chooses every part, as a run's ``config.yaml`` does: it needs no recipe below it."""
+    return {f"{group}.name" for group in GROUPS} <= {entry.key for entry in source}

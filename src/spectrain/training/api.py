@@ -89,8 +89,6 @@ def resolve(
     before = Run.open(Path(resume)) if resume is not None else None
     if before is not None:
         config, recipe = before.folder / "config.yaml", recipe or str(before.info["recipe"])
-    if recipe is None:
-        raise RunError("no recipe was named", fix="name one, e.g. `spectrain train contrastive`")
     cfg = load_config(
         recipe,
         config=config,

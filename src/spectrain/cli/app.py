@@ -1,0 +1,134 @@
+"""The verbs. Each parses its fixed options, hands the other words to the resolver, and calls one function."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+
+from ..config.command_line import split_tokens
+from .terminal import log_to_terminal
+
+
+def _version() -> str:
+    from .. import __version__
+
+    return __version__
+
+
+app = App(
+    name="spectrain",
+    help="Train models on images with any number of bands.",
+    version=_version,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,
+)
+
+# the words that the resolver reads: key=value and --key value
+Words = Annotated[str, Parameter(allow_leading_hyphen=True)]
+Output = Annotated[Path | None, Parameter(alias="-o")]
+Switch = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+def train(
+    recipe: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
+    /,
+    *words: Words,
+    config: Path | None = None,
+    config_dir: Path | None = None,
+    resume: Path | None = None,
+    plugin: Annotated[list[str] | None, Parameter(negative="")] = None,
+    cfg: Literal["job"] | None = None,
+    debug: Switch = False,
+) -> None:
+    """Train what a recipe describes, or continue a run exactly where it stood.
+
+    Args:
+        recipe: Name of the recipe, e.g. contrastive; not needed with --resume, nor with a --config that names it.
+        words: Options: key=value, --key value, --key, --no-key; `spectrain options` lists them.
+        config: Options file: JSON with comments, TOML or YAML.
+        config_dir: Folder with groups of your own.
+        resume: Run folder or checkpoint to continue.
+        plugin: Module or file to import first; may be repeated.
+        cfg: "job" prints the configuration without training.
+        debug: Two epochs of two batches, a detailed log, tracebacks.
+    """
+    if recipe is not None and (recipe.startswith("-") or "=" in recipe):
+        words, recipe = (recipe, *words), None
+    overrides, flags = split_tokens(words)
+    log_to_terminal(debug)
+    from ..training import api
+
+    job, run, checkpoint = api.resolve(recipe, config, overrides, flags, plugin or [], config_dir, resume, debug)
+    if cfg == "job":
+        print(job.to_yaml(), end="")
+        return
+    if (count := api.missing_processes(job)) > 1:
+        from ..training.launch import launch
+
+        sys.exit(launch(count, sys.argv[1:]))
+    if api.train_config(job, run=run, checkpoint=checkpoint).info["status"] == "interrupted":
+        raise KeyboardInterrupt
+
+
+@app.command
+def inspect(path: Path, /, *, split: list[str] | None = None, output: Output = None, debug: Switch = False) -> None:
+    """Say what a data set or a run holds: bands, counts, statistics, what is missing and what looks wrong.
+
+    Args:
+        path: Data set or run folder.
+        split: Splits to look at; all by default.
+        output: Picture of the first patches to write.
+        debug: Show where a failure happened.
+    """
+    from ..runs.inspection import inspect as look
+
+    print(look(path, split, output))
+
+
+@app.command
+def report(run: Path, /, *more: Path, output: Output = None, debug: Switch = False) -> None:
+    """Write the report page of a run, or one page that compares several.
+
+    Args:
+        run: Run folder, or a checkpoint in it.
+        more: Further runs.
+        output: Page to write; in the first run's folder by default.
+        debug: Show where a failure happened.
+    """
+    from ..runs.report import write_report
+    from ..runs.run import Run
+
+    folders = [Run.open(path).folder for path in (run, *more)]
+    print(write_report(folders, output or folders[0] / "report.html"))
+
+
+@app.command
+def demo(task: str = "contrastive", /, *words: Words, debug: Switch = False) -> None:
+    """Train a small model on real data that come with spectrain.
+
+    Args:
+        task: Which demo.
+        words: Options on top of the demo's own, as key=value.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..demo import run
+
+    print(f"the report: {run(task, words).folder / 'report.html'}")
+
+
+@app.command
+def options(prefix: str = "", /) -> None:
+    """Print every option with its default, as the page docs/options.md has them.
+
+    Args:
+        prefix: Only those whose key begins so, e.g. hparams.
+    """
+    from ..config.options_page import page
+
+    lines = page().splitlines()
+    print("\n".join(line for line in lines if line.startswith(f"| `{prefix}") or not prefix))
