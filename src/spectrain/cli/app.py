@@ -96,14 +96,14 @@ def report(run: Path, /, *more: Path, output: Output = None, debug: Switch = Fal
     Args:
         run: Run folder, or a checkpoint in it.
         more: Further runs.
-        output: Page to write; in the first run's folder by default.
+        output: Page to write; by default report.html in the folder of a single run.
         debug: Show where a failure happened.
     """
     from ..runs.report import write_report
     from ..runs.run import Run
 
     folders = [Run.open(path).folder for path in (run, *more)]
-    print(write_report(folders, output or folders[0] / "report.html"))
+    print(write_report(folders, output))
 
 
 @app.command

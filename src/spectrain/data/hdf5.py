@@ -59,6 +59,15 @@ class Hdf5Reader:
         return False
 
     @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the names of the datasets that can be splits: numbers with three or four axes, not beside another."""
+        with opened_hdf5(path) as file:
+            found = [name for name, held in file.items() if isinstance(held, h5py.Dataset)]
+            images = [name for name in found if file[name].ndim in (3, 4) and file[name].dtype.kind in "iufb"]
+            beside = {f"{name}_{kind}" for name in found for kind in ("mask", "labels", "metadata")}
+            return [name for name in images if name not in beside]
+
+    @staticmethod
     def open(path: Path, split_key: str, options: DatasetOptions) -> Hdf5Patches:
         """Return the patches of one split.
 

@@ -7,10 +7,11 @@ leaves Python's lock; what is unpacked is kept for a while, since in a random or
 from __future__ import annotations
 
 import itertools
+import math
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +44,7 @@ class ChunkTable:
     skipped: NDArray[np.uint32]
 
 
-@dataclass(frozen=True, slots=True)
-class _Task:
+class _Task(NamedTuple):
     """Rows of one chunk that go to places of the batch."""
 
     chunk: int
@@ -84,7 +84,7 @@ class ChunkedArray:
         self._files, self._name, self._stored, self._chunk = files, name, dtype, chunk
         self._table, self._filters, self._fill = table, filters, fill
         self._windows = list(_windows(shape[1:], chunk[1:]))
-        self._shuffled = "shuffle" in filters and dtype.itemsize > 1
+        self._chunk_bytes = math.prod(chunk) * dtype.itemsize
         self._number = next(_numbers)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -119,12 +119,9 @@ class ChunkedArray:
             for _, to in task.rows:
                 out[(to, *task.to)] = self._fill
         elif shuffled:
-            # byte i of every number lies in plane i; only the rows that are wanted are put together again
             planes = unpacked.reshape(self._stored.itemsize, *self._chunk)
-            bytes_out = out.view(np.uint8).reshape(*out.shape, self._stored.itemsize)
-            for source, to in task.rows:
-                for byte, plane in enumerate(planes):
-                    bytes_out[..., byte][(to, *task.to)] = plane[(source, *task.source)]
+            for source, to in task.rows:  # only the rows that are wanted are put together again
+                _unshuffle(planes[(slice(None), source, *task.source)], out[(to, *task.to)])
         else:
             values = unpacked.view(self._stored).reshape(self._chunk)
             for source, to in task.rows:
@@ -135,16 +132,19 @@ class ChunkedArray:
         offset, size = int(self._table.offset[chunk]), int(self._table.size[chunk])
         if offset < 0:
             return None, False
-        applied = {name for bit, name in enumerate(self._filters) if not int(self._table.skipped[chunk]) >> bit & 1}
-        shuffled = self._shuffled and "shuffle" in applied
+        applied = self._filters
+        if skipped := int(self._table.skipped[chunk]):
+            applied = tuple(name for bit, name in enumerate(applied) if not skipped >> bit & 1)
+        shuffled = "shuffle" in applied and self._stored.itemsize > 1
         if "deflate" not in applied:
             return self._sized(self._files.bytes_at(0, offset, size), chunk), shuffled
+        if self._chunk[0] == 1:  # nothing would be left of it to be asked for
+            return self._sized(self._inflated(chunk, offset, size), chunk), shuffled
         key = (self._number, chunk)
         held = cache.get(key)
         if held is None:
             held = self._sized(self._inflated(chunk, offset, size), chunk)
-            if self._chunk[0] > 1:  # of a chunk with one row nothing is left to be asked for
-                cache.put(key, held)
+            cache.put(key, held)
         return held, shuffled
 
     def _inflated(self, chunk: int, offset: int, size: int) -> bytes:
@@ -159,10 +159,6 @@ class ChunkedArray:
             raise self._damaged(chunk, f"{len(content)} bytes in place of {self._chunk_bytes}")
         return np.frombuffer(content, dtype=np.uint8)
 
-    @property
-    def _chunk_bytes(self) -> int:
-        return int(np.prod(self._chunk, dtype=np.int64)) * self._stored.itemsize
-
     def _damaged(self, chunk: int, what: str) -> DataError:
         first = chunk // len(self._windows) * self._chunk[0]
         last = min(first + self._chunk[0], self.shape[0]) - 1
@@ -171,6 +167,24 @@ class ChunkedArray:
             where=f"{self._files.paths[0]}, patches {first} to {last}",
             fix="the file is damaged: copy or write it again",
         )
+
+
+def _unshuffle(planes: NDArray[np.uint8], out: NDArray[Any]) -> None:
+    """Put numbers together whose byte i lies in plane i.
+
+    Args:
+        planes: [bytes a number, ...].
+        out: [...], written to.
+    """
+    if len(planes) == 2:  # arithmetic on whole numbers is three times as fast as writing every second byte
+        words = out.view("<u2")
+        np.copyto(words, planes[1])
+        np.left_shift(words, 8, out=words)
+        np.bitwise_or(words, planes[0], out=words)
+        return
+    places = out[..., None].view(np.uint8)
+    for byte, plane in enumerate(planes):
+        places[..., byte] = plane
 
 
 def _windows(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:

@@ -8,6 +8,7 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,18 @@ from numpy.typing import NDArray
 from ..core.errors import DataError
 from .filesystems import is_network
 
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # Windows has none
+    resource = None
+
 Bytes = NDArray[np.void]
+
+_ADVISES = hasattr(mmap.mmap, "madvise")
+_ANNOUNCED = 256
+"""Gathers that announce their places after one that had to wait; the next one then finds out anew."""
+_WHO = getattr(resource, "RUSAGE_THREAD", getattr(resource, "RUSAGE_SELF", 0))
 
 
 class MappedFiles:
@@ -61,13 +73,12 @@ class MappedFiles:
         opened = self._open()
         self._expect_whole(set(file.tolist()), opened)
         if isinstance(opened, _Maps) and (view := opened.view(length)) is not None:
-            gathered: Bytes = view[opened.address[file] + offset]
-            return gathered
+            return opened.gather(view, file, offset)
         out = np.empty(len(offset), dtype=np.dtype((np.void, length)))
         places = np.broadcast_to(file, offset.shape).tolist()
         with self._reading(places):
             for one, start in zip(places, offset.tolist(), strict=True):
-                opened.advise(one, start, length)
+                opened.announce(one, start, length)
             for row, (one, start) in enumerate(zip(places, offset.tolist(), strict=True)):
                 opened.read_into(one, start, out[row : row + 1].view(np.uint8).data)
         return out
@@ -81,6 +92,7 @@ class MappedFiles:
         opened = self._open()
         self._expect_whole((file,), opened)
         if isinstance(opened, _Maps):
+            opened.announce(file, offset, length)
             return memoryview(opened.maps[file])[offset : offset + length]
         out = bytearray(length)
         with self._reading((file,)):
@@ -149,7 +161,13 @@ class _CannotMapError(Exception):
 
 
 class _Maps:
-    """Files mapped into memory, seen as one stretch of address space."""
+    """Files mapped into memory, seen as one stretch of address space.
+
+    Left to itself, the system answers each touch of a page that it does not hold by reading megabytes around it, one
+    touch after the other: at random places that is slow and pushes useful pages out. So it is told that places are
+    random, and where pages prove to be missing, what will be touched is announced, so that all of it is fetched at
+    once. Where all pages are held, which is seen from the count of page faults that had to wait, nothing is announced.
+    """
 
     def __init__(self, paths: Sequence[Path], sizes: Sequence[int]) -> None:
         self.maps = [_map(path, size) for path, size in zip(paths, sizes, strict=True)]
@@ -158,6 +176,19 @@ class _Maps:
         self._span = int((start + np.asarray(sizes, dtype=np.int64)).max()) - self._lowest
         self.address = start - self._lowest
         self._views: dict[int, Bytes | None] = {}
+        self._announced = 0
+
+    def gather(self, view: Bytes, file: NDArray[np.int64], offset: NDArray[np.int64]) -> Bytes:
+        """Return the items of a view at places of the files."""
+        if self._announced:
+            self._announced -= 1
+            for one, start in zip(np.broadcast_to(file, offset.shape).tolist(), offset.tolist(), strict=True):
+                self.announce(one, start, view.itemsize)
+        faults = _waiting_faults()
+        gathered: Bytes = view[self.address[file] + offset]
+        if _waiting_faults() > faults:
+            self._announced = _ANNOUNCED
+        return gathered
 
     def size(self, file: int) -> int:
         return self.maps[file].size()
@@ -173,8 +204,11 @@ class _Maps:
             self._views[length] = np.asarray(_Stretch(self, self._lowest, self._span, length)) if countable else None
         return self._views[length]
 
-    def advise(self, file: int, offset: int, length: int) -> None:
-        """Nothing to announce: the page cache is the memory that is read."""
+    def announce(self, file: int, offset: int, length: int) -> None:
+        """Let the system fetch what will be read."""
+        if _ADVISES:
+            page = offset // mmap.PAGESIZE * mmap.PAGESIZE
+            self.maps[file].madvise(mmap.MADV_WILLNEED, page, offset + length - page)
 
     def read_into(self, file: int, offset: int, out: memoryview) -> None:
         out[:] = memoryview(self.maps[file])[offset : offset + len(out)]
@@ -198,7 +232,10 @@ def _map(path: Path, size: int) -> mmap.mmap:
     """Map the first ``size`` bytes of a file for reading."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+        made = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+        if _ADVISES:
+            made.madvise(mmap.MADV_RANDOM)
+        return made
     except OSError as error:
         if error.errno in (errno.ENODEV, errno.EINVAL, errno.EACCES):
             raise _CannotMapError from error
@@ -229,7 +266,7 @@ class _Descriptors:
     def size(self, file: int) -> int:
         return os.fstat(self._descriptors[file]).st_size
 
-    def advise(self, file: int, offset: int, length: int) -> None:
+    def announce(self, file: int, offset: int, length: int) -> None:
         """Let the system fetch what will be read, so that a batch waits for the network once, not once a row."""
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(self._descriptors[file], offset, length, os.POSIX_FADV_WILLNEED)
@@ -252,11 +289,14 @@ def cut_short(path: Path, found: int, size: int) -> DataError:
     )
 
 
+def _waiting_faults() -> int:
+    """Return how many page faults of this thread had to wait for a disk; 0 where the system does not count them."""
+    return resource.getrusage(_WHO).ru_majflt if resource else 0
+
+
 def _raise_descriptor_limit() -> bool:
     """Raise this process's soft limit of open files to the hard one; return whether that changed anything."""
-    try:
-        import resource
-    except ImportError:  # not on Windows
+    if resource is None:
         return False
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == hard:

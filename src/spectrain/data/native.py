@@ -45,6 +45,11 @@ class NativeReader:
         return (path / "zarr.json").is_file() and (path / MANIFEST).is_file()
 
     @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the names of the splits; `ALL` where the folder has none."""
+        return list(read_splits(path / SPLITS)["splits"]) or [ALL]
+
+    @staticmethod
     def open(path: Path, split_key: str, options: DatasetOptions) -> Patches:
         """Return the patches of one split.
 

@@ -34,6 +34,11 @@ class Reader(Protocol):
         ...
 
     @staticmethod
+    def splits(path: Path) -> list[str]:
+        """Return the names of the splits in a file or folder that it recognises."""
+        ...
+
+    @staticmethod
     def open(path: Path, split_key: str, options: DatasetOptions) -> Patches:
         """Return one split.
 

@@ -68,26 +68,31 @@ class Statistics:
         tag = record.get("format", {})
         if tag.get("name") != NAME or tag.get("version") != VERSION:
             raise DataError(f"these are no statistics of version {VERSION}: {tag}", fix="compute them anew")
-        columns = {name: tuple(math.nan if v is None else v for v in record[name]) for name in cls.__dataclass_fields__}
+        columns: dict[str, Any] = {
+            name: tuple(math.nan if v is None else v for v in record[name]) for name in cls.__dataclass_fields__
+        }
         return cls(**columns)
 
     def warnings(self, bands: Bands) -> list[str]:
-        """Return what looks wrong: constant bands, and values orders of magnitude out of the range of their unit.
-
-        Raises:
-            DataError: a band has no valid value at all; nothing can be learned from it.
-        """
+        """Return what looks wrong: empty and constant bands, and values that cannot be in the band's unit."""
         found = []
         for number, band in enumerate(bands):
             if not self.count[number]:
-                raise DataError(
-                    f"the band {band.name!r} has no valid value",
-                    fix="leave it out with dataset.bands, or correct dataset.nodata",
-                )
-            if self.minimum[number] == self.maximum[number]:
+                found.append(f"the band {band.name!r} has no valid value")
+            elif self.minimum[number] == self.maximum[number]:
                 found.append(f"the band {band.name!r} is constant ({self.minimum[number]:g}): it teaches nothing")
             found += _wrong_unit(band.name, band.unit, self.minimum[number], self.maximum[number])
         return found
+
+    def refuse_empty(self, bands: Bands, where: str) -> None:
+        """Raise a `DataError` where a band has no valid value at all: nothing can be learned from it."""
+        for band, count in zip(bands, self.count, strict=True):
+            if not count:
+                raise DataError(
+                    f"the band {band.name!r} has no valid value",
+                    where=where,
+                    fix="leave it out with dataset.bands, or correct dataset.nodata",
+                )
 
 
 def patches_statistics(patches: Patches, values: Values, batch: int | None = None) -> Statistics:

@@ -1,0 +1,284 @@
+"""Splits and folds: decided once, seeded, written to a file that a person can read; never two that share a pixel."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.errors import DataError, nearest
+from ..core.random import Key, permuted
+from .ground import Polygons, footprints, refuse_shared, shared_pairs
+from .splits_file import FORMAT, VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Method = Literal["random", "group", "block", "region"]
+Rows = NDArray[np.int64]
+
+
+def patch_id(scene: str, row: int, column: int, height: int, width: int) -> str:
+    """Return the id of a window of a scene: the same wherever and whenever it is cut."""
+    text = f"{scene}\n{row} {column} {height} {width}".encode()
+    return hashlib.blake2b(text, digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """How to split.
+
+    Attributes:
+        method: "random" by patch, "group" by a column of the metadata (scene, patient), "block" by squares on the
+            ground, "region" by polygons of a vector file.
+        fractions: share of the patches each split is to have, by name, e.g. {"train": 0.8, "valid": 0.2}; with
+            "region" the splits named in ``regions`` come on top of these.
+        folds: number of cross-validation folds over the first split named; 0 makes none.
+        seed: of the draw.
+        group: column of the metadata, for "group".
+        block_m: side of a square in metres, for "block".
+        buffer_m: patches of a split nearer than this to one of a later split are left out of it.
+        regions: split name -> names of regions, for "region".
+        region_file: vector file with the regions, for "region".
+        region_column: its column of names.
+        stratify: column of the metadata whose values each split is to have in equal shares.
+    """
+
+    method: Method = "random"
+    fractions: Mapping[str, float] | None = None
+    folds: int = 0
+    seed: int = 0
+    group: str | None = None
+    block_m: float | None = None
+    buffer_m: float = 0.0
+    regions: Mapping[str, Sequence[str]] | None = None
+    region_file: str | Path | None = None
+    region_column: str = "name"
+    stratify: str | None = None
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The fractions, 0.8 and 0.2 for train and valid where none were given."""
+        return dict(self.fractions or {"train": 0.8, "valid": 0.2})
+
+
+def make_splits(
+    metadata: pd.DataFrame, plan: SplitPlan, fingerprint: str | None = None, content: Sequence[str] | None = None
+) -> dict[str, Any]:
+    """Return the content of a splits file.
+
+    Whole units (patches, groups, blocks, regions) go to one split; with georeference no two splits, and no two sides
+    of a fold, share ground, whatever scenes and dates the patches are of. Without, patches of equal ``content`` and of
+    one group stay together, and ``checked`` in the file says that this is all that was looked at.
+
+    Args:
+        metadata: one row a patch with ``patch_id``; see `ground.footprints` for the georeference.
+        plan: how to split.
+        fingerprint: of the patches, kept so that the splits are not used for others.
+        content: a hash of each patch's pixels, for data without georeference.
+
+    Raises:
+        DataError: the plan does not fit the data, a split comes out empty, or two share pixels.
+    """
+    ids = [str(one) for one in metadata["patch_id"]]
+    places = footprints(metadata)
+    units = _units(metadata, plan, places)
+    if places is None and content is not None:
+        units = _joined(units, content)
+    strata = None if plan.stratify is None else _column(metadata, plan.stratify)
+    parts, rest = _regions(metadata, plan, places)
+    parts = {**_dealt(units, rest, plan.shares, strata, Key(plan.seed, "splits")), **parts}
+    parts = _buffered(parts, places, plan.buffer_m)
+    for name, rows in parts.items():
+        if not len(rows):
+            raise DataError(f"the split {name!r} comes out empty", fix="give it a larger share, or smaller units")
+    if places is not None:
+        refuse_shared(parts, places, ids, f"method {plan.method}")
+    first = next(iter(plan.shares))
+    folds = _folds(units, parts[first], plan, strata, places, ids)
+    return {
+        "format": {"name": FORMAT, "version": VERSION},
+        "fingerprint": fingerprint,
+        "method": plan.method,
+        "seed": plan.seed,
+        "buffer_m": plan.buffer_m,
+        "checked": "ground polygons" if places is not None else "content and groups: the data have no georeference",
+        "splits": {name: [ids[row] for row in rows] for name, rows in parts.items()},
+        "folds": [{side: [ids[row] for row in rows] for side, rows in fold.items()} for fold in folds],
+    }
+
+
+def write_splits(content: Mapping[str, Any], path: Path) -> None:
+    """Write a splits file, one patch id a line."""
+    path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def refuse_without_positives(folds: Sequence[Mapping[str, Rows]], positive: NDArray[np.bool_]) -> None:
+    """Raise a `DataError` where a side of a fold has no patch with a positive label.
+
+    Args:
+        folds: rows of each side.
+        positive: for each row, whether its label holds anything to find.
+    """
+    for number, fold in enumerate(folds):
+        for side, rows in fold.items():
+            if not positive[rows].any():
+                raise DataError(
+                    f"fold {number} has no positive label in {side!r}",
+                    fix="stratify by a column that says which patches are positive, or make fewer folds",
+                )
+
+
+def _units(metadata: pd.DataFrame, plan: SplitPlan, places: Polygons | None) -> list[str]:
+    """Return the name of the unit of each patch: what must not be torn apart."""
+    if plan.method == "group":
+        if plan.group is None:
+            raise DataError("splitting by group needs the column", fix="name it, e.g. scene or patient")
+        return _column(metadata, plan.group)
+    if plan.method == "block":
+        if places is None:
+            raise DataError(
+                "splitting by blocks needs places on the ground, and the metadata have none",
+                fix="add lon_w lat_s lon_e lat_n or a geometry, or split by group",
+            )
+        if not plan.block_m or plan.block_m <= 0:
+            raise DataError("splitting by blocks needs the side of a block in metres", fix="set block_m")
+        centres = np.array([(place.centroid.x, place.centroid.y) for place in places])
+        return [f"{x} {y}" for x, y in np.floor(centres / plan.block_m).astype(int)]
+    return [str(number) for number in range(len(metadata))]
+
+
+def _joined(units: list[str], content: Sequence[str]) -> list[str]:
+    """Return units in which patches of equal content are together, with all that belongs to either."""
+    parent = {unit: unit for unit in units}
+
+    def root(unit: str) -> str:
+        while parent[unit] != unit:
+            parent[unit] = parent[parent[unit]]
+            unit = parent[unit]
+        return unit
+
+    seen: dict[str, str] = {}
+    for unit, pixels in zip(units, content, strict=True):
+        parent[root(unit)] = root(seen.setdefault(pixels, unit))
+    return [root(unit) for unit in units]
+
+
+def _column(metadata: pd.DataFrame, name: str) -> list[str]:
+    if name not in metadata:
+        near = nearest(name, [str(column) for column in metadata.columns])
+        raise DataError(
+            f"the metadata have no column {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            fix=f"the columns are {', '.join(map(str, metadata.columns))}",
+        )
+    return [str(value) for value in metadata[name]]
+
+
+def _dealt(
+    units: Sequence[str], rows: Rows, shares: Mapping[str, float], strata: Sequence[str] | None, key: Key
+) -> dict[str, Rows]:
+    """Deal whole units to splits: each, in random order, to the split that lacks most of its share.
+
+    With strata this happens within each stratum; a unit belongs to the stratum that most of its patches have.
+    """
+    if not shares or min(shares.values()) <= 0:
+        raise DataError("each split needs a share of more than 0", fix=f"correct {dict(shares)}")
+    members: dict[str, list[int]] = defaultdict(list)
+    for row in rows.tolist():
+        members[units[row]].append(row)
+    by_stratum: dict[str, list[str]] = defaultdict(list)
+    for unit, held in members.items():
+        stratum = "" if strata is None else Counter(strata[row] for row in held).most_common(1)[0][0]
+        by_stratum[stratum].append(unit)
+    total = sum(shares.values())
+    parts: dict[str, list[int]] = {name: [] for name in shares}
+    for stratum, names in sorted(by_stratum.items()):
+        size = sum(len(members[unit]) for unit in names)
+        filled = dict.fromkeys(shares, 0)
+        order = permuted(key.at(purpose=f"splits/{stratum}"), len(names), torch.arange(len(names))).tolist()
+        for number in order:
+            held = members[sorted(names)[number]]
+            lacking = {name: share / total * size - filled[name] for name, share in shares.items()}
+            name = max(lacking, key=lambda one: lacking[one])
+            filled[name] += len(held)
+            parts[name] += held
+    return {name: np.array(sorted(held), dtype=np.int64) for name, held in parts.items()}
+
+
+def _regions(metadata: pd.DataFrame, plan: SplitPlan, places: Polygons | None) -> tuple[dict[str, Rows], Rows]:
+    """Return the splits that are regions, and the rows that lie in none of them."""
+    everything = np.arange(len(metadata), dtype=np.int64)
+    if plan.method != "region":
+        return {}, everything
+    if places is None or plan.region_file is None or not plan.regions:
+        raise DataError(
+            "splitting by region needs places on the ground, a vector file and the names of regions",
+            fix="set region_file and regions, and give the metadata a geometry",
+        )
+    import geopandas
+
+    table = geopandas.read_file(plan.region_file).to_crs(6933)
+    names = _column(table, plan.region_column)
+    parts, rest = {}, np.ones(len(metadata), dtype=bool)
+    for split, wanted in plan.regions.items():
+        if unknown := [name for name in wanted if name not in names]:
+            near = nearest(unknown[0], names)
+            raise DataError(
+                f"there is no region {unknown[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+                where=str(plan.region_file),
+            )
+        chosen = table.geometry[[name in wanted for name in names]].to_numpy()
+        inside = np.unique(shared_pairs(places, chosen)[:, 0])
+        parts[split] = inside
+        rest[inside] = False
+    return parts, everything[rest]
+
+
+def _buffered(parts: dict[str, Rows], places: Polygons | None, buffer_m: float) -> dict[str, Rows]:
+    """Leave out of each split what is nearer than the buffer to a later one."""
+    if places is None or buffer_m <= 0:
+        return parts
+    names = list(parts)
+    result = dict(parts)
+    for number, name in enumerate(names):
+        later = np.concatenate([parts[other] for other in names[number + 1 :]] or [np.empty(0, np.int64)])
+        near = np.unique(shared_pairs(places[parts[name]], places[later], buffer_m)[:, 0])
+        result[name] = np.delete(parts[name], near)
+    return result
+
+
+def _folds(
+    units: Sequence[str],
+    rows: Rows,
+    plan: SplitPlan,
+    strata: Sequence[str] | None,
+    places: Polygons | None,
+    ids: Sequence[str],
+) -> list[dict[str, Rows]]:
+    """Return the two sides of each fold over ``rows``."""
+    if plan.folds == 0:
+        return []
+    if plan.folds < 2:
+        raise DataError("cross-validation needs at least two folds", fix="set folds to 0 or to 2 and more")
+    shares = {str(number): 1.0 for number in range(plan.folds)}
+    held_out = _dealt(units, rows, shares, strata, Key(plan.seed, "folds"))
+    folds = []
+    for number, valid in enumerate(held_out.values()):
+        if not len(valid) or len(valid) == len(rows):
+            raise DataError(
+                f"fold {number} comes out empty: there are fewer units than folds",
+                fix="make fewer folds, or smaller units",
+            )
+        sides = _buffered({"train": np.setdiff1d(rows, valid), "valid": valid}, places, plan.buffer_m)
+        if places is not None:
+            refuse_shared(sides, places, ids, f"fold {number}")
+        folds.append(sides)
+    return folds

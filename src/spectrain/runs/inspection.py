@@ -1,0 +1,223 @@
+"""`spectrain inspect`: what a data set or a run holds, what is missing, and what looks wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ..core.batch import RawBatch
+from ..core.errors import DataError, RunError
+from ..core.targets import NoTarget
+from ..data.opening import open_patches, recognise
+from ..data.patches import Patches
+from ..data.statistics import Statistics, patches_statistics
+from ..data.values import Values
+from .folder import find_folder
+from .info import RunInfo
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SHOWN = 6
+LABELS_READ = 4096
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What is known of one split.
+
+    Attributes:
+        split: its name.
+        shape: (N, C, H, W).
+        dtype: stored type.
+        has_mask: a mask is stored beside the images.
+        labels: class or value -> count over the labels read; empty where there are none.
+        statistics: of each band, in physical units.
+        warnings: what looks wrong.
+    """
+
+    split: str
+    shape: tuple[int, int, int, int]
+    dtype: str
+    has_mask: bool
+    labels: dict[str, int]
+    statistics: Statistics
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What :func:`inspect` found; printing it gives the text for people.
+
+    Attributes:
+        path: what was looked at.
+        bands: one a channel, as JSON values.
+        splits: of a data set.
+        advice: what would make training better or faster.
+        run: `run.json`, where it was a run.
+    """
+
+    path: Path
+    bands: list[dict[str, Any]]
+    splits: tuple[SplitFacts, ...]
+    advice: tuple[str, ...]
+    run: dict[str, Any] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        splits = [{**asdict(facts), "statistics": facts.statistics.to_json()} for facts in self.splits]
+        return {"path": str(self.path), "bands": self.bands, "splits": splits, "advice": self.advice, "run": self.run}
+
+    def __str__(self) -> str:
+        if self.run is not None:
+            return _run_text(self.path, self.run)
+        lines = [str(self.path)]
+        for facts in self.splits:
+            count, channels, height, width = facts.shape
+            lines += ["", f"{facts.split}: {count} patches of {channels} × {height} × {width}, {facts.dtype}"]
+            lines += _table(self.bands, facts.statistics)
+            lines += [f"  mask: {'stored beside the images' if facts.has_mask else 'none'}"]
+            if facts.labels:
+                total = sum(facts.labels.values())
+                shown = ", ".join(f"{name} {n / total:.1%}" for name, n in list(facts.labels.items())[:12])
+                lines += [f"  labels: {shown}" + (", ..." if len(facts.labels) > 12 else "")]
+            lines += [f"  warning: {warning}" for warning in facts.warnings]
+        return "\n".join([*lines, *([""] if self.advice else []), *self.advice])
+
+
+def inspect(path: str | Path, split: Sequence[str] | None = None, output: str | Path | None = None) -> Inspection:
+    """Look at a data set or a run.
+
+    A data set is read once, in batches, with little memory; a band without any valid value is a warning here.
+
+    Args:
+        path: a data set of a known kind, or a run folder.
+        split: the splits to look at; all of them where None.
+        output: a PNG of the first patches of the first split to write; not for runs.
+
+    Raises:
+        DataError: nothing is there, or it is of no known kind.
+    """
+    path = Path(path)
+    if (path / "run.json").is_file():
+        folder = find_folder(path)
+        return Inspection(folder, [], (), (), RunInfo.read(folder).facts())
+    reader = recognise(path)
+    names = list(split or reader.splits(path))
+    if not names:
+        raise DataError("there is no split in it", where=str(path), fix=f"known is: {reader.description}")
+    found = [(name, open_patches(path, name)) for name in names]
+    facts = tuple(_facts(name, patches) for name, patches in found)
+    if output is not None:
+        _picture(found[0][1]).savefig(output)
+    return Inspection(path, found[0][1].bands.to_json(), facts, _advice(path, found[0][1]))
+
+
+def _facts(name: str, patches: Patches) -> SplitFacts:
+    statistics = patches_statistics(patches, Values(patches.bands))
+    warnings = tuple(statistics.warnings(patches.bands))
+    return SplitFacts(name, patches.shape, str(patches.dtype), patches.has_mask, _labels(patches), statistics, warnings)
+
+
+def _labels(patches: Patches) -> dict[str, int]:
+    """Count the classes of up to `LABELS_READ` patches; of measurements, how many there are."""
+    if not patches.has_labels:
+        return {}
+    rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
+    labels = [
+        part for chunk in np.array_split(rows, -(-len(rows) // 64)) if (part := patches.read(chunk).labels) is not None
+    ]
+    values = np.concatenate([part.ravel() for part in labels])
+    if values.dtype.kind == "f":
+        measured = int(np.isfinite(values).sum())
+        return {"measured": measured, "not measured": values.size - measured}
+    classes, counts = np.unique(values, return_counts=True)
+    return {str(one): int(count) for one, count in zip(classes, counts, strict=True)}
+
+
+def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:
+    """Return the bands with their statistics as aligned columns."""
+    rows = [["band", "nm", "unit", "mean", "std", "min", "max", "missing"]]
+    for number, band in enumerate(bands):
+        wavelength = "" if band["wavelength"] is None else f"{band['wavelength']:g}"
+        numbers = (getattr(statistics, name)[number] for name in ("mean", "std", "minimum", "maximum"))
+        cells = ["" if math.isnan(value) else f"{value:.4g}" for value in numbers]
+        rows.append([band["name"], wavelength, band["unit"] or "", *cells, f"{statistics.missing_share[number]:.1%}"])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    text = [
+        left.ljust(width) if column < 3 else left.rjust(width)
+        for row in rows
+        for column, (left, width) in enumerate(zip(row, widths, strict=True))
+    ]
+    per_row = len(rows[0])
+    return ["  " + "  ".join(text[start : start + per_row]).rstrip() for start in range(0, len(text), per_row)]
+
+
+def _advice(path: Path, patches: Patches) -> tuple[str, ...]:
+    """Return what would make training on these patches better."""
+    advice = []
+    if path.is_file() and (compression := _compression(path, patches.split)):
+        advice.append(
+            f"the images are compressed ({compression}): each read unpacks whole chunks; "
+            "`spectrain.data.native_convert` writes them once in the native form, which training maps"
+        )
+    if not any(band.unit for band in patches.bands):
+        advice.append("no band has a unit, so values that are out of range cannot be noticed")
+    return tuple(advice)
+
+
+def _compression(path: Path, split: str) -> str | None:
+    """Return the compression of a dataset of an HDF5 file; None for other files."""
+    import h5py
+
+    if not h5py.is_hdf5(path):
+        return None
+    with h5py.File(path) as file:
+        held = file.get(split)
+        return held.compression if isinstance(held, h5py.Dataset) else None
+
+
+def _picture(patches: Patches) -> Figure:
+    """Draw the first patches, a column each: their colours, and what is missing striped grey."""
+    from matplotlib.figure import Figure
+
+    from ..plots.images import to_rgb
+
+    count = min(SHOWN, len(patches))
+    index = np.linspace(0, len(patches) - 1, count).astype(np.int64)
+    rows = patches.read(index)
+    mask = None if rows.mask is None else torch.from_numpy(np.ascontiguousarray(rows.mask))
+    raw = RawBatch(torch.from_numpy(np.ascontiguousarray(rows.image)), mask, NoTarget(), torch.from_numpy(index))
+    batch = Values(patches.bands)(raw)
+    figure = Figure(figsize=(2.2 * count, 2.6), layout="constrained")
+    for number, axes in enumerate(np.atleast_1d(figure.subplots(1, count))):
+        axes.imshow(to_rgb(batch.image[number].numpy(), batch.valid[number].numpy(), patches.bands))
+        axes.set_title(f"patch {index[number]}", fontsize=9)
+        axes.set_axis_off()
+    figure.suptitle(f"{patches.path.name}: {patches.split}", fontsize=10)
+    return figure
+
+
+def _run_text(folder: Path, info: dict[str, Any]) -> str:
+    """Return what a run is and how it stands."""
+    best = info.get("best") or {}
+    lines = [
+        str(folder),
+        f"  {info.get('recipe')} {info.get('run_name')}/{info.get('run_id')}: {info.get('status')}",
+        f"  steps: {info.get('steps', 0)}",
+    ]
+    if "value" in best:
+        lines.append(f"  best: {best['monitor']} {best['value']:.5g} in epoch {best['epoch']}")
+    if timings := info.get("timings"):
+        lines.append(f"  timings: {json.dumps(timings)}")
+    checkpoints = sorted(path.name for path in (folder / "checkpoints").glob("*.pt"))
+    if not (folder / "config.yaml").is_file():
+        raise RunError("the run has no config.yaml", where=str(folder))
+    return "\n".join([*lines, f"  checkpoints: {', '.join(checkpoints) or 'none'}"])

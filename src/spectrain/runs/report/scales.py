@@ -1,0 +1,112 @@
+"""Axes: where a value lies, and which round values to write beside it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DECADES_FOR_LOG = 2.0
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """An axis from ``low`` to ``high``; logarithmic ones need ``low > 0``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def position(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where values lie, 0 at ``low`` and 1 at ``high``; NaN stays NaN."""
+        low, high = self.low, self.high
+        if self.log:
+            values, low, high = np.log10(values), math.log10(low), math.log10(high)
+        return (values - low) / (high - low)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Return about so many round values on the axis."""
+        return _log_ticks(self.low, self.high, about) if self.log else _linear_ticks(self.low, self.high, about)
+
+    def labels(self, about: int = 5) -> list[tuple[float, str]]:
+        """Return the position (0 to 1) of each tick and its text."""
+        ticks = self.ticks(about)
+        where = self.position(np.array(ticks, dtype=np.float64))
+        texts = [number(tick) for tick in ticks] if self.log else _linear_texts(ticks)
+        return list(zip(where.tolist(), texts, strict=True))
+
+
+def fit(values: NDArray[np.float64], *, log: bool | None = None, zero: bool = False, pad: float = 0.04) -> Scale:
+    """Return an axis that holds all finite values.
+
+    Args:
+        values: any number of them; NaN and infinity do not count; none at all gives 0 to 1.
+        log: logarithmic or not; None decides: yes where all are positive and span two decades.
+        zero: begin at zero (not with ``log``).
+        pad: share of the axis that is added at both ends.
+    """
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return Scale(0.0, 1.0)
+    low, high = float(finite.min()), float(finite.max())
+    if log is None:
+        log = low > 0 and math.log10(high) - math.log10(low) >= DECADES_FOR_LOG
+    if log and low > 0:
+        below, above = math.log10(low), math.log10(high)
+        margin = pad * (above - below) or 0.5
+        return Scale(10 ** max(below - margin, -307.0), 10 ** min(above + margin, 307.0), log=True)
+    if zero:
+        low = min(low, 0.0)
+    # half a range may still be finite where the whole is not
+    margin = pad * 2 * (high / 2 - low / 2) if high > low else abs(low) * 0.1 or 1.0
+    margin = min(margin, 1e300)
+    return Scale(low if zero and low == 0 else low - margin, high + margin)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Return a number for people: 0.0123, 12,300, 1.2×10⁻⁵; "NaN" and "∞" as such."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    exponent = math.floor(math.log10(abs(value)))
+    if -4 < exponent < 6:
+        decimals = max(digits - 1 - exponent, 0)
+        text = f"{value:,.{decimals}f}"
+        text = text.rstrip("0").rstrip(".") if "." in text else text
+    else:
+        mantissa = f"{value / 10.0**exponent:.{digits - 1}f}".rstrip("0").rstrip(".")
+        power = f"10{str(exponent).translate(SUPERSCRIPT)}"
+        text = power if mantissa == "1" else f"{mantissa}×{power}"
+    return text.replace("-", "−")
+
+
+def _linear_ticks(low: float, high: float, about: int) -> list[float]:
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def _linear_texts(ticks: list[float]) -> list[str]:
+    if len(ticks) < 2 or max(map(abs, ticks)) >= 1e6 or ticks[1] - ticks[0] < 1e-4:
+        return [number(tick) for tick in ticks]
+    step = ticks[1] - ticks[0]
+    decimals = next(count for count in range(6) if abs(round(step, count) - step) < step * 1e-6)
+    return [f"{tick:,.{decimals}f}".replace("-", "−") for tick in ticks]
+
+
+def _log_ticks(low: float, high: float, about: int) -> list[float]:
+    first, last = math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9)
+    decades = [10.0**power for power in range(first, last + 1, max(1, math.ceil((last - first + 1) / (about + 1))))]
+    if len(decades) >= 3:
+        return decades
+    fine = [factor * 10.0**power for power in range(first - 1, last + 1) for factor in (1, 2, 5)]
+    inside = [tick for tick in fine if low <= tick <= high]
+    return inside if len(inside) >= 2 else _linear_ticks(low, high, about)

@@ -1,0 +1,140 @@
+"""What a report knows of one run: everything in its folder, read leniently, for a run may be under way or damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...core.errors import RunError
+from ..curves import read_curves
+from ..folder import find_folder
+from ..info import RunInfo
+from ..tables import Row, read_epochs, whole_lines
+from .options import Option, read_options, read_values
+from .series import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A PNG of the run."""
+
+    name: str
+    epoch: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One run as it stands in its folder.
+
+    Attributes:
+        folder: the run folder.
+        facts: `run.json`.
+        rows: of `metrics.csv`.
+        intervals: of `metrics.jsonl`.
+        curves: of `curves.h5`.
+        pictures: by name, each in order of epochs.
+        options: `config.yaml` line by line.
+        config: `config.yaml` as values.
+    """
+
+    folder: Path
+    facts: dict[str, Any]
+    rows: list[Row]
+    intervals: list[dict[str, Any]]
+    curves: dict[str, FloatArray]
+    pictures: dict[str, list[Picture]]
+    options: list[Option]
+    config: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Subject:
+        """Read a run folder.
+
+        Raises:
+            RunError: there is no run, or it is of a newer version. Curves that cannot be read are left out.
+        """
+        folder = find_folder(path)
+        try:
+            curves = read_curves(folder / "curves.h5")
+        except RunError:
+            curves = {}
+        return cls(
+            folder=folder,
+            facts=RunInfo.read(folder).facts(),
+            rows=read_epochs(folder / "metrics.csv"),
+            intervals=[json.loads(line) for line in whole_lines(folder / "metrics.jsonl").splitlines() if line],
+            curves={name: np.asarray(values, dtype=np.float64) for name, values in curves.items()},
+            pictures=_pictures(folder / "plots"),
+            options=read_options(folder / "config.yaml"),
+            config=read_values(folder / "config.yaml"),
+        )
+
+    @property
+    def name(self) -> str:
+        """The run's two names."""
+        return f"{self.facts.get('run_name')} {self.facts.get('run_id')}"
+
+    def option(self, key: str) -> Any:
+        """Return the value of "section.name", None where it is not set."""
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return value
+
+    def column(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Return epochs and values of a column of `metrics.csv`, where it has values."""
+        pairs = [(row["epoch"], row[name]) for row in self.rows if name in row]
+        table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def interval(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """Return steps and values of a name in `metrics.jsonl`; null is NaN."""
+        pairs = [(line["step"], line[name]) for line in self.intervals if name in line]
+        table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def epochs_of(self, steps: FloatArray) -> FloatArray:
+        """Return steps in units of epochs, by the steps at which epochs ended; steps themselves before the first."""
+        if not self.rows:
+            return steps
+        ends = np.array([[0.0, 0.0], *([row["step"], row["epoch"]] for row in self.rows)])
+        slope = (ends[-1, 1] - ends[-2, 1]) / max(ends[-1, 0] - ends[-2, 0], 1.0)
+        inside: FloatArray = np.interp(steps, ends[:, 0], ends[:, 1])
+        beyond: FloatArray = np.maximum(steps - ends[-1, 0], 0.0) * slope
+        return inside + beyond
+
+    def status(self) -> str:
+        """Return the status; a run whose process is gone without a word is "killed"."""
+        status = str(self.facts.get("status", "unknown"))
+        process = self.facts.get("process") or {}
+        if status == "running" and process.get("host") == platform.node() and not _alive(process.get("pid")):
+            return "killed"
+        return status
+
+
+def _alive(pid: Any) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, TypeError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _pictures(folder: Path) -> dict[str, list[Picture]]:
+    found: dict[str, list[Picture]] = {}
+    for path in sorted(folder.glob("*.png")):
+        if match := re.fullmatch(r"(.+)_(\d{4,})", path.stem):
+            found.setdefault(match[1], []).append(Picture(match[1], int(match[2]), path))
+    for pictures in found.values():
+        pictures.sort(key=lambda picture: picture.epoch)
+    return found

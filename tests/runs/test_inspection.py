@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+import spectrain.demo
+from spectrain.core.errors import DataError
+from spectrain.runs.inspection import inspect
+
+DEMO = Path(spectrain.demo.__file__).parent / "ocean_sst.h5"
+
+
+def test_the_demo_is_described_with_counts_bands_and_gaps(tmp_path):
+    found = inspect(DEMO, output=tmp_path / "first.png")
+    text = str(found)
+    assert "train: 387 patches of 1 × 64 × 64, int16" in text
+    assert "valid: 149 patches" in text
+    assert "analysed_sst" in text
+    assert "compressed (gzip)" in text
+    with h5py.File(DEMO) as file:
+        stored = file["train"][()]
+    celsius = stored[stored != -32768] * 0.01
+    facts = found.splits[0]
+    assert facts.statistics.mean[0] == pytest.approx(celsius.mean(), rel=1e-5)
+    assert facts.statistics.std[0] == pytest.approx(celsius.std(), rel=1e-4)
+    assert facts.statistics.missing[0] == (stored == -32768).sum()
+    assert (tmp_path / "first.png").read_bytes().startswith(b"\x89PNG")
+    json.dumps(found.to_json())
+
+
+def test_gaps_of_three_bands_are_counted(shared_data):
+    found = inspect(shared_data / "ocean_colour" / "olci_sns_64px.h5", ["valid"])
+    assert [facts.split for facts in found.splits] == ["valid"]
+    assert all(0.01 < share < 0.3 for share in found.splits[0].statistics.missing_share)
+
+
+def test_labels_wrong_units_constant_and_empty_bands_are_said(tmp_path):
+    path = tmp_path / "odd.h5"
+    image = np.random.default_rng(0).normal(290, 5, (6, 3, 8, 8)).astype(np.float32)
+    image[:, 1], image[:, 2] = 7, np.nan
+    with h5py.File(path, "w") as file:
+        file["train"] = image
+        file["train"].attrs["units"] = "degC"
+        file["train_labels"] = np.array([0, 0, 0, 0, 0, 2])
+    text = str(inspect(path))
+    assert "labels: 0 83.3%, 2 16.7%" in text
+    assert "said to be in degC, but its values go from 2" in text
+    assert "'band_2' is constant (7)" in text
+    assert "'band_3' has no valid value" in text
+
+
+def test_measurements_are_counted(tmp_path):
+    path = tmp_path / "sparse.h5"
+    labels = np.full((4, 8, 8), np.nan, np.float32)
+    labels[0, 0, :4] = 1
+    with h5py.File(path, "w") as file:
+        file["train"], file["train_labels"] = np.ones((4, 1, 8, 8), np.uint8), labels
+    assert inspect(path).splits[0].labels == {"measured": 4, "not measured": 252}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"text"])
+def test_what_cannot_be_looked_at_is_explained(tmp_path, content):
+    path = tmp_path / "file.h5"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError):
+        inspect(path)
