@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.errors import DataError
 from .geometry import Geometry
-from .pieces import in_pieces
+from .pieces import in_pieces, pieces
 
 Beyond = Literal["inside", "reflect", "zero"]
 _AT_ONCE = 1 << 17
@@ -100,16 +100,14 @@ class AffineWarp:
         """Warp values and validity together, then divide."""
         bands = values.shape[1]
         marked = valid[:, :1] if valid.stride(1) == 0 else valid
-
-        def work(rows: slice) -> tuple[Tensor, Tensor]:
+        warped = torch.empty_like(values, memory_format=torch.contiguous_format)
+        kept = torch.empty(marked.shape, dtype=values.dtype, device=values.device)
+        for rows in pieces(values, _AT_ONCE):
             # where corners count, the holes are warped instead: beyond the border there is none
-            stacked = _stacked(values[rows], marked[rows], holes=corners_count)
-            sampled = self._sample(stacked, self._grid(rows))
+            sampled = self._sample(_stacked(values[rows], marked[rows], holes=corners_count), self._grid(rows))
             weight = 1 - sampled[:, bands:] if corners_count else sampled[:, bands:]
-            kept = torch.ge(weight, 0.5, out=torch.empty_like(weight))
-            return (sampled[:, :bands] / weight.clamp_(min=0.5)).mul_(kept), kept
-
-        warped, kept = in_pieces(work, values, _AT_ONCE)
+            torch.ge(weight, 0.5, out=kept[rows])
+            torch.div(sampled[:, :bands], weight.clamp_(min=0.5), out=warped[rows]).mul_(kept[rows])
         return warped, kept
 
     def _grid(self, rows: slice) -> Tensor:
