@@ -102,7 +102,7 @@ def test_shards_of_one_of_all_and_of_more_than_there_are(tmp_path, rows_per_shar
 
 
 SPLITS = {
-    "format": {"name": "spectrain-splits", "version": 1},
+    "format": {"name": "spectrain.splits", "version": 1},
     "method": "given",
     "splits": {"train": ["p9", "p2", "p4"], "test": ["p0"]},
     "folds": [{"train": ["p1"], "valid": ["p3", "p5"]}, {"train": ["p3"], "valid": ["p1"]}],
