@@ -1,32 +1,37 @@
-"""The page that explains a run, or compares several."""
+"""The page that explains a run, or lays several side by side."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..atomic import atomic_write
 
-def write_report(folders: Sequence[Path | str], output: Path | str | None = None) -> Path:
-    """Write the report of a run, or one that compares several, and return its path.
 
-    One HTML file without any outside resource. A run under way, without an epoch or with damaged curves has a report
-    too, of what there is.
+def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -> Path:
+    """Write one self-contained HTML page: curves, pictures, metrics, configuration, environment.
+
+    The page needs no network and no other file. A run that has no epoch yet gets a page that says so; a value that is
+    not finite is a gap in its curve.
 
     Args:
-        folders: run folders.
-        output: the page; ``report.html`` in the first folder where None.
+        folders: one run folder, or several to compare.
+        out: the file; by default `report.html` in the run folder, or in the folder that all of the runs lie in.
+
+    Returns:
+        The page's path.
 
     Raises:
-        RunError: no folder was given, one is no run, or the page cannot be written.
+        ValueError: no folder is given.
+        RunError: a folder holds no run, or the page cannot be written.
     """
-    from ...core.errors import RunError
-    from ..atomic import atomic_write
-    from .page import page
+    from .page import compared_page, run_page
     from .subject import Subject
 
     if not folders:
-        raise RunError("no run was named", fix="give one or more run folders")
-    subjects = [Subject.read(Path(folder)) for folder in folders]
-    path = Path(output) if output is not None else subjects[0].folder / "report.html"
-    atomic_write(path, page(subjects))
+        raise ValueError("no run folder is given")
+    runs = [Subject.read(Path(folder)) for folder in folders]
+    path = Path(out) if out else Path(os.path.commonpath([run.folder for run in runs])) / "report.html"
+    atomic_write(path, run_page(runs[0]) if len(runs) == 1 else compared_page(runs))
     return path

@@ -1,4 +1,4 @@
-"""A chart as inline SVG: it scales with the page, follows light and dark, and needs no script."""
+"""A chart as HTML with an inline SVG. Lines are stretched to the page, text is not, so it is readable on a phone."""
 
 from __future__ import annotations
 
@@ -6,119 +6,151 @@ import math
 
 import numpy as np
 
-from .html import Html, data_block, el
+from .html import Html, data_block, el, join
 from .scales import Scale, fit, number
 from .series import FloatArray, Panel, Series, thin
 
-WIDTH, HEIGHT = 560.0, 280.0
-LEFT, RIGHT, TOP, BOTTOM = 66.0, 92.0, 14.0, 40.0
-LINE = 17.0  # height of a label
+SIDE = 1000  # units of the drawing, in both directions
+FEW = 40  # points up to which each is marked
+MOST_VALUES = 6  # that stand above a chart while nobody points at it
+LABEL_ROOM = 0.085  # share of the height that a label beside a line needs
 
 
-def chart(panel: Panel, name: str) -> Html:
-    """Return a panel as a figure: title, lines labelled at their ends, axes with units, values for the pointer.
+def chart(panel: Panel, ident: str) -> Html:
+    """Return the chart of a panel as a figure.
 
-    Args:
-        panel: what to draw; lines without any finite value are named as such.
-        name: unique on the page.
+    A value that is not finite is a gap, and the figure says how many there are. The newest values stand above the
+    chart; the page's script shows those under the pointer or the arrow keys instead.
     """
-    lines = [Series(line.label, *thin(line.x, line.y), line.look) for line in panel.lines]
-    x_axis = fit(_together([line.x for line in lines]), log=False, pad=0.0)
-    y_axis = fit(_together([line.y for line in lines]), log=panel.log, zero=panel.zero)
-    unit = f" ({panel.unit})" if panel.unit else ""
-    drawn = [_line(line, x_axis, y_axis) for line in lines]
-    data = {
-        "x": [panel.x_title, x_axis.low, x_axis.high],
-        "lines": [[line.label, _plain(line.x), _plain(line.y)] for line in lines],
-        "plot": [LEFT / WIDTH, 1 - RIGHT / WIDTH],
-    }
-    svg = el(
+    shown = [Series(line.label, *thin(line.x, line.y), line.look) for line in panel.lines]
+    xs, ys = np.concatenate([line.x for line in shown]), np.concatenate([line.y for line in shown])
+    x_axis = fit(xs, log=False, pad=0.0)
+    y_axis = fit(ys, log=False if panel.zero else panel.log, zero=panel.zero)
+    y_labels = y_axis.labels(5)
+    title = el(
+        "h3",
+        panel.title,
+        el("span", f", {panel.unit}", class_="unit") if panel.unit else None,
+        id=f"{ident}-title",
+    )
+    drawing = el(
         "svg",
-        *_axes(x_axis, y_axis, panel.x_title),
-        *drawn,
-        *_labels(lines, y_axis),
-        el("line", class_="cursor", y1=TOP, y2=HEIGHT - BOTTOM, x1=-9, x2=-9),
-        viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
+        *(el("path", class_="grid", d=f"M0 {SIDE - y * SIDE:.1f}H{SIDE}") for y, _ in y_labels),
+        *(_line(line, x_axis, y_axis) for line in shown),
+        viewBox=f"0 0 {SIDE} {SIDE}",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+        focusable="false",
+    )
+    plot = el(
+        "div",
+        el("div", *(_tick(text, "bottom", y) for y, text in y_labels), class_="y-ticks", aria_hidden="true"),
+        el("div", drawing, el("div", class_="cross", hidden=True), class_="area"),
+        el("div", *_end_labels(shown, y_axis), class_="ends", aria_hidden="true"),
+        el("div", *(_tick(text, "left", x) for x, text in x_axis.labels(6)), class_="x-ticks", aria_hidden="true"),
+        el("div", panel.x_title, class_="x-title", aria_hidden="true"),
+        class_="plot",
         role="img",
-        aria_label=_spoken(panel, lines),
+        tabindex="0",
+        aria_label=_spoken(panel),
     )
-    caption = el(
-        "figcaption", el("strong", panel.title), unit, el("span", " log scale", class_="note") if y_axis.log else None
+    return el(
+        "figure",
+        el("figcaption", title, el("output", *_newest(panel), class_="readout")),
+        plot,
+        _note(panel, y_axis),
+        data_block(_numbers(panel, shown, x_axis)),
+        class_="chart wide" if panel.wide else "chart",
+        aria_labelledby=f"{ident}-title",
     )
-    readout = el("output", class_="readout", for_=name)
-    return el("figure", caption, svg, readout, data_block(data), class_="chart", id=name, tabindex=0)
-
-
-def _together(parts: list[FloatArray]) -> FloatArray:
-    return np.concatenate(parts) if parts else np.zeros(0)
-
-
-def _plain(values: FloatArray) -> list[float | None]:
-    return [float(f"{value:.6g}") if math.isfinite(value) else None for value in values.tolist()]
-
-
-def _places(axis: Scale, values: FloatArray, start: float, end: float) -> FloatArray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return start + axis.position(values) * (end - start)
 
 
 def _line(line: Series, x_axis: Scale, y_axis: Scale) -> Html:
-    """Return the path of a line, broken where a value is missing; a lone point is a dot."""
-    xs = _places(x_axis, line.x, LEFT, WIDTH - RIGHT)
-    ys = _places(y_axis, line.y, HEIGHT - BOTTOM, TOP)
-    good = np.isfinite(xs) & np.isfinite(ys)
-    steps, dots, pen = [], [], "M"
-    for place, (x, y, ok) in enumerate(zip(xs.tolist(), ys.tolist(), good.tolist(), strict=True)):
-        if not ok:
-            pen = "M"
+    across = x_axis.position(line.x) * SIDE
+    down = SIDE - y_axis.position(np.where(np.isfinite(line.y), line.y, np.nan)) * SIDE
+    path, dots, pen_down = [], [], False
+    for at, (x, y) in enumerate(zip(across.tolist(), down.tolist(), strict=True)):
+        if math.isnan(y):
+            pen_down = False
             continue
-        steps.append(f"{pen}{x:.1f} {y:.1f}")
-        alone = pen == "M" and not (place + 1 < len(good) and good[place + 1])
-        if alone:
-            dots.append(el("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=3))
-        pen = "L"
-    return el("g", el("path", d="".join(steps)), *dots, class_=f"line {line.look}")
+        path.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
+        alone = not pen_down and (at + 1 == down.size or math.isnan(down[at + 1]))
+        if alone or (line.x.size <= FEW and line.look != "faint"):
+            dots.append(f"M{x:.1f} {y:.1f}h0")  # a stroke without length and with round ends is a dot
+        pen_down = True
+    marks = el("path", class_=f"dots {line.look}", d="".join(dots)) if dots else None
+    return join(el("path", class_=f"line {line.look}", d="".join(path)) if path else None, marks)
 
 
-def _labels(lines: list[Series], axis: Scale) -> list[Html]:
-    """Return the names of the lines at their right ends, moved apart where they would overlap."""
-    wanted = []
+def _end_labels(lines: list[Series], y_axis: Scale) -> list[Html]:
+    """Return the lines' names beside their ends, moved apart where they would lie over each other."""
+    ends: list[tuple[float, Series]] = []
     for line in lines:
-        finite = np.flatnonzero(np.isfinite(line.y))
-        if finite.size and line.look != "faint":
-            y = float(_places(axis, line.y[finite[-1:]], HEIGHT - BOTTOM, TOP)[0])
-            wanted.append([y, line])
-    wanted.sort(key=lambda item: item[0])
-    placed: list[Html] = []
-    above = -math.inf
-    for y, line in wanted:
-        y = max(y, above + LINE)
-        above = y
-        placed.append(el("text", line.label, x=WIDTH - RIGHT + 8, y=f"{y + 4:.1f}", class_=f"label {line.look}"))
-    return placed
+        good = np.flatnonzero(np.isfinite(line.y))
+        if line.label and good.size:
+            ends.append((float(y_axis.position(line.y[good[-1:]])[0]), line))
+    ends.sort(key=lambda end: end[0])
+    places = apart([place for place, _ in ends], LABEL_ROOM)
+    return [
+        el("span", line.label, class_=f"end {line.look}", style=f"bottom:{place:.1%}", title=line.label)
+        for place, (_, line) in zip(places, ends, strict=True)
+    ]
 
 
-def _axes(x_axis: Scale, y_axis: Scale, x_title: str) -> list[Html]:
-    """Return grid lines and ticks; the x axis counts things, so it has whole numbers where it can."""
-    parts = []
-    for share, text in y_axis.labels(4):
-        y = HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
-        if TOP - 1 <= y <= HEIGHT - BOTTOM + 1:
-            parts.append(el("line", x1=LEFT, x2=WIDTH - RIGHT, y1=f"{y:.1f}", y2=f"{y:.1f}", class_="grid"))
-            parts.append(el("text", text, x=LEFT - 8, y=f"{y + 4:.1f}", class_="tick y"))
-    for share, text in x_axis.labels(5):
-        x = LEFT + share * (WIDTH - RIGHT - LEFT)
-        parts.append(el("text", text, x=f"{x:.1f}", y=HEIGHT - BOTTOM + 18, class_="tick x"))
-    parts.append(el("text", x_title, x=WIDTH - RIGHT, y=HEIGHT - 4, class_="tick y"))
-    return parts
+def apart(places: list[float], room: float) -> list[float]:
+    """Return rising places in 0 to 1 moved so that neighbours are ``room`` apart, as far as there is room for all."""
+    room = min(room, 1.0 / max(len(places) - 1, 1))
+    moved: list[float] = []
+    for place in places:
+        moved.append(max(place, moved[-1] + room) if moved else place)
+    for at in range(len(moved) - 1, -1, -1):  # what was pushed out at the top comes back and pushes those below
+        moved[at] = min(moved[at], moved[at + 1] - room if at + 1 < len(moved) else 1.0)
+    return moved
 
 
-def _spoken(panel: Panel, lines: list[Series]) -> str:
-    """Return what a screen reader says of the chart."""
-    said = []
-    for line in lines:
-        finite = line.y[np.isfinite(line.y)]
-        if finite.size and line.look != "faint":
-            first, last, low = number(float(finite[0])), number(float(finite[-1])), number(float(finite.min()))
-            said.append(f"{line.label} goes from {first} to {last}, lowest {low}")
-    return f"{panel.title} by {panel.x_title}: " + ("; ".join(said) or "no values yet")
+def _tick(text: str, side: str, place: float) -> Html:
+    return el("span", text, style=f"{side}:{place:.2%}")
+
+
+def _newest(panel: Panel) -> list[Html]:
+    """Return what stands above the chart while nobody points at it: the last value of each line."""
+    lines = [line for line in panel.lines if line.look != "faint"]
+    if len(lines) > MOST_VALUES:
+        return []
+    values = [el("b", number(float(line.y[-1]))) for line in lines]
+    return [
+        el("span", f"{line.label} " if line.label else None, value, class_="value")
+        for line, value in zip(lines, values, strict=True)
+    ]
+
+
+def _note(panel: Panel, y_axis: Scale) -> Html | None:
+    gaps = sum(int((~np.isfinite(line.y)).sum()) for line in panel.lines)
+    notes = ["logarithmic scale"] if y_axis.log else []
+    if gaps:
+        notes.append(f"{gaps:,} {'value is' if gaps == 1 else 'values are'} not finite and left out")
+    return el("p", "; ".join(notes), class_="note") if notes else None
+
+
+def _spoken(panel: Panel) -> str:
+    """Return the chart in words: each line's first, last, smallest and largest value."""
+    parts = [f"{panel.title} over {panel.x_title}"]
+    for line in panel.lines:
+        good: FloatArray = line.y[np.isfinite(line.y)]
+        if line.look != "faint" and good.size:
+            first, last, low, high = (number(float(value)) for value in (good[0], good[-1], good.min(), good.max()))
+            parts.append(f"{line.label or panel.title}: from {first} to {last}, between {low} and {high}")
+    return ". ".join(parts) + "."
+
+
+def _numbers(panel: Panel, shown: list[Series], x_axis: Scale) -> dict[str, object]:
+    """Return what the script needs to answer the pointer: where the points are, and their texts."""
+    lines = [
+        {
+            "label": line.label,
+            "x": [float(f"{x:.7g}") for x in line.x.tolist()],
+            "text": [number(y, 5) for y in line.y.tolist()],
+        }
+        for line in shown
+    ]
+    return {"x": panel.x_title, "low": x_axis.low, "high": x_axis.high, "lines": lines}

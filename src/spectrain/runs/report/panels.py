@@ -1,53 +1,107 @@
-"""Which charts a report has: the loss first, then every other value of the epochs, the learning rate, the speed."""
+"""Which charts a report has: what belongs on one pair of axes, for one run or for several side by side."""
 
 from __future__ import annotations
 
-from .series import Panel, Series
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from .series import FloatArray, Panel, Series
 from .subject import Subject
 
-NOT_CHARTED = {"epoch", "step", "lr"}
+PHASES = {"train": "training", "valid": "validation"}
+COLOURS = 8
+NOT_DRAWN = {"epoch", "step", "lr", "samples_per_s", "data_wait"}
+# title, unit, name in metrics.jsonl, factor
+SPEED = (("Speed", "samples/s", "samples_per_s", 1.0), ("Time spent waiting for data", "%", "data_wait", 100.0))
 
 
-def panels(subjects: list[Subject]) -> list[Panel]:
-    """Return the charts of one run, or of several over each other; values that no run has make none."""
-    names = dict.fromkeys(name for subject in subjects for row in subject.rows for name in row)
-    stems = dict.fromkeys(
-        name.removesuffix("_train").removesuffix("_valid") for name in names if name not in NOT_CHARTED
-    )
-    found = [_by_epoch(stem, subjects) for stem in stems]
-    found.append(_by_step("learning rate", "lr", "", subjects, zero=False))
-    found.append(_by_step("speed", "samples_per_s", "samples/s", subjects, zero=True))
-    found.append(_by_step("share of time waiting for data", "data_wait", "", subjects, zero=True))
-    return [panel for panel in found if any(line.y.size for line in panel.lines)]
+def run_panels(run: Subject) -> list[Panel]:
+    """Return the charts of one run: its loss over all else, then each metric, learning rate and speed."""
+    stems = dict.fromkeys(["loss", *(split(name)[0] for name in _columns([run]))])
+    panels = [_phases(run, stem) for stem in stems]
+    panels.append(_single("Learning rate", "", run, *_rates(run)))
+    for title, unit, name, factor in SPEED:
+        steps, values = run.interval(name)
+        panels.append(_single(title, unit, run, steps, values * factor, zero=True))
+    return [panel for panel in panels if panel.lines]
 
 
-def _by_epoch(stem: str, subjects: list[Subject]) -> Panel:
-    """Return the chart of a value over epochs, for training and validation."""
-    lines: list[Series] = []
-    for number, subject in enumerate(subjects):
-        if len(subjects) == 1 and stem == "loss":
-            steps, values = subject.interval("loss_train")
-            lines.append(Series("each interval", subject.epochs_of(steps), values, "faint"))
-        for name, look in ((f"{stem}_train", "train"), (f"{stem}_valid", "valid"), (stem, "valid")):
-            epochs, values = subject.column(name)
-            if values.size and (len(subjects) == 1 or look == "valid"):
-                label = name.removeprefix(f"{stem}_") if len(subjects) == 1 else subject.name
-                lines.append(Series(label, epochs, values, look if len(subjects) == 1 else f"run{number % 8}"))
-    return Panel(stem.replace("_", " "), "", "epoch", tuple(lines), wide=stem == "loss")
+def compared_panels(runs: Sequence[Subject], labels: Sequence[str]) -> list[Panel]:
+    """Return charts with a line for each run: one for each value of an epoch, then learning rate and speed."""
+    named = list(zip(runs, labels, strict=True))
+    columns = sorted(_columns(runs), key=lambda name: (split(name)[0] != "loss", split(name)[1] != "valid"))
+    panels = []
+    for place, name in enumerate(columns):
+        stem, phase = split(name)
+        title = f"{words(stem)}, {PHASES[phase]}" if phase else words(stem)
+        lines = [Series(label, *run.column(name), look(at)) for at, (run, label) in enumerate(named)]
+        panels.append(Panel(title, "", "epoch", _filled(lines), wide=place == 0))
+    x_title = "epoch" if all(run.rows for run in runs) else "epoch, or optimiser step before the first"
+    for title, unit, name, factor in (("Learning rate", "", "lr", 1.0), *SPEED):
+        lines = []
+        for at, (run, label) in enumerate(named):
+            steps, values = _rates(run) if name == "lr" else run.interval(name)
+            lines.append(Series(label, run.epochs_of(steps), values * factor, look(at)))
+        panels.append(Panel(title, unit, x_title, _filled(lines), zero=name != "lr"))
+    return [panel for panel in panels if panel.lines]
 
 
-def _by_step(title: str, name: str, unit: str, subjects: list[Subject], *, zero: bool) -> Panel:
-    """Return the chart of a value of the log intervals over epochs."""
+def split(name: str) -> tuple[str, str]:
+    """Return "loss_valid" as ("loss", "valid"), a name without phase as (name, "")."""
+    match = re.fullmatch(r"(.+)_(train|valid)", name)
+    return (match[1], match[2]) if match else (name, "")
+
+
+def words(stem: str) -> str:
+    """Return a name as the title of a chart."""
+    text = stem.replace("_", " ")
+    return text[:1].upper() + text[1:]
+
+
+def look(place: int) -> str:
+    """Return the CSS class of a run's line; after eight runs the colours begin again, dashed."""
+    return f"run{place % COLOURS}" + (" again" if place >= COLOURS else "")
+
+
+def _columns(runs: Sequence[Subject]) -> list[str]:
+    names = dict.fromkeys(name for run in runs for row in run.rows for name in row)
+    return [name for name in names if name not in NOT_DRAWN]
+
+
+def _rates(run: Subject) -> tuple[FloatArray, FloatArray]:
+    """Return steps and learning rates: of every step where the curves have them, else of the log intervals."""
+    rates = run.curves.get("lr")
+    if rates is None or not rates.size:
+        return run.interval("lr")
+    return np.arange(1.0, rates.size + 1), rates
+
+
+def _phases(run: Subject, stem: str) -> Panel:
     lines = []
-    for number, subject in enumerate(subjects):
-        steps, values = subject.interval(name)
-        alone = len(subjects) == 1
-        lines.append(
-            Series(
-                "" if alone else subject.name,
-                subject.epochs_of(steps),
-                values,
-                "train" if alone else f"run{number % 8}",
-            )
-        )
-    return Panel(title, unit, "epoch", tuple(lines), zero=zero)
+    if stem == "loss":
+        each = run.curves.get("loss_step_train", np.zeros(0))
+        steps, values = (np.arange(1.0, each.size + 1), each) if each.size else run.interval("loss_train")
+        lines.append(Series("each step", run.epochs_of(steps), values, "faint"))
+    for phase, label in PHASES.items():
+        lines.append(Series(label, *run.column(f"{stem}_{phase}"), phase))
+    lines.append(Series("", *run.column(stem), "train"))
+    title, drawn = words(stem), _filled(lines)
+    if len(drawn) == 1 and drawn[0].label:  # alone, a line is named by the title
+        title, drawn = f"{title}, {drawn[0].label}", (replace(drawn[0], label=""),)
+    return Panel(title, "", _x_title(run), drawn, wide=stem == "loss")
+
+
+def _single(title: str, unit: str, run: Subject, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:
+    line = Series("", run.epochs_of(steps), values, "train")
+    return Panel(title, unit, _x_title(run), _filled([line]), zero=zero)
+
+
+def _x_title(run: Subject) -> str:
+    return "epoch" if run.rows else "optimiser step"
+
+
+def _filled(lines: list[Series]) -> tuple[Series, ...]:
+    return tuple(line for line in lines if line.x.size)

@@ -1,0 +1,104 @@
+"""A run in words: what was trained on what, how it stands, and its few key numbers."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from pathlib import Path
+
+from ..progress import duration
+from .panels import words
+from .scales import number
+from .subject import Subject
+
+STATUS = {
+    "finished": "finished",
+    "running": "running",
+    "interrupted": "interrupted",
+    "failed": "failed",
+    "killed": "stopped without notice",
+}
+
+
+def summary(run: Subject) -> str:
+    """Return one sentence: the model, the recipe, the data, the length. What is not known is left out."""
+    model = run.option("model.name") or "A model"
+    parameters = run.facts.get("parameters")
+    sentence = f"{model}"
+    if isinstance(parameters, int):
+        sentence += f" with {parameters:,} parameters"
+    sentence += f", trained by the recipe {run.facts.get('recipe') or 'unknown'}"
+    sizes = run.facts.get("data") or {}
+    split = run.option("dataset.train_key") or "train"
+    if isinstance(shape := sizes.get(split), list) and len(shape) == 4:
+        count, bands, height, width = shape
+        sentence += f" on {count:,} patches of {bands} × {height} × {width} (bands × height × width)"
+        sentence += f" from {paths(run)}"
+    elif paths(run):
+        sentence += f" on {paths(run)}"
+    if isinstance(shape := sizes.get(run.option("dataset.valid_key") or "valid"), list) and shape:
+        sentence += f", validated on {shape[0]:,} others"
+    return sentence + "."
+
+
+def paths(run: Subject) -> str:
+    """Return the names of the data's files or folders."""
+    given = run.option("dataset.path") or []
+    return ", ".join(Path(str(path)).name for path in (given if isinstance(given, list) else [given]))
+
+
+def key_numbers(run: Subject) -> list[tuple[str, str, str]]:
+    """Return name, value and remark of the numbers that one asks for first."""
+    found = [_best(run)] if run.rows else []
+    if run.rows and "loss_train" in run.rows[-1]:
+        found.append(("Training loss", number(run.rows[-1]["loss_train"]), "last epoch"))
+    wanted = run.option("hparams.epochs")
+    done = int(run.rows[-1]["epoch"]) if run.rows else 0
+    steps = int(max([row["step"] for row in run.rows[-1:]] + [line["step"] for line in run.intervals[-1:]], default=0))
+    found.append(
+        ("Epochs", f"{done:,}", f"of {wanted:,}; {steps:,} steps" if isinstance(wanted, int) else f"{steps:,} steps")
+    )
+    timings = run.facts.get("timings") or {}
+    if isinstance(seconds := timings.get("training_s"), (int, float)):
+        found.append(("Training time", duration(seconds), "h:min:s" if seconds >= 3600 else "min:s"))
+    if isinstance(rate := timings.get("samples_per_s"), (int, float)):
+        found.append(("Speed", number(rate, 3), "samples/s"))
+    if isinstance(share := timings.get("data_wait"), (int, float)):
+        found.append(("Waiting for data", f"{share:.1%}", "of the training time"))
+    return found
+
+
+def best_epoch(run: Subject) -> int | None:
+    """Return the epoch with the best monitored value, None where there is none."""
+    name, sign = monitored(run)
+    values = [(sign * row[name], row["epoch"]) for row in run.rows if name in row and not math.isnan(row[name])]
+    return int(min(values)[1]) if values else None
+
+
+def monitored(run: Subject) -> tuple[str, int]:
+    """Return the value that decides what is best, and 1 where small is good, else -1."""
+    name = str(run.option("hparams.monitor") or "loss_valid")
+    if not any(name in row for row in run.rows) and any("loss_train" in row for row in run.rows):
+        return "loss_train", 1
+    return name, -1 if run.option("hparams.monitor_mode") == "max" else 1
+
+
+def local_time(stamp: object) -> str:
+    """Return an ISO time as "2026-01-31 14:05 UTC"; what is none as it is."""
+    try:
+        return datetime.fromisoformat(str(stamp)).strftime("%Y-%m-%d %H:%M UTC")
+    except ValueError:
+        return str(stamp)
+
+
+def _best(run: Subject) -> tuple[str, str, str]:
+    name, _ = monitored(run)
+    stem, _, phase = name.rpartition("_")
+    title = {"valid": f"Best validation {stem}", "train": f"Best training {stem}"}.get(
+        phase, f"Best {words(name).lower()}"
+    )
+    epoch = best_epoch(run)
+    row = next((row for row in run.rows if row["epoch"] == epoch), None)
+    if row is None:
+        return title, "none", "no finite value yet"
+    return title, number(row[name]), f"epoch {epoch}"
