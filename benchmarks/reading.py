@@ -4,9 +4,9 @@
 
 The reference is ``array[index]`` of a mapped .npy file and the same indices. Every file was read through once before,
 so that the system holds all of them alike (what was written in small pieces is held in small pieces, which is slower to
-read until it is fetched anew). Gzip is compared with zlib alone unpacking, on as many threads,
-the chunks that each batch needs, each batch with nothing kept from the one before. Passes alternate, and a ratio is the
-median of the ratios of neighbours in time, so that a machine that is busy now and then slows both.
+read until it is fetched anew). Gzip is compared with zlib alone unpacking, on as many threads, the chunks that each
+batch needs, each batch with nothing kept from the one before. Passes alternate, and a ratio is the median of the ratios
+of neighbours in time, so that a machine that is busy now and then slows both.
 
 Goal: at least 0.8 of the reference.
 """

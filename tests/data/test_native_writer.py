@@ -22,6 +22,7 @@ from spectrain.data.native_convert import write_native
 from spectrain.data.native_writer import NativeWriter
 from spectrain.data.opening import open_patches
 from spectrain.data.patches import Rows
+from spectrain.data.splits_file import given_splits
 
 TWO = Bands.unnamed(2)
 
@@ -177,6 +178,13 @@ def test_patch_ids_must_be_unique_and_splits_name_only_them(tmp_path):
         writer.append(Rows(images(), None, None), table(3))
         with pytest.raises(DataError, match="'p0' occurs twice"):
             writer.commit()
+
+
+def test_patch_ids_are_stored_as_text(tmp_path):
+    with NativeWriter(tmp_path / "a.zarr", TWO) as writer:
+        writer.append(Rows(images(), None, None), pd.DataFrame({"patch_id": [7, 8, 9]}))
+        path = writer.commit(splits=given_splits({"train": ["8"]}))
+    assert open_patches(path, "train").metadata()["patch_id"].tolist() == ["8"]
 
 
 def test_equal_content_gives_equal_fingerprints_and_manifests(tmp_path):

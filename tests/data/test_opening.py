@@ -52,6 +52,16 @@ def test_what_cannot_be_read_is_said_with_what_can_be(path, make, message):
         assert "HDF5 file with one dataset per split; native patches" in str(caught.value)
 
 
+def test_what_may_not_be_read_is_said(path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("spectrain.data.hdf5.Hdf5Reader.recognises", refuse)
+    with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
+        open_patches(path)
+    assert str(path) in str(caught.value)
+
+
 @pytest.mark.parametrize("places", [[], ["a", "b"]])
 def test_a_list_of_places_is_refused(places):
     with pytest.raises(DataError, match=f"dataset.path lists {len(places)} places"):
@@ -159,7 +169,9 @@ class TestSplitsFile:
             ({"format": {"name": "spectrain.splits", "version": 2}}, "newer spectrain: format version 2"),
             ({"format": {"name": "other", "version": 1}}, "not hold splits but 'other'"),
             ({"format": None}, "damaged"),
-            ({"splits": []}, "not hold splits"),
+            ({"splits": []}, "damaged"),
+            ({"splits": {"train": "train/1"}}, "not hold splits"),
+            ({"folds": [{"train": []}]}, "damaged"),
         ],
     )
     def test_files_of_another_format_are_refused(self, path, content, change, message):

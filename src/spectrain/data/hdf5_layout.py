@@ -24,14 +24,14 @@ _FILTERS = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "deflat
 
 
 @contextmanager
-def opened_hdf5(path: Path, **settings: Any) -> Iterator[h5py.File]:
+def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
         DataError: it is damaged, cut short, being written, or not HDF5 at all.
     """
     try:
-        file = h5py.File(path, "r", **settings)
+        file = h5py.File(path, "r")
     except OSError as error:
         reason = str(error)
         if "truncated file" in reason:

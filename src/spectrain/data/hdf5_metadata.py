@@ -80,7 +80,9 @@ def _rows_of_table(table: pd.DataFrame, split: str, count: int, where: str) -> p
         rows = rows.sort_values("index_in_split", kind="stable")
         if not np.array_equal(rows["index_in_split"], np.arange(count)):
             raise DataError(
-                f"index_in_split does not count the patches of {split!r} from 0 to {count - 1}, each once", where=where
+                f"index_in_split does not count the patches of {split!r} from 0 to {count - 1}, each once",
+                where=where,
+                fix="write one row a patch, or move the table away",
             )
     return rows
 

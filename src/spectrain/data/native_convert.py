@@ -45,6 +45,7 @@ def write_native(
                 raise DataError(
                     f"the split {split!r} has other bands than {next(iter(patches_by_split))!r}",
                     where=str(patches.path),
+                    fix="write them as two sets, or describe both with the same dataset.bands",
                 )
             table = patches.metadata().assign(split=split)
             ids[split] = table["patch_id"].tolist()

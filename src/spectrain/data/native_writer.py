@@ -131,6 +131,7 @@ class NativeWriter:
         if not self._arrays:
             raise DataError("there are no patches to write", where=str(self.path), fix="see what was selected")
         table = pd.concat(self._tables, ignore_index=True)
+        table["patch_id"] = table["patch_id"].astype(str)
         _expect_ids(table, splits, str(self.path))
         with self._disk():
             for array in self._arrays.values():
@@ -262,7 +263,7 @@ def _listed(parts: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> str:
 
 def _expect_ids(table: pd.DataFrame, splits: Mapping[str, Any] | None, where: str) -> None:
     """Raise unless patch ids are unique, and all that the splits name are there."""
-    ids = table["patch_id"].astype(str)
+    ids = table["patch_id"]
     if (doubled := ids.duplicated()).any():
         raise DataError(
             f"the patch_id {ids[doubled].iloc[0]!r} occurs twice", where=where, fix="give each patch an id of its own"
@@ -270,7 +271,11 @@ def _expect_ids(table: pd.DataFrame, splits: Mapping[str, Any] | None, where: st
     known = set(ids)
     for split, members in (splits or {}).get("splits", {}).items():
         if unknown := [one for one in members if one not in known]:
-            raise DataError(f"the split {split!r} names {unknown[0]!r}, which is not among the patches", where=where)
+            raise DataError(
+                f"the split {split!r} names {unknown[0]!r}, which is not among the patches",
+                where=where,
+                fix="split these patches anew",
+            )
 
 
 def _write_text(path: Path, text: str) -> None:

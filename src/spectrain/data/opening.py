@@ -57,6 +57,17 @@ def recognise(path: Path) -> Reader:
     Raises:
         DataError: nothing is there, it is empty, or no reader knows it (those that there are are listed).
     """
+    readers: list[Reader] = [*registered("reader").values()]
+    readers += [lookup("reader", name) for name in names("reader") if name not in registered("reader")]
+    try:
+        return _recognise(path, readers)
+    except OSError as error:
+        raise DataError(
+            f"cannot be read: {error.strerror or error}", where=str(path), fix="see that you may read it"
+        ) from error
+
+
+def _recognise(path: Path, readers: list[Reader]) -> Reader:
     if not path.exists():
         near = nearest(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else []
         raise DataError(
@@ -64,8 +75,6 @@ def recognise(path: Path) -> Reader:
             where=str(path),
             fix="correct dataset.path",
         )
-    readers: list[Reader] = [*registered("reader").values()]
-    readers += [lookup("reader", name) for name in names("reader") if name not in registered("reader")]
     for reader in readers:
         if reader.recognises(path):
             return reader

@@ -30,7 +30,7 @@ class Reader(Protocol):
 
     @staticmethod
     def recognises(path: Path) -> bool:
-        """Return whether the content of ``path`` (it exists) is of this kind; must not raise, and be quick."""
+        """Return whether the content of ``path`` (it exists) is of this kind, quickly; raise nothing but `OSError`."""
         ...
 
     @staticmethod

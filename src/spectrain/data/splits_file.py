@@ -24,14 +24,15 @@ def read_splits(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
         name, version = content["format"]["name"], content["format"]["version"]
         whole = {"fingerprint": None, "folds": [], **content}
-        sound = isinstance(whole["splits"], dict) and isinstance(whole["folds"], list) and isinstance(version, int)
+        parts = [whole["splits"].values(), *((fold["train"], fold["valid"]) for fold in whole["folds"])]
+        sound = isinstance(version, int) and all(isinstance(ids, list) for part in parts for ids in part)
     except OSError as error:
         raise DataError(
             f"the splits file cannot be read: {error.strerror}",
             where=str(path),
             fix="give dataset.splits, or split anew",
         ) from error
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError("the splits file is damaged", where=str(path), fix="split anew") from error
     if name != FORMAT or not sound:
         raise DataError(f"the file does not hold splits but {name!r}", where=str(path), fix=f"give one with {FORMAT!r}")
