@@ -138,12 +138,12 @@ def test_inspect_prints_what_it_finds(command, monkeypatch):
     assert (code, out) == (0, f"{(Path('a.h5'), ['train'], Path('a.png'))}\n")
 
 
-def test_report_goes_into_the_first_runs_folder(command, monkeypatch, tmp_path):
+def test_report_hands_its_runs_on(command, monkeypatch, tmp_path):
     from spectrain.runs.run import Run
 
     monkeypatch.setattr(Run, "open", lambda path: SimpleNamespace(folder=Path(path)))
     fake_module(monkeypatch, "spectrain.runs.report", write_report=lambda folders, out: (folders, out))
-    assert command("report", "a", "b")[1] == f"{([Path('a'), Path('b')], Path('a/report.html'))}\n"
+    assert command("report", "a", "b")[1] == f"{([Path('a'), Path('b')], None)}\n"
     assert command("report", "a", "-o", "x.html")[1] == f"{([Path('a')], Path('x.html'))}\n"
 
 

@@ -232,6 +232,13 @@ def test_values_that_cannot_be_meant(write, mistakes, option, words):
     assert problem.origin == "a.json:2"
 
 
+def test_joined_keys_are_blamed_one_by_one(write, mistakes):
+    file = write("a.json", '{"cosine": "often",\n"warm": 3,\n"lr_decay_rate": 0.1}')
+    assert list(mistakes(config=file)) == ["cosine"]
+    file = write("a.json", '{"cosine": true,\n"warm": 3,\n"lr_decay_rate": 0.1}')
+    assert list(mistakes(config=file)) == ["warm"]
+
+
 def test_two_names_of_one_option_that_differ(write, mistakes):
     file = write("a.json", '{"random_jitter": [40, 5],\n"random_cropjitter": [40, 6]}')
     (problem,) = mistakes(config=file).values()

@@ -38,7 +38,7 @@ class Node:
             self.problems.append(Problem(f"{group}.name", self._origin("name"), error.what, error.fix))
         self.settings = {
             key: Setting(value, self._origin(key), plain_text(value), key)
-            for key, value in values.items()
+            for key, value in ((str(key), value) for key, value in values.items())
             if key not in ("name", "_target_")
         }
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+import re
+from dataclasses import asdict, fields, replace
 from typing import Any
 
+from .entries import Entry
 from .schema import GROUPS, SECTIONS, Config, TopLevel
 from .yaml_file import dumped
+
+HEADER = "# The whole configuration of a training; behind each value, where it was written."
+_ORIGIN = re.compile(r".*  # (?:.*, which had it from )?(.*)")
 
 
 def to_dict(cfg: Config) -> dict[str, Any]:
@@ -25,7 +30,7 @@ def _plain(value: Any) -> Any:
 
 def to_yaml(cfg: Config) -> str:
     """Return YAML with the origin of each value behind it."""
-    lines: list[str] = []
+    lines = [HEADER]
     _write(to_dict(cfg), "", cfg.origins, lines)
     if cfg.left_alone:
         lines += ["", "# given, and left alone:", *(f"#   {key} ({place})" for key, place in cfg.left_alone.items())]
@@ -43,3 +48,19 @@ def _write(table: dict[str, Any], prefix: str, origins: dict[str, str], lines: l
         else:
             origin = " ".join(origins.get(key, "default").split())
             lines.append(f"{written} {dumped(value)}" + ("" if key == "recipe" else f"  # {origin}"))
+
+
+def with_first_origins(entries: list[Entry], text: str) -> list[Entry]:
+    """Return the entries of a file that `to_yaml` wrote with what it says of their origins; of other files as they are.
+
+    So a run that is continued, whose ``config.yaml`` is written anew, still knows what came from whom.
+    """
+    lines = text.split("\n")
+    if lines[0] != HEADER:
+        return entries
+    return [replace(entry, origin=_first_origin(entry.origin, lines)) for entry in entries]
+
+
+def _first_origin(origin: str, lines: list[str]) -> str:
+    found = _ORIGIN.fullmatch(lines[int(origin.rpartition(":")[2]) - 1])
+    return f"{origin}, which had it from {found[1]}" if found else origin

@@ -19,7 +19,7 @@ from .coerce import Misfit, coerce, plain_text, shown
 from .command_line import ORIGIN, flag_entries, override_entries
 from .compose import compose_groups
 from .entries import Entry
-from .keys import advice, is_open, scalars
+from .keys import advice, is_open, part_keys, scalars
 from .library import Library
 from .option import Option
 from .parts import Node, flat, shown_key
@@ -31,6 +31,7 @@ from .translate import Layer, Setting, Translator
 
 PERSONAL = "spectrain.toml"
 PERSONAL_VARIABLE = "SPECTRAIN_CONFIG"
+_PERSONAL_LAYER = 1  # of recipe, personal defaults, file, command line
 _TEXT = Option("text", str, "", {})
 
 
@@ -69,7 +70,7 @@ def load_config(
 def _personal(config: str | Path | None) -> Path | None:
     """Return the file of personal defaults, unless there is none or it is the options file itself."""
     named = os.environ.get(PERSONAL_VARIABLE)
-    path = Path(named or PERSONAL)
+    path = Path(named or PERSONAL).expanduser()
     if not named and not path.is_file():
         return None
     return None if config is not None and Path(config).absolute() == path.absolute() else path
@@ -137,9 +138,9 @@ class _Resolver:
         for source in reversed(sources):
             for entry in [entry for entry in source if entry.key == "recipe"]:
                 source.remove(entry)
-                if name is None:
+                if name is None and entry.value is not None:
                     name, origin = str(entry.value), entry.origin
-                elif entry.origin == ORIGIN and str(entry.value) != name:
+                elif entry.origin == ORIGIN and entry.value != name:
                     self.problems.append(Problem("recipe", ORIGIN, f"is given twice, as {name} and as {entry.value}"))
         if name is None:
             choices = ", ".join(self.library.names("recipe"))
@@ -193,7 +194,10 @@ class _Resolver:
         return not problems
 
     def _lay_over(self, nodes: dict[str, Node], layers: list[Layer]) -> None:
-        """Set the options of parts from the layers, except what was said of a part that a higher layer replaced."""
+        """Set the options of parts from the layers, except what was said of a part that a higher layer replaced.
+
+        Personal defaults serve all recipes: what they say of parts that are not chosen here is left alone too.
+        """
         for group, node in nodes.items():
             chosen_in = max(index for index, layer in enumerate(layers) if group in layer.choices)
             for index, layer in enumerate(layers):
@@ -203,8 +207,9 @@ class _Resolver:
                     if not key.startswith(f"{group}."):
                         continue
                     name = key.removeprefix(f"{group}.")
-                    if replaced or (index < chosen_in and not node.knows(name)):
-                        self.left_alone[key] = f"{setting.origin}, replaced by {group}={node.choice.value}"
+                    foreign = index < chosen_in or (index == _PERSONAL_LAYER and key in part_keys())
+                    if replaced or (foreign and not node.knows(name)):
+                        self.left_alone[key] = f"{setting.origin}, not for {group}={node.choice.value}"
                     else:
                         node.settings[name] = setting
             self.origins |= {f"{group}.{name}": setting.origin for name, setting in node.settings.items()}
@@ -220,9 +225,14 @@ class _Resolver:
             else:
                 base.unknown.append(Entry(key, value, str(self.library.config_dir)))
         self.problems += [Problem(item.key, item.origin, "is not an option") for item in base.unknown]
+        chosen = [layer.choices["dataset"].value for layer in layers if "dataset" in layer.choices]
         for layer in (base, *layers):
+            replaced = "dataset" in layer.choices and layer.choices["dataset"].value != chosen[-1]
             for key, setting in layer.settings.items():
-                if key.partition(".")[0] not in GROUPS:
+                section = key.partition(".")[0]
+                if section == "dataset" and replaced:
+                    self.left_alone[key] = f"{setting.origin}, not for dataset={chosen[-1]}"
+                elif section not in GROUPS:
                     self._scalar(key, setting, values)
         return values
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ..core.errors import ConfigError, Problem, nearest
 from . import json_file, toml_file, yaml_file
 from .entries import Entry, flatten
+from .render import with_first_origins
 
 LARGEST = 1 << 20
 """Bytes; what is larger is no options file, and would be read for minutes."""
@@ -32,7 +33,8 @@ def read_file(path: Path) -> tuple[list[Entry], list[Problem]]:
     text = _text(path)
     if kind == ".toml":
         return toml_file.entries_of(text, file)
-    return flatten(_TABLES[kind](text, file), file)
+    entries, problems = flatten(_TABLES[kind](text, file), file)
+    return with_first_origins(entries, text), problems
 
 
 def _text(path: Path) -> str:

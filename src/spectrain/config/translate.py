@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..core.errors import Problem, nearest
-from .aliases import Converter, Settings, as_is, known_elsewhere
+from .aliases import AliasError, Converter, Settings, as_is, known_elsewhere
 from .coerce import shown
 from .command_line import ORIGIN
 from .entries import Entry
@@ -142,6 +142,10 @@ class Translator:
             return
         try:
             value = converter(entry.value, self.theirs)
+        except AliasError as mistake:
+            if mistake.key == entry.key:  # otherwise it is told where that key is converted
+                layer.problems.append(Problem(entry.key, entry.origin, str(mistake)))
+            return
         except (ValueError, ArithmeticError) as error:
             layer.problems.append(Problem(entry.key, entry.origin, str(error)))
             return

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from .contrastive import CONTRASTIVE
-from .convert import Converter, Settings, as_is
+from .convert import AliasError, Converter, Settings, as_is
 from .elsewhere import ELSEWHERE
 from .everywhere import EVERYWHERE
 
 RECIPES: dict[str, dict[str, tuple[str | None, Converter]]] = {"contrastive": CONTRASTIVE}
 """Recipe -> {their key: (native key, converter)}; a native key of None means "accepted and left alone"."""
 
-__all__ = ["EVERYWHERE", "RECIPES", "Converter", "Settings", "as_is", "known_elsewhere", "table_of"]
+__all__ = ["EVERYWHERE", "RECIPES", "AliasError", "Converter", "Settings", "as_is", "known_elsewhere", "table_of"]
 
 
 def table_of(recipe: str) -> dict[str, tuple[str | None, Converter]]:

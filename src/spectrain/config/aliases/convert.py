@@ -18,6 +18,18 @@ class Settings(dict[str, Any]):
     """Several native keys, or none, that one of their keys stands for."""
 
 
+class AliasError(ValueError):
+    """What is wrong with one of several keys that are converted together.
+
+    Attributes:
+        key: the key whose value cannot be meant.
+    """
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key = key
+
+
 def as_is(value: Any, theirs: Mapping[str, Any]) -> Any:
     """Return the value unchanged."""
     return value
@@ -74,18 +86,27 @@ def schedule(value: Any, theirs: Mapping[str, Any]) -> Settings:
     A cosine ends at ``learning_rate * lr_decay_rate ** 3``; without it the rate falls by ``lr_decay_rate`` at each of
     ``lr_decay_epochs`` ("700, 800, 900" or a list). ``warm`` is ten epochs of warm-up.
     """
-    rate = theirs.get("lr_decay_rate")
-    if truth(theirs.get("cosine", "lr_decay_epochs" not in theirs)):
+    rate = None if theirs.get("lr_decay_rate") is None else _of(theirs, "lr_decay_rate", number)
+    milestones = _of(theirs, "lr_decay_epochs", epochs)
+    if _of(theirs, "cosine", truth) if "cosine" in theirs else "lr_decay_epochs" not in theirs:
         settings = Settings({"scheduler": "cosine"})
         if rate is not None:
-            settings["scheduler.min_factor"] = number(rate) ** 3
+            settings["scheduler.min_factor"] = rate**3
     else:
-        settings = Settings({"scheduler": "step", "scheduler.milestones": epochs(theirs.get("lr_decay_epochs"))})
+        settings = Settings({"scheduler": "step", "scheduler.milestones": milestones})
         if rate is not None:
-            settings["scheduler.gamma"] = number(rate)
+            settings["scheduler.gamma"] = rate
     if "warm" in theirs:
-        settings["scheduler.warmup_epochs"] = 10 if truth(theirs["warm"]) else 0
+        settings["scheduler.warmup_epochs"] = 10 if _of(theirs, "warm", truth) else 0
     return settings
+
+
+def _of(theirs: Mapping[str, Any], key: str, read: Callable[[Any], Any]) -> Any:
+    """Return the value of a key as ``read`` takes it, or raise a mistake that names the key."""
+    try:
+        return read(theirs.get(key))
+    except (ValueError, OverflowError) as error:
+        raise AliasError(key, str(error)) from None
 
 
 def truth(value: Any) -> bool:
