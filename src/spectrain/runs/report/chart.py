@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from .html import Html, data_block, el, join
-from .scales import Scale, fit, number
+from .scales import Scale, drawable, fit, number
 from .series import FloatArray, Panel, Series, thin
 
 SIDE = 1000  # units of the drawing, in both directions
@@ -67,7 +67,7 @@ def chart(panel: Panel, ident: str) -> Html:
 
 def _line(line: Series, x_axis: Scale, y_axis: Scale) -> Html:
     across = x_axis.position(line.x) * SIDE
-    down = SIDE - y_axis.position(np.where(np.isfinite(line.y), line.y, np.nan)) * SIDE
+    down = SIDE - y_axis.position(np.where(drawable(line.y), line.y, np.nan)) * SIDE
     path, dots, pen_down = [], [], False
     for at, (x, y) in enumerate(zip(across.tolist(), down.tolist(), strict=True)):
         if math.isnan(y):
@@ -86,7 +86,7 @@ def _end_labels(lines: list[Series], y_axis: Scale) -> list[Html]:
     """Return the lines' names beside their ends, moved apart where they would lie over each other."""
     ends: list[tuple[float, Series]] = []
     for line in lines:
-        good = np.flatnonzero(np.isfinite(line.y))
+        good = np.flatnonzero(drawable(line.y))
         if line.label and good.size:
             ends.append((float(y_axis.position(line.y[good[-1:]])[0]), line))
     ends.sort(key=lambda end: end[0])
@@ -125,7 +125,7 @@ def _newest(panel: Panel) -> list[Html]:
 
 
 def _note(panel: Panel, y_axis: Scale) -> Html | None:
-    gaps = sum(int((~np.isfinite(line.y)).sum()) for line in panel.lines)
+    gaps = sum(int((~drawable(line.y)).sum()) for line in panel.lines)
     notes = ["logarithmic scale"] if y_axis.log else []
     if gaps:
         notes.append(f"{gaps:,} {'value is' if gaps == 1 else 'values are'} not finite and left out")
@@ -136,7 +136,7 @@ def _spoken(panel: Panel) -> str:
     """Return the chart in words: each line's first, last, smallest and largest value."""
     parts = [f"{panel.title} over {panel.x_title}"]
     for line in panel.lines:
-        good: FloatArray = line.y[np.isfinite(line.y)]
+        good: FloatArray = line.y[drawable(line.y)]
         if line.look != "faint" and good.size:
             first, last, low, high = (number(float(value)) for value in (good[0], good[-1], good.min(), good.max()))
             parts.append(f"{line.label or panel.title}: from {first} to {last}, between {low} and {high}")

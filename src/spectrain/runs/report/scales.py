@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DECADES_FOR_LOG = 2.0
+SMALLEST, LARGEST = 1e-250, 1e250  # of numbers on an axis; beyond, its length would not be a number any more
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -39,30 +40,34 @@ class Scale:
         return list(zip(where.tolist(), texts, strict=True))
 
 
+def drawable(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which values have a place on an axis: not NaN, not infinite, not absurdly large."""
+    result: NDArray[np.bool_] = np.abs(values) <= LARGEST
+    return result
+
+
 def fit(values: NDArray[np.float64], *, log: bool | None = None, zero: bool = False, pad: float = 0.04) -> Scale:
-    """Return an axis that holds all finite values.
+    """Return an axis that holds all values.
 
     Args:
-        values: any number of them; NaN and infinity do not count; none at all gives 0 to 1.
+        values: any number of them; those that are not `drawable` do not count; none at all gives 0 to 1.
         log: logarithmic or not; None decides: yes where all are positive and span two decades.
         zero: begin at zero (not with ``log``).
         pad: share of the axis that is added at both ends.
     """
-    finite = values[np.isfinite(values)]
-    if not finite.size:
+    values = values[drawable(values)]
+    if not values.size:
         return Scale(0.0, 1.0)
-    low, high = float(finite.min()), float(finite.max())
+    low, high = float(values.min()), float(values.max())
     if log is None:
-        log = low > 0 and math.log10(high) - math.log10(low) >= DECADES_FOR_LOG
-    if log and low > 0:
+        log = low >= SMALLEST and math.log10(high) - math.log10(low) >= DECADES_FOR_LOG
+    if log and low >= SMALLEST:
         below, above = math.log10(low), math.log10(high)
         margin = pad * (above - below) or 0.5
-        return Scale(10 ** max(below - margin, -307.0), 10 ** min(above + margin, 307.0), log=True)
+        return Scale(10 ** (below - margin), 10 ** (above + margin), log=True)
     if zero:
         low = min(low, 0.0)
-    # half a range may still be finite where the whole is not
-    margin = pad * 2 * (high / 2 - low / 2) if high > low else abs(low) * 0.1 or 1.0
-    margin = min(margin, 1e300)
+    margin = pad * (high - low) if high - low > abs(high) * 1e-12 else abs(low) * 0.1 or 1.0
     return Scale(low if zero and low == 0 else low - margin, high + margin)
 
 
@@ -74,13 +79,14 @@ def number(value: float, digits: int = 4) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    exponent = math.floor(math.log10(abs(value)))
+    mantissa, _, power = f"{value:.{digits - 1}e}".partition("e")
+    exponent = int(power)
     if -4 < exponent < 6:
         decimals = max(digits - 1 - exponent, 0)
         text = f"{value:,.{decimals}f}"
         text = text.rstrip("0").rstrip(".") if "." in text else text
     else:
-        mantissa = f"{value / 10.0**exponent:.{digits - 1}f}".rstrip("0").rstrip(".")
+        mantissa = mantissa.rstrip("0").rstrip(".")
         power = f"10{str(exponent).translate(SUPERSCRIPT)}"
         text = power if mantissa == "1" else f"{mantissa}×{power}"
     return text.replace("-", "−")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .scales import drawable
+
 COLUMNS = 500  # about the pixels of a chart; each keeps its extremes
 
 FloatArray = NDArray[np.float64]
@@ -55,14 +57,14 @@ class Panel:
 def thin(x: FloatArray, y: FloatArray, columns: int = COLUMNS) -> tuple[FloatArray, FloatArray]:
     """Return at most four points a column: the first, the last and both extremes, so that no spike is lost.
 
-    Up to that many points nothing is left out. Points that are not finite count only where a column has no others.
+    Up to that many points nothing is left out. Points that are not drawable count only where a column has no others.
     """
     if x.size <= 4 * columns:
         return x, y
     edges = np.searchsorted(x, np.linspace(x[0], x[-1], columns + 1)[1:-1])
     keep: list[int] = []
     for start, stop in zip([0, *edges.tolist()], [*edges.tolist(), x.size], strict=True):
-        good = start + np.flatnonzero(np.isfinite(y[start:stop]))
+        good = start + np.flatnonzero(drawable(y[start:stop]))
         if good.size:
             values = y[good]
             keep += sorted({int(good[0]), int(good[values.argmin()]), int(good[values.argmax()]), int(good[-1])})
