@@ -96,7 +96,7 @@ def report(run: Path, /, *more: Path, output: Output = None, debug: Switch = Fal
     Args:
         run: Run folder, or a checkpoint in it.
         more: Further runs.
-        output: Page to write; by default report.html in the folder of a single run.
+        output: Page to write; by default report.html in the run folder, or in the folder that the runs lie in.
         debug: Show where a failure happened.
     """
     from ..runs.report import write_report
