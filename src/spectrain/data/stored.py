@@ -128,9 +128,9 @@ class MappedArray:
         if len(self._offset) == 1:
             file, offset = self._file, self._offset + index * self._row_bytes
         else:
-            number = index // self._run
+            number, within = np.divmod(index, self._run)
             file = self._file[:1] if len(self._files.paths) == 1 else self._file[number]
-            offset = self._offset[number] + (index - number * self._run) * self._row_bytes
+            offset = self._offset[number] + within * self._row_bytes
         return self._files.gather(file, offset, self._row_bytes).view(self._stored).reshape(len(index), *self.shape[1:])
 
     def check(self) -> None:
