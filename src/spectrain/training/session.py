@@ -246,6 +246,7 @@ def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None
     found: list[Any] = [None]
     if rank() == 0:
         found[0] = patches_statistics(patches, Values(patches.bands, cfg.dataset.transform))
+        found[0].refuse_empty(patches.bands, str(patches.path))
         for warning in found[0].warnings(patches.bands):
             log.warning(warning)
     if world_size() > 1:
