@@ -77,7 +77,8 @@ def best_epoch(run: Subject) -> int | None:
 
 def monitored(run: Subject) -> tuple[str, int]:
     """Return the value that decides what is best, and 1 where small is good, else -1."""
-    name = str(run.option("hparams.monitor") or "loss_valid")
+    best = run.facts.get("best") or {}
+    name = str(best.get("monitor") or run.option("hparams.monitor") or "loss_valid")
     if not any(name in row for row in run.rows) and any("loss_train" in row for row in run.rows):
         return "loss_train", 1
     return name, -1 if run.option("hparams.monitor_mode") == "max" else 1
