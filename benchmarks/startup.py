@@ -23,16 +23,14 @@ def once(*arguments):
     sys.stdout.flush()
     os._exit(0)
 loop.optimiser_step = once
-import spectrain.demo
-spectrain.demo.run("contrastive", ["hparams.batch_size=8", "model.feat_dim=16"])
+import spectrain.demos
+spectrain.demos.run("contrastive", ["hparams.batch_size=8", "model.feat_dim=16"])
 """
 
 
 def seconds(command: list[str], folder: str) -> float:
     begin = time.perf_counter()
-    subprocess.run(
-        command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - begin
 
 

@@ -22,13 +22,13 @@ BATCH = 32
 
 
 def rows() -> list[dict[str, object]]:
-    import spectrain.demo
+    import spectrain.demos
     from spectrain.config import load_config
     from spectrain.core.random import Key
     from spectrain.training.session import build_session
     from spectrain.training.step import optimiser_step
 
-    folder = Path(spectrain.demo.__file__).parent
+    folder = Path(spectrain.demos.__file__).parent
     result: list[dict[str, object]] = []
     device = "cuda" if torch.cuda.is_available() else "cpu"
     for backbone in ("resnet18", "resnet50"):

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "src" / "spectrain"
 # From the outermost to the innermost; a folder may import from those after it. Folders on one line are equals.
 ORDER = [
     ["cli"],
-    ["demo"],
+    ["demos"],
     ["sweeps"],
     ["inference", "preparation"],
     ["training"],

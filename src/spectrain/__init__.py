@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import demo as demo
     from .config import load_config as load_config
     from .core.bands import Band as Band
     from .core.bands import Bands as Bands
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from .core.random import Key as Key
     from .core.registry import register as register
     from .data.opening import open_patches as open_patches
+    from .demos import run as demo
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.supcon_resnet import SupConResNet as SupConResNet
     from .runs.inspection import inspect as inspect
@@ -71,9 +71,9 @@ _PLACES = {
     "Meter": "training.parts:Meter",
     "SupConLoss": "losses.supcon:SupConLoss",
     "SupConResNet": "models.supcon_resnet:SupConResNet",
+    "demo": "demos:run",
     "build_loss": "training.parts:build_loss",
     "build_model": "training.parts:build_model",
-    "demo": "demo",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",
     "inspect": "runs.inspection:inspect",
     "learning_rate": "training.parts:learning_rate",

@@ -148,10 +148,10 @@ def test_report_hands_its_runs_on(command, monkeypatch, tmp_path):
 
 
 def test_demo_names_its_report(command, monkeypatch):
-    import spectrain.demo
+    import spectrain.demos
 
     asked = []
-    monkeypatch.setattr(spectrain.demo, "run", lambda *words: asked.append(words) or SimpleNamespace(folder=Path("r")))
+    monkeypatch.setattr(spectrain.demos, "run", lambda *words: asked.append(words) or SimpleNamespace(folder=Path("r")))
     assert command("demo", "contrastive", "hparams.epochs=1")[1] == "the report: r/report.html\n"
     assert asked == [("contrastive", ("hparams.epochs=1",))]
 

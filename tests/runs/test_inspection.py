@@ -7,11 +7,11 @@ import h5py
 import numpy as np
 import pytest
 
-import spectrain.demo
+import spectrain.demos
 from spectrain.core.errors import DataError
 from spectrain.runs.inspection import inspect
 
-DEMO = Path(spectrain.demo.__file__).parent / "ocean_sst.h5"
+DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
 
 
 def test_the_demo_is_described_with_counts_bands_and_gaps(tmp_path):

@@ -70,7 +70,7 @@ def test_other_processes_show_nothing():
 
 
 def test_numbers_and_times_are_written_for_people():
-    assert describe({"data_wait": 0.5}) == ["50% data wait"]
+    assert describe({"data_wait": 0.5, "samples_per_s": 2.345}) == ["2.35 samples/s", "50% data wait"]
     assert [number(x) for x in (0.0, 123456.7, float("inf"))] == ["0", "1.2346e+05", "inf"]
     assert [duration(x) for x in (0, 61.4, 3723, float("nan"))] == ["0:00", "1:01", "1:02:03", "--:--"]
 

@@ -43,6 +43,11 @@ def test_linear_ticks_are_round(low, high, ticks):
         assert texts == ticks
 
 
+def test_epochs_are_counted_whole_where_there_is_a_whole_one():
+    assert Scale(0.5, 3.0).ticks(6, whole=True) == [1, 2, 3]
+    assert Scale(0.1, 0.4).ticks(3, whole=True) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
 def test_an_axis_is_logarithmic_where_values_span_two_decades():
     assert fit(np.array([1e-5, 0.1])).log
     assert not fit(np.array([0.0, 100.0])).log

@@ -116,7 +116,7 @@ def demo(task: str = "contrastive", /, *words: Words, debug: Switch = False) -> 
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
-    from ..demo import run
+    from ..demos import run
 
     print(f"the report: {run(task, words).folder / 'report.html'}")
 

@@ -116,7 +116,8 @@ def describe(values: Mapping[str, float]) -> list[str]:
     if "lr" in values:
         shown.append(f"lr {values['lr']:.2e}")
     if "samples_per_s" in values:
-        shown.append(f"{values['samples_per_s']:,.0f} samples/s")
+        rate = values["samples_per_s"]
+        shown.append(f"{rate:,.0f} samples/s" if rate >= 100 else f"{rate:.3g} samples/s")
     if "data_wait" in values:
         shown.append(f"{values['data_wait']:.0%} data wait")
     return shown

@@ -34,6 +34,7 @@ class Training:
         line: the live progress line.
         stop: set when somebody asked the training to stop.
         profiler: counts steps, and writes a trace where one was asked for.
+        checkpoints: False writes none; for an epoch without a run folder.
     """
 
     session: Session
@@ -43,16 +44,17 @@ class Training:
     line: ProgressLine
     stop: StopRequest
     profiler: Profiler
+    checkpoints: bool = True
     saved_at: float = 0.0
     save_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.session)
+        self.saved_at = time.monotonic()
 
     def fit(self) -> str:
         """Train to the last epoch, or until early stopping or a request to stop; return the run's status."""
         hparams, progress = self.session.cfg.hparams, self.state.progress
-        self.saved_at = time.monotonic()
         while progress.epoch < hparams.epochs and not progress.stopped:
             if not self.train_epoch():
                 self.save("last")
@@ -179,6 +181,8 @@ class Training:
         At an epoch's end a checkpoint is also due where writing it takes under a twentieth of the time since the
         last one: then little is lost at little cost.
         """
+        if not self.checkpoints:
+            return False
         every = self.session.cfg.hparams.checkpoint_interval
         steps, seconds = every.steps, every.seconds
         if steps and self.state.progress.step % steps == 0:

@@ -134,7 +134,7 @@ def train_epoch(
     state = State(Progress(epoch=epoch, step=start))
     line = ProgressLine(epochs=cfg.hparams.epochs, steps_per_epoch=session.train_order.steps_per_epoch, enabled=False)
     run = Run.silent(cfg, Path(cfg.artifact_dir))
-    Training(session, run, state, {}, line, StopRequest(), Profiler()).train_epoch()
+    Training(session, run, state, {}, line, StopRequest(), Profiler(), checkpoints=False).train_epoch()
     losses = state.curves.train
     return losses.mean("loss"), losses.per_step("loss"), losses.running("loss", [len(losses)])
 

@@ -221,14 +221,22 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
     train = open_patches(cfg.dataset.path, cfg.dataset.train_key, cfg.dataset)
     count = cfg.hparams.overfit_batches
     if count:
-        rows = min(len(train), count * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
-        train = Subset(train, train.split, np.arange(rows, dtype=np.int64))
+        train = _first(train, count * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
         return train, train
+    if cfg.general.debug:
+        train = _first(train, 2 * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
     if not cfg.dataset.valid_key:
         return train, None
     valid = open_patches(cfg.dataset.path, cfg.dataset.valid_key, cfg.dataset)
     train.bands.require(valid.bands, where=f"{cfg.dataset.path}, {cfg.dataset.valid_key}")
+    if cfg.general.debug:
+        valid = _first(valid, 2 * (cfg.hparams.batch_size_valid or cfg.hparams.batch_size) * world_size())
     return train, valid
+
+
+def _first(patches: Patches, count: int) -> Patches:
+    """Return the first ``count`` patches, or all where there are no more."""
+    return Subset(patches, patches.split, np.arange(min(count, len(patches)), dtype=np.int64))
 
 
 def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None) -> Statistics:

@@ -26,7 +26,7 @@ def chart(panel: Panel, ident: str) -> Html:
     xs, ys = np.concatenate([line.x for line in shown]), np.concatenate([line.y for line in shown])
     x_axis = fit(xs, log=False, pad=0.0)
     y_axis = fit(ys, log=False if panel.zero else panel.log, zero=panel.zero)
-    y_labels = y_axis.labels(5)
+    x_labels, y_labels = x_axis.labels(6, whole=True), y_axis.labels(5)
     title = el(
         "h3",
         panel.title,
@@ -47,7 +47,7 @@ def chart(panel: Panel, ident: str) -> Html:
         el("div", *(_tick(text, "bottom", y) for y, text in y_labels), class_="y-ticks", aria_hidden="true"),
         el("div", drawing, el("div", class_="cross", hidden=True), class_="area"),
         el("div", *_end_labels(shown, y_axis), class_="ends", aria_hidden="true"),
-        el("div", *(_tick(text, "left", x) for x, text in x_axis.labels(6)), class_="x-ticks", aria_hidden="true"),
+        el("div", *(_tick(text, "left", x) for x, text in x_labels), class_="x-ticks", aria_hidden="true"),
         el("div", panel.x_title, class_="x-title", aria_hidden="true"),
         class_="plot",
         role="img",

@@ -28,13 +28,16 @@ class Scale:
             values, low, high = np.log10(values), math.log10(low), math.log10(high)
         return (values - low) / (high - low)
 
-    def ticks(self, about: int = 5) -> list[float]:
-        """Return about so many round values on the axis."""
-        return _log_ticks(self.low, self.high, about) if self.log else _linear_ticks(self.low, self.high, about)
+    def ticks(self, about: int = 5, *, whole: bool = False) -> list[float]:
+        """Return about so many round values on the axis; ``whole`` ones where the axis is linear and has any."""
+        if self.log:
+            return _log_ticks(self.low, self.high, about)
+        ticks = _linear_ticks(self.low, self.high, about)
+        return [tick for tick in ticks if tick == round(tick)] or ticks if whole else ticks
 
-    def labels(self, about: int = 5) -> list[tuple[float, str]]:
+    def labels(self, about: int = 5, *, whole: bool = False) -> list[tuple[float, str]]:
         """Return the position (0 to 1) of each tick and its text."""
-        ticks = self.ticks(about)
+        ticks = self.ticks(about, whole=whole)
         where = self.position(np.array(ticks, dtype=np.float64))
         texts = [number(tick) for tick in ticks] if self.log else _linear_texts(ticks)
         return list(zip(where.tolist(), texts, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,7 +25,11 @@ def metrics_table(run: Subject) -> Html:
         cells += [el("td", number(row[name], 6) if name in row else "–") for name in names]
         body.append(el("tr", *cells, class_="best" if epoch == best else None))
     caption = f"{len(run.rows):,} {'epoch' if len(run.rows) == 1 else 'epochs'}, the newest first"
-    return _scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *body)), "Metrics of each epoch")
+    return _scroll(
+        el("table", el("caption", caption), el("thead", head), el("tbody", *body)),
+        "Metrics of each epoch",
+        "scroll tall",
+    )
 
 
 def options_table(run: Subject) -> Html:
@@ -47,7 +52,7 @@ def environment_table(run: Subject) -> Html:
     commit = git.get("commit")
     rows = {
         "Folder": run.folder,
-        "Command": " ".join(map(str, facts.get("command") or [])),
+        "Command": shlex.join(map(str, facts.get("command") or [])),
         "Started": local_time(facts.get("created")),
         "Ended": local_time(facts["ended"]) if facts.get("ended") else None,
         "Seeds": ", ".join(f"{name} {value}" for name, value in seeds.items()),
@@ -126,6 +131,6 @@ def _processor(hardware: Mapping[str, Any]) -> str | None:
     return ", ".join(str(part) for part in parts if part) or None
 
 
-def _scroll(table: Html, label: str) -> Html:
+def _scroll(table: Html, label: str, class_: str = "scroll") -> Html:
     """Let a wide or long table scroll by itself, by keyboard too."""
-    return el("div", table, class_="scroll", role="region", tabindex="0", aria_label=label)
+    return el("div", table, class_=class_, role="region", tabindex="0", aria_label=label)

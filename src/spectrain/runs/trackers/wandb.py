@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from .base import Event, TrackedRun, Tracker
@@ -21,6 +22,9 @@ class WandbTracker(Tracker):
         import wandb
 
         options = run.cfg.wandb
+        # it names the folder by the second, and would write over that of a run stopped and resumed within one
+        while any((run.folder / "wandb").glob(f"*run-{time.strftime('%Y%m%d_%H%M%S')}-*")):
+            time.sleep(0.05)
         # console, machine and code are not its business: the run folder has them, and hooks slow training down
         settings = wandb.Settings(
             console="off",
