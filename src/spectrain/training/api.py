@@ -144,6 +144,12 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         status="running",
         fingerprint=session.train.patches.fingerprint(),
         processes=world_size(),
+        parameters=sum(parameter.numel() for parameter in session.model.parameters()),
+        data={
+            name: list(source.patches.shape)
+            for name, source in (("train", session.train), ("valid", session.valid))
+            if source is not None
+        },
         hardware=hardware_facts(session.device),
     )
     line = ProgressLine(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from torch import nn
 
@@ -153,7 +155,7 @@ def load_trained_model(path: str | Path) -> BandedModel:
         path = run.checkpoint("best") if run.checkpoint("best").is_file() else run.checkpoint("last")
     record = load_checkpoint(path)
     meta = record["meta"]
-    cfg = load_config(meta["recipe"], config=meta["config"], use_personal=False)
+    cfg = _config_of(meta)
     model = build_banded(
         cfg.model,
         bands=Bands.from_json(meta["bands"]),
@@ -165,6 +167,14 @@ def load_trained_model(path: str | Path) -> BandedModel:
     model.load_state_dict(record["model"])
     model.eval()
     return model
+
+
+def _config_of(meta: dict[str, Any]) -> Config:
+    """Return the configuration that a checkpoint carries, checked like any options file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "config.yaml"
+        path.write_text(yaml.safe_dump(meta["config"]))
+        return load_config(meta["recipe"], config=path, use_personal=False)
 
 
 def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_folder: str | Path) -> dict[str, float]:
