@@ -121,28 +121,36 @@ def test_compiled_and_plain_models_agree(data, tmp_path):
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)
 
 
-def test_the_command_starts_one_process_a_device(data, tmp_path):
+def command(*words: str) -> subprocess.CompletedProcess[str]:
     plugin = Path(__file__).with_name("toy_plugin.py")
-    words = [
-        f"dataset.path={data}",
-        "dataset.labels_key={split}_toy_dense",
-        "task=toy_dense",
-        "model=toy_net",
-        "metric=none",
-        "show_prediction=none",
-        "augmentation=none",
-        "hparams.epochs=2",
-        "hparams.batch_size=4",
+    line = [sys.executable, "-m", "spectrain", "train", *words, "--plugin", str(plugin)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_one_process_a_device_is_started_and_another_number_continues_the_run(data, tmp_path, parallel):
+    run = tmp_path / "run"
+    words = [f"dataset.path={data}", "dataset.labels_key={split}_toy_dense", "task=toy_dense", "model=toy_net"]
+    words += ["metric=none", "show_prediction=none", "augmentation=none", "hparams.epochs=2", "hparams.batch_size=4"]
+    words += [
+        "optimizer=adamw",
+        "optimizer.lr=0.05",
         "general.device=cpu",
         "general.device_ids=[0,1]",
-        f"out_dir={tmp_path / 'run'}",
+        f"general.parallel={parallel}",
     ]
-    command = [sys.executable, "-m", "spectrain", "train", "contrastive", "--plugin", str(plugin), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    info = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert info["processes"] == 2
-    assert info["steps"] == 4
+    command("contrastive", *words, f"out_dir={run}")
+    info = json.loads((run / "run.json").read_text())
+    assert (info["processes"], info["steps"]) == (2, 4)
+    done = command("--resume", str(run), "hparams.epochs=3", "general.device_ids=[]", "hparams.batch_size=8")
+    assert "processes 2 → 1" in done.stderr
+    record = load_checkpoint(run / "checkpoints" / "last.pt")
+    assert record["progress"]["step"] == 6
+    assert {float(state["step"]) for state in record["optimizer"]["state"].values()} == {6.0}
+    losses = record["curves"]["epochs"]
+    assert losses[2]["loss_train"] < losses[0]["loss_train"]
 
 
 def test_the_parts_make_the_same_epoch_as_the_loop(data, tmp_path):

@@ -166,7 +166,7 @@ def _advice(path: Path, patches: Patches) -> tuple[str, ...]:
     if path.is_file() and (compression := _compression(path, patches.split)):
         advice.append(
             f"the images are compressed ({compression}): each read unpacks whole chunks; "
-            "`spectrain.data.native_convert` writes them once in the native form, which training maps"
+            "`spectrain.data.native_convert.write_native` writes them once in the native form, which training maps"
         )
     if not any(band.unit for band in patches.bands):
         advice.append("no band has a unit, so values that are out of range cannot be noticed")
