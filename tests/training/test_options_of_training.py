@@ -185,3 +185,14 @@ def test_every_public_name_is_there():
     for name in spectrain.__all__:
         assert getattr(spectrain, name) is not None
     assert set(spectrain.__all__) <= set(dir(spectrain))
+
+
+def test_pictures_come_in_the_wanted_format_and_as_png_for_the_report(data, tmp_path):
+    more = ["show_prediction=views", "show_prediction.save_format=pdf", "hparams.epochs=2", "hparams.plot_interval=1"]
+    run = trained(data, tmp_path / "run", *more, kind="contrastive")
+    names = sorted(path.name for path in (run.folder / "plots").iterdir())
+    assert names == [f"contrastive_000{epoch}.{kind}" for epoch in (1, 2) for kind in ("pdf", "png")]
+    assert (run.folder / "plots" / "contrastive_0001.pdf").read_bytes().startswith(b"%PDF")
+    run.cut_back(epoch=1, step=4)
+    assert len(list((run.folder / "plots").iterdir())) == 2
+    run.finish("interrupted")

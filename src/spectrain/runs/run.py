@@ -161,14 +161,19 @@ class Run:
         trackers.epoch(values, epoch=epoch, step=step)
 
     def picture(self, name: str, figure: Figure, *, epoch: int) -> Path:
-        """Write a figure to ``plots/<name>_<epoch>.png``, send it to the trackers, and return its path."""
+        """Write a figure to ``plots/<name>_<epoch>.png``, send it to the trackers, and return its path.
+
+        A figure made for another format (``show_prediction.save_format``) is written in that one too: the report and
+        the trackers show PNG.
+        """
         trackers = self._begin()
         path = self.folder / "plots" / f"{plain_name('picture', name)}_{epoch:04d}.png"
-        image = io.BytesIO()
-        figure.savefig(image, format="png")
         with disk_errors(path):
             path.parent.mkdir(exist_ok=True)
-        atomic_write(path, image.getbuffer())
+        for kind in dict.fromkeys(("png", figure.canvas.get_default_filetype())):
+            image = io.BytesIO()
+            figure.savefig(image, format=kind)
+            atomic_write(path.with_suffix(f".{kind}"), image.getbuffer())
         trackers.picture(name, path, epoch=epoch, step=self._step)
         return path
 
@@ -186,8 +191,8 @@ class Run:
         remove_leftovers(self.folder / CHECKPOINTS)
         self._epochs.cut(epoch, step)
         self._intervals.cut(lambda line: bool(line["step"] <= step))
-        for path in (self.folder / "plots").glob("*.png"):
-            if (found := re.search(r"_(\d{4,})\.png$", path.name)) and int(found[1]) > epoch:
+        for path in (self.folder / "plots").glob("*.*"):
+            if (found := re.search(r"_(\d{4,})\.\w+$", path.name)) and int(found[1]) > epoch:
                 path.unlink()
         self._step = step
         self._begin(after=(epoch, step))

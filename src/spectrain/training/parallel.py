@@ -31,6 +31,8 @@ def process_group(device_type: str) -> Iterator[None]:
     dist.init_process_group(backend, rank=process, world_size=world)
     try:
         yield
+        # The main process is still writing its report when the others are done; who leaves first cuts its connections.
+        dist.barrier()
     finally:
         dist.destroy_process_group()
 
