@@ -122,6 +122,28 @@ def test_evaluation_of_one_more_than_a_batch_wastes_one_row():
     assert batches[1][-1] == -1
 
 
+@given(
+    size=st.integers(1, 300),
+    group=st.integers(1, 40),
+    batch_size=st.integers(1, 50),
+    world=st.integers(1, 4),
+)
+def test_what_is_compared_depends_on_neither_batch_size_nor_processes(size, group, batch_size, world):
+    def groups(batch_size, world):
+        ranks = [list(EvalOrder(size, batch_size, world, rank, group).groups()) for rank in range(world)]
+        assert len({len(batches) for parts in ranks for batches in parts}) == 1
+        lengths = {len(batch) for parts in ranks for batches in parts for batch in batches}
+        assert len(lengths) == 1 and max(lengths) <= batch_size
+        joined = [np.concatenate([np.concatenate(part) for part in parts]) for parts in zip(*ranks, strict=True)]
+        return [list(one[one >= 0]) for one in joined]
+
+    found = groups(batch_size, world)
+    assert found == groups(size, 1)
+    assert list(chain.from_iterable(found)) == list(range(size))
+    assert max(map(len, found)) <= group
+    assert len(found) == -(-size // group)
+
+
 @pytest.mark.parametrize("arguments", [(10, 0), (10, 4, 1, 1, 1), (10, 4, 0)])
 def test_nonsense_is_refused(arguments):
     with pytest.raises(ValueError, match=r"got 0|rank 1"):

@@ -112,6 +112,12 @@ class Parameters:
             scale=1 + (2 * scale - 1) * ranges.scale,
         )
 
+    @classmethod
+    def still(cls, index: Tensor) -> Parameters:
+        """Return parameters that move nothing, for the samples ``index`` [B]."""
+        no, none = torch.zeros_like(index, dtype=torch.bool), torch.zeros_like(index, dtype=torch.float32)
+        return cls(no, no, none, none, none, none, none, torch.ones_like(none))
+
     def dihedral_step(self, height: int, width: int) -> Tensor:
         """Return int64 [B], the step 0 to 7 nearest below (see `core.targets.dihedral_position`).
 

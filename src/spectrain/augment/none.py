@@ -26,3 +26,7 @@ class NoAugmentation:
     def __call__(self, batch: Batch, key: Key) -> Batch:
         """Return ``batch``."""
         return batch
+
+    def centred(self, batch: Batch) -> Batch:
+        """Return ``batch``."""
+        return batch

@@ -98,20 +98,38 @@ class WarpAugmentation:
         Raises:
             DataError: the crop does not fit the images, or labels at single pixels meet a warp that is not dihedral.
         """
-        warp = self._warp(batch, key.at(purpose=f"{key.purpose}/geometry"))
+        drawn = Parameters.draw(self._ranges, key.at(purpose=f"{key.purpose}/geometry"), batch.index)
+        noise = key.at(purpose=f"{key.purpose}/noise") if self._noisy else None
+        return self._moved(batch, self._warp(drawn, batch), noise)
+
+    @torch.no_grad()
+    def centred(self, batch: Batch) -> Batch:
+        """Return the view without chance, of which embeddings are taken: the centre, at the zoom of training.
+
+        It is neither flipped nor turned, shifted, scaled or noisy; its mean is removed as in training.
+
+        Raises:
+            DataError: the crop does not fit the images.
+        """
+        if self._config.crop is None:
+            kept = None if batch.all_valid else batch.valid.to(batch.image.dtype)
+            return batch.replace(image=self._finish(batch.filled().clone(), kept, batch.index, None))
+        return self._moved(batch, self._warp(Parameters.still(batch.index), batch), None)
+
+    def _moved(self, batch: Batch, warp: AffineWarp | DihedralWarp, noise: Key | None) -> Batch:
+        """Return the batch warped and finished."""
         target = batch.target.warp(warp)
         if batch.all_valid and not warp.makes_holes:
-            image = self._finish(warp.image(batch.image), None, batch.index, key)
+            image = self._finish(warp.image(batch.image), None, batch.index, noise)
             return batch.replace(image=image, target=target)
         image, kept = warp.image_with_holes(batch.image, batch.valid)
-        image = self._finish(image, kept, batch.index, key)
+        image = self._finish(image, kept, batch.index, noise)
         return batch.replace(image=image, valid=kept.bool().expand_as(image), target=target, all_valid=False)
 
-    def _warp(self, batch: Batch, key: Key) -> AffineWarp | DihedralWarp:
-        """Draw the geometry of every sample: whole pixels only where the options move nothing else."""
+    def _warp(self, parameters: Parameters, batch: Batch) -> AffineWarp | DihedralWarp:
+        """Return the geometry of every sample: whole pixels only where the options move nothing else."""
         height, width = batch.image.shape[2:]
         self._ranges.check(height, width)
-        parameters = Parameters.draw(self._ranges, key, batch.index)
         if self._config.dihedral or self._ranges.only_flips:
             return DihedralWarp(parameters.dihedral_step(height, width), (height, width))
         published = self._config.published
@@ -119,15 +137,14 @@ class WarpAugmentation:
         inside = self._ranges.stays_inside(height, width)
         return AffineWarp(geometry, "inside" if inside else self._config.corners, corners_count=published)
 
-    def _finish(self, image: Tensor, kept: Tensor | None, index: Tensor, key: Key) -> Tensor:
+    def _finish(self, image: Tensor, kept: Tensor | None, index: Tensor, noise: Key | None) -> Tensor:
         """Add noise and remove the mean, in place, from images that nobody else holds."""
         if isinstance(self._sigma, Tensor):
             self._sigma = self._sigma.to(image.device)  # copied for the first batch only
-        noise_key = key.at(purpose=f"{key.purpose}/noise")
         for rows in pieces(image, _AT_ONCE):
             part, mask = image[rows], None if kept is None else kept[rows]
-            if self._noisy:
-                add_noise(part, mask, self._sigma, noise_key, index[rows])
+            if noise is not None:
+                add_noise(part, mask, self._sigma, noise, index[rows])
             if self._config.demean != "none":
                 remove_mean(part, mask, per_band=self._config.demean == "band")
         return image

@@ -86,7 +86,8 @@ class Batch:
 def stack_views(views: list[Batch]) -> Batch:
     """Join views of the same samples into one batch, view-major.
 
-    The target stands once for each view; views of one sample share its index.
+    The target stands once for each view; views of one sample share its index. A view without a single valid pixel
+    shows nothing and becomes padding (index -1): it is neither anchor, positive nor negative.
     """
     first = views[0]
     if len(views) == 1:
@@ -95,7 +96,7 @@ def stack_views(views: list[Batch]) -> Batch:
         image=torch.cat([view.image for view in views]),
         valid=_cat_valid(views),
         target=first.target.repeat(len(views)),
-        index=torch.cat([view.index for view in views]),
+        index=torch.cat([_seen(view) for view in views]),
         all_valid=first.all_valid,
         views=len(views),
     )
@@ -109,6 +110,13 @@ def _cat_valid(views: list[Batch]) -> Tensor:
             views[0].image.device,
         )
     return torch.cat([view.valid for view in views])
+
+
+def _seen(view: Batch) -> Tensor:
+    """Return the index, with -1 for images that hold no valid pixel."""
+    if view.all_valid:
+        return view.index
+    return torch.where(view.valid.flatten(1).any(dim=1), view.index, -1)
 
 
 def everywhere(shape: torch.Size, device: torch.device) -> Tensor:

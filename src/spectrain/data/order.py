@@ -114,11 +114,15 @@ class EvalOrder:
     common length is the least that needs no further batch, at most ``batch_size``: 65 samples in batches of up to 64
     are 33 and 32 and one filler, not 64 and 1 and 63 fillers.
 
+    Where a loss compares samples with each other, ``group`` says how many: which samples are compared then depends on
+    nothing but ``size`` and ``group``, not on the batch size or the number of processes.
+
     Attributes:
         size: samples in the set, at least 1.
         batch_size: the most samples a batch and process.
         world: number of processes.
         rank: this process, 0 to ``world - 1``.
+        group: the most samples that are compared, over all processes; None is one batch of each process.
 
     Raises:
         DataError: there are no samples.
@@ -128,29 +132,34 @@ class EvalOrder:
     batch_size: int
     world: int = 1
     rank: int = 0
+    group: int | None = None
 
     def __post_init__(self) -> None:
         _check_place(self.batch_size, self.world, self.rank)
+        if self.group is not None and self.group < 1:
+            raise ValueError(f"a group needs at least one sample, got {self.group}")
         if self.size < 1:
             raise DataError("there are no patches to evaluate on", fix="give a split that holds patches")
 
-    @property
-    def count(self) -> int:
-        """Batches a rank."""
-        return -(-self.size // (self.batch_size * self.world))
-
-    @property
-    def length(self) -> int:
-        """Rows a batch, fillers included."""
-        return -(-self.size // (self.count * self.world))
+    def groups(self) -> Iterator[list[NDArray[np.int64]]]:
+        """Yield, for each group, this rank's batches of indices; -1 where there is no sample left."""
+        count = -(-self.size // (self.group or self.batch_size * self.world))
+        share = -(-self.size // (count * self.world))
+        size = share * self.world
+        if self.group is not None:  # cut alike by any number of processes, the last of which may have less to do
+            size = -(-self.size // count)
+            share = -(-size // self.world)
+        pieces = -(-share // self.batch_size)
+        length = -(-share // pieces)
+        for number in range(count):
+            index = np.arange(pieces * length) + self.rank * share
+            here = (np.arange(pieces * length) < share) & (index < size) & (index + number * size < self.size)
+            yield np.split(np.where(here, index + number * size, -1), pieces)
 
     def batches(self) -> Iterator[NDArray[np.int64]]:
-        """Yield this rank's batches of indices; -1 where there is no sample left."""
-        for number in range(self.count):
-            first = (number * self.world + self.rank) * self.length
-            index = np.arange(first, first + self.length)
-            index[index >= self.size] = -1
-            yield index
+        """Yield this rank's batches of indices, group after group."""
+        for group in self.groups():
+            yield from group
 
 
 def _check_place(batch_size: int, world: int, rank: int) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
+from ..config.option import option
 from ..core.batch import Batch
 from ..core.fill import fill_invalid
 from .base import Metrics
@@ -31,16 +33,29 @@ class EmbeddingMetric:
 
     What cannot be counted is NaN: alignment of one view, uniformity of batches of one, all of them where an embedding
     is not finite.
+
+    Args:
+        probe: metadata columns, or "label", that are to be predicted from the encoder's features at each validation
+            (see `training.probe`).
+        probe_images: most images of each split that a probe looks at, spread evenly.
+        neighbours: how many nearest training images predict.
     """
 
     @dataclass(frozen=True)
     class Config:
-        """``metric=embedding`` has no keys."""
+        """Keys of ``metric=embedding``."""
+
+        probe: list[str] = option([], "metadata columns, or label, to predict from the encoder's features")
+        probe_images: int = option(4096, "most images of each split that a probe looks at", minimum=2)
+        neighbours: int = option(20, "nearest training images by which a probe predicts", minimum=1)
+
+    def __init__(self, probe: Sequence[str] = (), probe_images: int = 4096, neighbours: int = 20) -> None:
+        self.probe, self.probe_images, self.neighbours = list(probe), probe_images, neighbours
 
     @classmethod
     def from_config(cls, config: Config) -> EmbeddingMetric:
         """Return the part."""
-        return cls()
+        return cls(config.probe, config.probe_images, config.neighbours)
 
     def start(self) -> EmbeddingSums:
         """Return fresh sums for one evaluation."""
@@ -60,7 +75,7 @@ class EmbeddingSums(Metrics):
         by_view, counts = z.reshape(batch.views, -1, z.shape[1]), real.to(z.dtype).reshape(batch.views, -1)
         new = {
             "aligned": z.new_zeros(()),
-            "aligned_pairs": counts[0].sum() * math.comb(batch.views, 2),
+            "aligned_pairs": z.new_zeros(()),
             "repelled": z.new_zeros(()),
             "repelled_pairs": z.new_zeros(()),
             "count": counts.sum(),
@@ -68,7 +83,9 @@ class EmbeddingSums(Metrics):
             "second_moment": z.T @ z,
         }
         for one, other in combinations(range(batch.views), 2):
-            new["aligned"] += (by_view[one] - by_view[other]).square().sum()
+            both = counts[one] * counts[other]
+            new["aligned"] += ((by_view[one] - by_view[other]).square().sum(dim=1) * both).sum()
+            new["aligned_pairs"] += both.sum()
         for rows, weight in zip(by_view, counts, strict=True):
             pairs = torch.outer(weight, weight).triu(diagonal=1)
             new["repelled"] += (_kernel(rows) * pairs).sum()

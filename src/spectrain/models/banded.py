@@ -141,6 +141,11 @@ class BandedModel(nn.Module):
         """Return the network's feature maps for a batch, each with its stride, from fine to coarse."""
         return cast(Network, self.network).features(self.inputs(batch))
 
+    def pooled(self, batch: Batch) -> Tensor:
+        """Return the encoder's vector of each image, float32 [B, F]: its coarsest map averaged over the pixels."""
+        _, coarsest = self.features(batch)[-1]
+        return coarsest.float().mean(dim=(2, 3))
+
     def meta(self) -> dict[str, Any]:
         """Return, as JSON values, what a checkpoint must say beside the state dict to build the model again."""
         return {

@@ -28,10 +28,13 @@ class Task(ABC):
         additive: the loss of a batch is the sum of the losses of its parts, so micro-batches may be summed. A task
             whose loss couples the samples of a batch (contrastive) says False and splits `loss` into `outputs` and
             `loss_of`; the loop then caches the outputs of all micro-batches (gradient caching).
+        evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
+            so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
     """
 
     views: int = 1
     additive: bool = True
+    evaluation_group: int | None = None
 
     def targets(self, labels: NDArray[np.generic] | None) -> Target:
         """Return stored labels (first axis B) as a target on the CPU; called in the loader's workers.

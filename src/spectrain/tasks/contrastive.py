@@ -33,11 +33,19 @@ class Contrastive(Task):
     The loss couples the images of a batch, so micro-batches are not summed: the loop embeds each and takes the loss of
     all embeddings together, view-major over the whole of them.
 
+    The loss grows with the number of images that are compared (a collapsed encoder gives ``log(2B - 1)``), so a
+    validation loss over whatever the batch size is could not be compared between runs. It is therefore taken over
+    groups of ``valid_group`` consecutive validation images: the split is cut into ceil(N / valid_group) groups of
+    equal size, and only N and ``valid_group`` decide which images meet. The training loss is that of a step
+    (``batch_size * accumulate_grad_batches * processes`` images): compare it with the validation loss where that is
+    ``valid_group`` too.
+
     Args:
         loss: the loss of embeddings.
         metric: a metric part, or None.
         plot: a show_prediction part, or None.
         method: "simclr" or "supcon".
+        valid_group: images that a validation loss compares.
 
     Raises:
         ValueError: the method is unknown.
@@ -51,17 +59,28 @@ class Contrastive(Task):
         """Keys of ``task=contrastive``."""
 
         method: Method = option("simclr", "simclr needs no labels; supcon attracts images of one class to each other")
+        valid_group: int = option(
+            256, "images that a validation loss compares with each other, whatever the batch size", minimum=2
+        )
 
-    def __init__(self, loss: SupConLoss, metric: Any = None, plot: Any = None, method: Method = "simclr") -> None:
+    def __init__(
+        self,
+        loss: SupConLoss,
+        metric: Any = None,
+        plot: Any = None,
+        method: Method = "simclr",
+        valid_group: int = 256,
+    ) -> None:
         if method not in get_args(Method):
             raise ValueError(f"the method is one of {', '.join(get_args(Method))}, not {method!r}")
         self.criterion, self.metric, self.plot, self.method = loss, metric, plot, method
+        self.evaluation_group = valid_group
         self._warned = False
 
     @classmethod
     def from_config(cls, config: Config, *, loss: SupConLoss, metric: Any, plot: Any) -> Contrastive:
         """Return the configured task."""
-        return cls(loss, metric, plot, config.method)
+        return cls(loss, metric, plot, config.method, config.valid_group)
 
     def targets(self, labels: NDArray[np.generic] | None) -> Target:
         """Return the classes [B] as a target.

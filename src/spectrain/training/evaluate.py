@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
+from torch import Tensor
 
-from ..core.batch import Batch
+from ..core.batch import Batch, RawBatch
 from ..core.distributed import world_size
 from ..core.random import Key
+from ..data.order import EvalOrder
 from ..tasks.base import Step
 from .curves import StepLosses
+from .micro_batches import join, join_views
 from .session import Session, Source
 
 
@@ -47,35 +47,37 @@ def rehearse(session: Session) -> set[str]:
         The names of the values that an epoch will have.
     """
     count = min(2, *(len(source.patches) for source in (session.train, session.valid) if source is not None))
-    few = [np.arange(count, dtype=np.int64)]
+    few = EvalOrder(count, count)
     key = Key(session.cfg.general.seed, "augment")
-    for raw in session.train.loader.load(few):
+    for raw in session.train.loader.load(few.batches()):
         session.prepare(raw, session.train, key, augment=True)
     found = evaluate(session, session.valid or session.train, few)
     names = {"lr", *(f"{name}_train" for name in found.losses.names)}
-    return names if session.valid is None else names | set(found.values("valid"))
+    if session.valid is None:
+        return names
+    return names | set(found.values("valid")) | set(session.probe.names if session.probe is not None else ())
 
 
 @torch.no_grad()
-def evaluate(session: Session, source: Source, batches: Iterable[NDArray[np.int64]]) -> Evaluation:
-    """Evaluate the model on ``batches`` of a split.
+def evaluate(session: Session, source: Source, order: EvalOrder) -> Evaluation:
+    """Evaluate the model on a split, or as much of it as ``order`` has.
 
     In eval mode, so batch norm learns nothing from it; every random draw is fixed by the sample, so two evaluations
-    of the same weights agree. Rows that only fill up the last batch have no weight.
+    of the same weights agree. Rows that only fill up the last batch have no weight. Where the loss compares samples
+    with each other, those of a group of ``order`` are compared, however they are cut into batches.
     """
-    model = session.model
-    losses, metrics, first = StepLosses(), session.task.metrics(), None
+    model, task = session.model, session.task
+    losses, metrics, first = StepLosses(), task.metrics(), None
     key = Key(session.cfg.general.seed, "valid")
+    raws = iter(source.loader.load(order.batches()))
     model.eval()
     try:
-        for raw in source.loader.load(batches):
-            batch = session.prepare(raw, source, key, augment=False)
-            with session.autocast():
-                step = session.task.loss(model, batch)
+        for group in order.groups():
+            step, batch, shown = _of_group(session, [next(raws) for _ in group], source, key)
             losses.add({"loss": step.loss, **step.parts})
             if metrics is not None:
                 metrics.update(step.output, batch)
-            first = first or (step, batch)
+            first = first or shown
     finally:
         model.train()
     losses.fetch()
@@ -87,3 +89,26 @@ def evaluate(session: Session, source: Source, batches: Iterable[NDArray[np.int6
                 dist.all_reduce(sums[name])
         values = metrics.compute(sums)
     return Evaluation(losses, values, first)
+
+
+def _of_group(
+    session: Session, raws: list[RawBatch], source: Source, key: Key
+) -> tuple[Step, Batch, tuple[Step, Batch]]:
+    """Return the loss of a group, the batch that it is the loss of, and the first batch with its images, to draw."""
+    task, model = session.task, session.model
+    if task.additive:
+        (raw,) = raws
+        batch = session.prepare(raw, source, key, augment=False)
+        with session.autocast():
+            step = task.loss(model, batch)
+        return step, batch, (step, batch)
+    outputs: list[Tensor] = []
+    parts: list[Batch] = []
+    for raw in raws:
+        batch = session.prepare(raw, source, key, augment=False)
+        with session.autocast():
+            outputs.append(task.outputs(model, batch))
+        parts.append(batch if not parts else join([batch]))  # the images of the first alone are kept, for a picture
+    whole = join(parts)
+    step = task.loss_of(join_views(outputs, task.views), whole)
+    return step, whole, (replace(step, output=outputs[0]), parts[0])

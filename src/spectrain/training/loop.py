@@ -134,7 +134,7 @@ class Training:
         if session.valid is None or session.valid_order is None:
             return {}
         session.valid.patches.check()
-        found = evaluate(session, session.valid, session.valid_order.batches())
+        found = evaluate(session, session.valid, session.valid_order)
         curves.valid.names = found.losses.names
         curves.valid.sums += found.losses.sums
         curves.valid.weights += found.losses.weights
@@ -142,7 +142,8 @@ class Training:
         interval = session.cfg.hparams.plot_interval
         if interval and self.state.progress.validations % interval == 0:
             self.draw(found, number)
-        return found.values("valid")
+        values = found.values("valid")
+        return values if session.probe is None else values | session.probe(session)
 
     def draw(self, found: Evaluation, number: int) -> None:
         """Let the task draw a validation batch, on the process that writes."""

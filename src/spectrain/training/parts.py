@@ -192,7 +192,7 @@ def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_
     if session.valid is None or session.valid_order is None:
         return {}
     session.parallel = Parallel(model.to(session.device), session.cfg.general.parallel, session.device)
-    found = evaluate(session, session.valid, session.valid_order.batches())
+    found = evaluate(session, session.valid, session.valid_order)
     values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
     folder = Path(output_folder)
     folder.mkdir(parents=True, exist_ok=True)

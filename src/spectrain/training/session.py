@@ -34,6 +34,7 @@ from ..tasks.base import Task
 from .batchnorm import has_batch_norm, synchronised
 from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
 from .parallel import Parallel
+from .probe import Probe, build_probe
 
 log = logging.getLogger("spectrain")
 
@@ -68,6 +69,7 @@ class Session:
     optimizer: torch.optim.Optimizer
     schedule: Any
     joined: bool
+    probe: Probe | None = None
 
     @property
     def model(self) -> nn.Module:
@@ -134,7 +136,9 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     train_patches, valid_patches = _open_splits(cfg)
     statistics = _statistics(cfg, train_patches, checkpoint)
     plot = cfg.show_prediction.build(bands=train_patches.bands)
-    task: Task = cfg.task.build(loss=cfg.loss.build(), metric=cfg.metric.build(), plot=plot)
+    metric = cfg.metric.build()
+    task: Task = cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot)
+    probe = build_probe(metric, train_patches, valid_patches)
     train = _source(cfg, train_patches, task, device, all_valid=statistics.all_valid)
     valid = None
     if valid_patches is not None:
@@ -179,7 +183,11 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
             ", saved activations wait in host memory" if device.type == "cuda" else "",
         )
     batch_valid = hparams.batch_size_valid or hparams.batch_size
-    valid_order = None if valid is None else EvalOrder(len(valid.patches), batch_valid, world_size(), rank())
+    valid_order = (
+        None
+        if valid is None
+        else EvalOrder(len(valid.patches), batch_valid, world_size(), rank(), task.evaluation_group)
+    )
     return Session(
         cfg=cfg,
         device=device,
@@ -195,6 +203,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         optimizer=optimizer,
         schedule=schedule,
         joined=joined,
+        probe=probe,
     )
 
 

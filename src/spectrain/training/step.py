@@ -14,8 +14,8 @@ from ..core.batch import Batch, RawBatch
 from ..core.distributed import rank, world_size
 from ..core.loss_sum import LossSum
 from ..core.random import Key
-from ..core.targets import NoTarget
 from ..tasks.base import Step
+from .micro_batches import join, join_views, split_views
 from .optimizers import step_unless_empty
 from .session import Session, iter_parameters
 
@@ -78,11 +78,11 @@ def _coupled_backward(session: Session, raws: list[RawBatch], epoch: int, step: 
             _seed_layers(session, epoch, step, micro)
             with session.autocast():
                 outputs.append(task.outputs(module, batch))
-    whole = _join_views(outputs, task.views).requires_grad_()
-    result = task.loss_of(whole, _join(batches))
+    whole = join_views(outputs, task.views).requires_grad_()
+    result = task.loss_of(whole, join(batches))
     result.loss.sum.backward()  # type: ignore[no-untyped-call]
     assert whole.grad is not None
-    shares = _split_views(whole.grad, [len(output) for output in outputs], task.views)
+    shares = split_views(whole.grad, [len(output) for output in outputs], task.views)
     for micro, (batch, share) in enumerate(zip(batches, shares, strict=True)):
         _seed_layers(session, epoch, step, micro)
         with session.parallel.last_backward(micro == len(batches) - 1):
@@ -135,29 +135,6 @@ def _frozen_running_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for norm in norms:
             norm.track_running_stats = True
-
-
-def _join_views(parts: list[Tensor], views: int) -> Tensor:
-    """Join view-major parts [V*b, ...] into one view-major tensor [V*sum(b), ...]."""
-    return torch.cat([torch.cat([part.chunk(views)[view] for part in parts]) for view in range(views)])
-
-
-def _split_views(whole: Tensor, lengths: list[int], views: int) -> list[Tensor]:
-    """Undo `_join_views`, for parts of ``lengths`` rows."""
-    pieces = [torch.split(view, [length // views for length in lengths]) for view in whole.chunk(views)]
-    return [torch.cat([piece[number] for piece in pieces]) for number in range(len(lengths))]
-
-
-def _join(batches: list[Batch]) -> Batch:
-    """Join what a coupled loss looks at: index and target; the images stay behind."""
-    from ..core.targets import ClassLabel
-
-    views = batches[0].views
-    index = _join_views([batch.index for batch in batches], views)
-    labels = [batch.target.y for batch in batches if isinstance(batch.target, ClassLabel)]
-    target = ClassLabel(_join_views(labels, views)) if labels else NoTarget()
-    empty = index.new_zeros((len(index), 0, 0, 0), dtype=torch.float32)
-    return Batch(empty, empty.bool(), target, index, all_valid=True, views=views)
 
 
 def _add(losses: dict[str, LossSum], result: Step) -> None:

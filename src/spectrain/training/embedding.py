@@ -1,0 +1,74 @@
+"""Embeddings of images as they are, by the way that training prepared them; for probes and for `spectrain embed`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..core.batch import Batch
+from ..data.loader import Loader
+from ..data.values import Values
+from ..models.banded import BandedModel
+
+What = Literal["features", "projection"]
+
+
+@torch.no_grad()
+def embed_batches(
+    model: BandedModel,
+    augmentation: Any,
+    values: Values,
+    loader: Loader,
+    batches: Iterable[NDArray[np.int64]],
+    *,
+    what: What = "features",
+    autocast: torch.autocast | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the indices [B] and embeddings float32 [B,D] of each batch, on the model's device.
+
+    Each image is seen as in training, less the chance: the same values, the crop in the centre at the same zoom, its
+    mean removed where training removed it. The model is in eval mode meanwhile. An image without any valid pixel has
+    an embedding of NaN.
+
+    Args:
+        model: any with `features`.
+        augmentation: of the training; what it does without chance is its method ``centred``, and one that has none
+            leaves images as they are.
+        values: from stored to physical values.
+        loader: of the patches.
+        batches: indices; -1 for padding, which is yielded too.
+        what: "features", the encoder's coarsest map averaged over its pixels; or "projection", the model's output,
+            which is what the loss compared (the latents of the published code).
+        autocast: mixed precision, or None.
+    """
+    device, was_training = model.mean.device, model.training
+    centred = getattr(augmentation, "centred", None)
+    model.eval()
+    try:
+        for raw in loader.load(batches):
+            batch: Batch = values(raw.to(device, non_blocking=True))
+            if centred is not None:
+                batch = centred(batch)
+            image = batch.image.contiguous(memory_format=torch.channels_last)
+            batch = batch.replace(image=image)
+            if autocast is None:
+                rows = model.pooled(batch) if what == "features" else model(batch)
+            else:
+                with autocast:
+                    rows = model.pooled(batch) if what == "features" else model(batch)
+            yield raw.index, _without_unseen(rows.float(), batch)
+    finally:
+        model.train(was_training)
+
+
+def _without_unseen(rows: Tensor, batch: Batch) -> Tensor:
+    """Return the rows, with NaN for images that hold no valid pixel."""
+    if batch.all_valid:
+        return rows
+    seen = batch.valid.flatten(1).any(dim=1)
+    return torch.where(seen[:, None], rows, rows.new_full((), torch.nan))
