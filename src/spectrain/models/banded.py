@@ -167,7 +167,7 @@ def build_banded(
     *,
     bands: Bands,
     statistics: BandStatistics,
-    image_size: tuple[int, int],
+    image_size: tuple[int, int] | None,
     seed: int,
     take_init_from: bool = True,
 ) -> BandedModel:
@@ -180,7 +180,7 @@ def build_banded(
         part: the configured model.
         bands: the bands of the data.
         statistics: of the data; they stand also where the weights come from elsewhere.
-        image_size: height and width of the images.
+        image_size: height and width of the images; None where that is not known and the network takes any.
         seed: ``general.seed``.
         take_init_from: False where a state dict will be loaded anyway, so that a run can be continued or used after
             the file that it began from is gone.

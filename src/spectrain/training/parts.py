@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import csv
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import nn
 
-from ..config import Config, load_config
-from ..core.bands import Bands
+from ..config import Config
 from ..core.batch import Batch
 from ..core.random import Key
-from ..data.statistics import Statistics
-from ..models.banded import BandedModel, build_banded
+from ..models.banded import BandedModel
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
-from .checkpoint import load_checkpoint
 from .evaluate import evaluate
 from .interrupts import StopRequest
 from .loop import Training
@@ -30,6 +25,7 @@ from .parallel import Parallel
 from .profiling import Profiler
 from .session import Session, build_session
 from .state import Progress, State
+from .trained import load_trained
 
 
 class Meter:
@@ -149,32 +145,7 @@ def load_trained_model(path: str | Path) -> BandedModel:
     Raises:
         RunError: there is no checkpoint, or it cannot be read.
     """
-    path = Path(path)
-    if path.is_dir():
-        run = Run.open(path)
-        path = run.checkpoint("best") if run.checkpoint("best").is_file() else run.checkpoint("last")
-    record = load_checkpoint(path)
-    meta = record["meta"]
-    cfg = _config_of(meta)
-    model = build_banded(
-        cfg.model,
-        bands=Bands.from_json(meta["bands"]),
-        statistics=Statistics.from_json(meta["statistics"]),
-        image_size=tuple(meta["image_size"]),
-        seed=cfg.general.seed,
-        take_init_from=False,
-    )
-    model.load_state_dict(record["model"])
-    model.eval()
-    return model
-
-
-def _config_of(meta: dict[str, Any]) -> Config:
-    """Return the configuration that a checkpoint carries, checked like any options file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.yaml"
-        path.write_text(yaml.safe_dump(meta["config"]))
-        return load_config(meta["recipe"], config=path, use_personal=False)
+    return load_trained(path).model
 
 
 def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_folder: str | Path) -> dict[str, float]:
