@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .core.registry import register as register
     from .data.opening import open_patches as open_patches
     from .demos import run as demo
+    from .inference.embed import embed as embed
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.supcon_resnet import SupConResNet as SupConResNet
     from .runs.inspection import inspect as inspect
@@ -47,6 +48,7 @@ __all__ = [
     "build_loss",
     "build_model",
     "demo",
+    "embed",
     "evaluate_model_dataloader",
     "inspect",
     "learning_rate",
@@ -72,6 +74,7 @@ _PLACES = {
     "SupConLoss": "losses.supcon:SupConLoss",
     "SupConResNet": "models.supcon_resnet:SupConResNet",
     "demo": "demos:run",
+    "embed": "inference.embed:embed",
     "build_loss": "training.parts:build_loss",
     "build_model": "training.parts:build_model",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",

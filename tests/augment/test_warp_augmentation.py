@@ -334,3 +334,29 @@ def test_an_empty_batch_stays_empty():
     batch = batch_of([0])
     empty = Batch(batch.image[:0], batch.valid[:0], NoTarget(), batch.index[:0], all_valid=False)
     assert made(EVERYTHING)(empty, KEY).image.shape == (0, 3, 16, 20)
+
+
+STILL = {
+    "crop=10": Config(crop=10, jitter=2, shift=1.0, noise=0.3, demean="band"),
+    "whole": Config(noise=0.3, demean="band"),
+}
+
+
+@pytest.mark.parametrize("config", STILL.values(), ids=list(STILL))
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+def test_the_view_without_chance_is_the_centre_at_the_zoom_of_training(config, missing):
+    """It is what a view becomes whose every range of chance is shrunk to nothing."""
+    batch = batch_of([0, 1, 2], size=(16, 16), missing=missing)
+    found = made(config).centred(batch)
+    calm = replace(config, flip=False, rotate=False, jitter=0, shift=0.0, noise=0.0)
+    wanted = made(calm)(batch, KEY)
+    assert torch.equal(found.valid, wanted.valid)
+    torch.testing.assert_close(found.filled(), wanted.filled())
+    torch.testing.assert_close(found.filled().sum((2, 3)), torch.zeros(3, 3), atol=1e-3, rtol=0)
+    assert batch.image.isnan().any() == bool(missing)  # the batch itself is untouched
+
+
+def test_nothing_without_chance_is_the_image_itself():
+    batch = batch_of([0, 1], missing=0.0)
+    assert torch.equal(made(Config(noise=1.0)).centred(batch).image, batch.image)
+    assert NoAugmentation().centred(batch) is batch

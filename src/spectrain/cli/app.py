@@ -107,6 +107,68 @@ def report(run: Path, /, *more: Path, output: Output = None, debug: Switch = Fal
 
 
 @app.command
+def embed(
+    run: Path,
+    data: Path | None = None,
+    /,
+    *,
+    output: Output = None,
+    split: list[str] | None = None,
+    what: Literal["features", "projection"] = "features",
+    pca: int = 0,
+    umap: Switch = False,
+    query: int | None = None,
+    top: int = 5,
+    explore: Switch = False,
+    explore_images: int = 5000,
+    batch_size: int | None = None,
+    device: str = "auto",
+    plugin: Annotated[list[str] | None, Parameter(negative="")] = None,
+    debug: Switch = False,
+) -> None:
+    """Embed every image of a data set by a trained model, into an HDF5 file; look at the embeddings.
+
+    Args:
+        run: Run folder or checkpoint.
+        data: Data set; by default the one the run was trained on.
+        output: HDF5 file to write; by default embeddings/DATA.h5 in the run folder.
+        split: Splits to embed; all by default.
+        what: The encoder's features, or the projection that the loss compared.
+        pca: Principal components to write besides.
+        umap: Write a map in two dimensions besides.
+        query: Number of an image (in the first split, from 0) whose nearest images are to be drawn.
+        top: How many of them.
+        explore: Write a page to explore the embeddings with.
+        explore_images: Most images on that page.
+        batch_size: Images at once.
+        device: auto, cpu, cuda or the number of a GPU.
+        plugin: Module or file to import first; may be repeated.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..inference.embed import embed as embed_data
+
+    done = embed_data(
+        run,
+        data,
+        output,
+        splits=split or (),
+        what=what,
+        pca=pca,
+        umap=umap,
+        query=query,
+        top=top,
+        explore=explore,
+        explore_images=explore_images,
+        batch_size=batch_size,
+        device=device,
+        plugins=plugin or (),
+    )
+    for path in (done.path, *done.pictures, *([done.page] if done.page else [])):
+        print(path)
+
+
+@app.command
 def demo(task: str = "contrastive", /, *words: Words, debug: Switch = False) -> None:
     """Train a small model on real data that come with spectrain.
 

@@ -1,0 +1,184 @@
+"""`spectrain embed`: embeddings of a whole data set by a trained model, and what people do with them."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import h5py
+
+from .. import __version__
+from ..core.errors import DataError, SpectrainError
+from ..data.opening import open_patches, recognise
+from ..data.patches import Patches
+from ..runs.atomic import atomic_write
+from ..training.devices import resolve_device
+from ..training.embedding import What
+from ..training.trained import Trained, load_trained
+from .embedding_file import facts_of, write_facts
+from .embedding_writer import write_splits
+from .looking import write_explore_page, write_query
+from .maps import add_pca, add_umap
+
+log = logging.getLogger("spectrain")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What `embed` left.
+
+    Attributes:
+        path: the HDF5 file (see `inference.embedding_file`).
+        pictures: of the query, if there was one.
+        page: the page to explore, if it was asked for.
+    """
+
+    path: Path
+    pictures: tuple[Path, ...] = ()
+    page: Path | None = None
+
+
+def embed(
+    run: str | Path,
+    data: str | Path | None = None,
+    output: str | Path | None = None,
+    *,
+    splits: Sequence[str] = (),
+    what: What = "features",
+    pca: int = 0,
+    umap: bool = False,
+    query: int | None = None,
+    top: int = 5,
+    explore: bool = False,
+    explore_images: int = 5000,
+    batch_size: int | None = None,
+    device: str | int = "auto",
+    plugins: Sequence[str] = (),
+) -> Embedded:
+    """Embed every image of a data set and write the embeddings to HDF5, streamed.
+
+    Images are seen as in training, less the chance: the same values and bands, the crop in the centre at training's
+    zoom, demeaned where training demeaned. (The published code embeds whole images, at another zoom than it trained
+    with.) An image without any valid pixel has an embedding of NaN, and a line says how many there are.
+
+    Embeddings that are in ``output`` already, of the same weights and data, are taken from there.
+
+    Args:
+        run: run folder (its best checkpoint, else its last), checkpoint, or imported weights.
+        data: data set; None is the one the run was trained on.
+        output: HDF5 file; None is ``embeddings/<name of the data>.h5`` in the run folder.
+        splits: which splits; all where empty.
+        what: "features", the encoder's pooled vector; "projection", what the loss compared, of unit length.
+        pca: principal components to write, fitted on the training split where it is among ``splits``, else on all;
+            0 writes none.
+        umap: write a map in two dimensions too.
+        query: number of an image in the first of ``splits``; its nearest images by cosine are drawn.
+        top: how many of them.
+        explore: write a page to explore the embeddings with.
+        explore_images: most images on that page, spread evenly.
+        batch_size: images at once; None is the run's.
+        device: "auto", "cpu", "cuda" or the number of a GPU.
+        plugins: modules to import first.
+
+    Raises:
+        RunError: no such run, or its checkpoint cannot be read.
+        DataError: the data's bands are not those of the model, a split that there is not, no such image, or
+            ``output`` holds something else.
+    """
+    if what not in get_args(What):
+        raise SpectrainError(f"there are no embeddings {what!r}", fix=f"take one of {', '.join(get_args(What))}")
+    trained = load_trained(run, plugins)
+    place = _data_of(trained, data)
+    chosen = _open(trained, place, splits)
+    _check_query(query, top, chosen[0])
+    path = Path(output) if output is not None else _default_output(trained, place, what)
+    facts = _facts(trained, chosen, what)
+    if not _there_already(path, facts):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        target = resolve_device(device, 0)
+        size = batch_size or trained.cfg.hparams.batch_size_valid or trained.cfg.hparams.batch_size
+
+        def write(stream: Any) -> None:
+            with h5py.File(stream, "w") as file:
+                write_splits(file, trained, chosen, what, target, size)
+                write_facts(file, facts)
+
+        atomic_write(path, write)
+    if pca or explore:
+        add_pca(path, trained.cfg.dataset.train_key, max(pca, 2 if explore else 0))
+    if umap:
+        add_umap(path, trained.cfg.general.seed)
+    pictures = [] if query is None else [write_query(path, chosen[0], trained.cfg, query, top)]
+    page = write_explore_page(path, chosen, trained.cfg, explore_images) if explore else None
+    return Embedded(path, tuple(pictures), page)
+
+
+def _data_of(trained: Trained, data: str | Path | None) -> Path:
+    place = data if data is not None else trained.cfg.dataset.path
+    if isinstance(place, list):
+        (place,) = place
+    if place is None:
+        raise DataError("no data were named", where="embed", fix="spectrain embed RUN DATA")
+    return Path(place)
+
+
+def _open(trained: Trained, place: Path, splits: Sequence[str]) -> list[Patches]:
+    """Return the chosen splits, whose bands must be those of the model."""
+    options = replace(trained.cfg.dataset, fold=None, splits=None)
+    names = list(splits) or list(recognise(place).splits(place))
+    chosen = [open_patches(place, split, options) for split in dict.fromkeys(names)]
+    for patches in chosen:
+        trained.model.bands.require(patches.bands, where=f"{place}, {patches.split}")
+    return chosen
+
+
+def _check_query(query: int | None, top: int, patches: Patches) -> None:
+    if top < 1:
+        raise SpectrainError(f"the {top} nearest images are none", where="--top", fix="ask for at least 1")
+    if query is not None and not 0 <= query < len(patches):
+        raise DataError(
+            f"there is no image {query}: the split {patches.split!r} has {len(patches)}, counted from 0",
+            where="--query",
+            fix=f"give a number from 0 to {len(patches) - 1}, or another --split",
+        )
+
+
+def _default_output(trained: Trained, place: Path, what: What) -> Path:
+    folder = trained.path.parent
+    folder = folder.parent if folder.name == "checkpoints" else folder
+    suffix = "" if what == "features" else f"_{what}"
+    return folder / "embeddings" / f"{place.stem}{suffix}.h5"
+
+
+def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any]:
+    """Return what decides the embeddings, and a few words on where they come from."""
+    return {
+        "what": what,
+        "checkpoint_crc32": zlib.crc32(trained.path.read_bytes()),
+        "splits": [patches.split for patches in chosen],
+        "fingerprints": {patches.split: patches.fingerprint() for patches in chosen},
+        "run": f"{trained.meta.get('run_name')}/{trained.meta.get('run_id')}",
+        "checkpoint": trained.path.name,
+        "data": chosen[0].path.name,
+        "spectrain": __version__,
+    }
+
+
+def _there_already(path: Path, facts: dict[str, Any]) -> bool:
+    """Say whether ``path`` holds just these embeddings; other ones are an error, never overwritten."""
+    if not path.exists():
+        return False
+    held = facts_of(path)
+    deciding = ("what", "checkpoint_crc32", "splits", "fingerprints")
+    if different := [name for name in deciding if held.get(name) != facts[name]]:
+        raise DataError(
+            f"the file holds other embeddings: {', '.join(different)} differ",
+            where=str(path),
+            fix="give another -o, or remove the file",
+        )
+    log.info("%s holds these embeddings already", path)
+    return True
