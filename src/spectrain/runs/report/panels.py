@@ -56,7 +56,10 @@ def split(name: str) -> tuple[str, str]:
 
 
 def words(stem: str) -> str:
-    """Return a name as the title of a chart."""
+    """Return a name as the title of a chart; what a probe predicts keeps its own spelling."""
+    for prefix, way in (("knn_", "by nearest neighbours"), ("linear_", "by a linear probe")):
+        if stem.startswith(prefix):
+            return f"{stem.removeprefix(prefix)} {way}"
     text = stem.replace("_", " ")
     return text[:1].upper() + text[1:]
 
