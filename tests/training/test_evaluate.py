@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -10,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from validation_of import validation_of
 
 import spectrain
 from spectrain.config import load_config
@@ -162,3 +166,18 @@ def test_few_images_are_probed_evenly(data):
     assert session.probe.names == ["knn_slope_valid", "linear_slope_valid"]
     assert all(math.isfinite(value) for value in session.probe(session).values())
     session.close()
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_say_the_same_as_one(data, tmp_path, parallel):
+    """The same images meet, although 22 are no multiple of anything; only uniformity looks at pairs of a process."""
+    more = ["task.method=supcon", "task.valid_group=9", "metric.probe=[slope,label]", "hparams.batch_size_valid=3"]
+    words = config_words(data, *more, f"general.parallel={parallel}")
+    script = Path(__file__).with_name("validation_of.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    done = subprocess.run([*command, str(tmp_path / "two"), *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    two, one = json.loads((tmp_path / "two").read_text()), validation_of(words)
+    assert {*two} == {*one} >= {"loss_valid", "knn_slope_valid", "linear_label_valid"}
+    for name in {*one} - {"uniformity_valid"}:
+        assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), name

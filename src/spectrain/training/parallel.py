@@ -62,12 +62,13 @@ class Parallel:
             ids = [device.index] if device.type == "cuda" else None
             self.forward = nn.parallel.DistributedDataParallel(module, device_ids=ids, **_LOCAL_BUFFERS)
         elif self.kind == "fsdp":
-            from torch.distributed.fsdp import fully_shard
+            from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
             module.to(memory_format=torch.contiguous_format)  # FSDP shards no channels-last weights
             for block in _blocks(module):
                 fully_shard(block)
             fully_shard(module)
+            register_fsdp_forward_method(module, "features")  # parameters are gathered for it as for a forward
 
     def suit(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn off what the optimiser cannot do on sharded parameters: torch has no fused SGD for them."""
