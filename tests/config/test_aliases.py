@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from spectrain.config import load_config
-from spectrain.config.aliases import EVERYWHERE, RECIPES, known_elsewhere, table_of
+from spectrain.config.aliases import EVERYWHERE, RECIPES, derived_names, known_elsewhere, table_of
 from spectrain.config.keys import CHOICES, part_keys, scalars
 
 # the options as the two documents print them, comments, `0.` and all
@@ -128,7 +128,8 @@ def test_the_newer_document_as_printed(write):
         1e-4,
         0.9,
     )
-    assert (cfg.scheduler.name, cfg.scheduler.min_factor) == ("cosine", 0.0)
+    assert (cfg.scheduler.name, cfg.scheduler.cosine, cfg.scheduler.warm) == ("nenya", True, False)
+    assert cfg.scheduler.lr_decay_rate == 0.1
     view = cfg.augmentation
     assert (view.name, view.crop, view.jitter, view.rotate, view.flip, view.demean, view.noise) == (
         "warp", 40, 5, True, True, "image", 0.0,
@@ -151,8 +152,10 @@ def test_a_whole_file_of_the_wild(write):
     cfg = load_config("contrastive", config=write("opts.json", WHOLE))
     assert cfg.dataset.path == "./x.h5"
     assert (cfg.general.device, cfg.general.num_workers, cfg.general.sync_batchnorm) == ("cpu", 4, False)
-    assert (cfg.scheduler.name, cfg.scheduler.milestones, cfg.scheduler.gamma) == ("step", [700, 800, 900], 0.1)
-    assert (cfg.scheduler.warmup_epochs, cfg.hparams.log_every, cfg.trial_name) == (10, 100, "trial_5")
+    scheduler = cfg.scheduler
+    assert (scheduler.name, scheduler.lr_decay_epochs, scheduler.lr_decay_rate) == ("nenya", [700, 800, 900], 0.1)
+    assert (scheduler.cosine, scheduler.warm) == (False, True)
+    assert (cfg.hparams.log_every, cfg.trial_name) == (100, "trial_5")
     assert (cfg.task.method, cfg.augmentation.demean, cfg.augmentation.noise) == ("supcon", "none", 0.0)
     assert (cfg.augmentation.crop, cfg.augmentation.jitter) == (32, 0)
     assert set(cfg.left_alone) == {"nenya_data", "sensor", "s3_bucket", "tbl_file", "model_name", "nchannels"}
@@ -171,25 +174,64 @@ def test_the_sweep_document_serves_other_commands_too(write):
 @pytest.mark.parametrize(
     ("options", "found"),
     [
-        ('{"cosine": true, "lr_decay_rate": 0.1}', ("cosine", 0.001, 0.0)),
-        ('{"lr_decay_rate": 0.5}', ("cosine", 0.125, 0.0)),
-        ('{"cosine": true, "warm": true, "lr_decay_epochs": [1]}', ("cosine", 0.0, 10.0)),
-        ('{"cosine": null, "warm": null}', ("step", [], 0.0)),
-        ('{"lr_decay_epochs": [3, 5]}', ("step", [3, 5], 0.0)),
-        ('{"lr_decay_epochs": 3, "warm": true}', ("step", [3], 10.0)),
+        ('{"cosine": true, "lr_decay_rate": 0.2}', (True, [], 0.2, False)),
+        ('{"lr_decay_rate": 0.5}', (True, [], 0.5, False)),
+        ('{"cosine": true, "warm": true, "lr_decay_epochs": [1]}', (True, [1], 0.1, True)),
+        ('{"cosine": null, "warm": null}', (False, [], 0.1, False)),
+        ('{"lr_decay_epochs": [3, 5]}', (False, [3, 5], 0.1, False)),
+        ('{"lr_decay_epochs": 3, "warm": true}', (False, [3], 0.1, True)),
+        ('{"lr_decay_epochs": "700, 800, 900", "cosine": true}', (True, [700, 800, 900], 0.1, False)),
+        ('{"cosine": true, "batch_size_train": 257}', (True, [], 0.1, True)),  # forced, as published
+        ('{"cosine": true, "warm": false, "batch_size_train": 256}', (True, [], 0.1, False)),
     ],
 )
 def test_schedules_from_joined_keys(write, options, found):
     scheduler = load_config("contrastive", config=write("a.json", options)).scheduler
-    rest = scheduler.min_factor if scheduler.name == "cosine" else scheduler.milestones
-    assert (scheduler.name, pytest.approx(rest), scheduler.warmup_epochs) == found
+    assert scheduler.name == "nenya"
+    assert (scheduler.cosine, scheduler.lr_decay_epochs, scheduler.lr_decay_rate, scheduler.warm) == found
+
+
+def test_a_file_without_a_schedule_keeps_that_of_the_recipe(write):
+    assert load_config("contrastive", config=write("a.json", '{"batch_size_train": 512}')).scheduler.name == "cosine"
+
+
+def test_another_schedule_on_the_command_line_wins(write):
+    file = write("a.json", '{"cosine": true, "warm": true, "lr_decay_epochs": "7"}')
+    cfg = load_config("contrastive", config=file, overrides=["scheduler=cosine", "scheduler.warmup_epochs=3"])
+    assert (cfg.scheduler.name, cfg.scheduler.warmup_epochs) == ("cosine", 3)
 
 
 def test_joined_keys_may_come_from_two_sources(write):
     file = write("a.json", '{"cosine": true, "lr_decay_rate": 0.1, "data_folder": "data"}')
     cfg = load_config("contrastive", config=file, flags=["--no-cosine", "--lr_decay_epochs", "7", "--images_file=b.h5"])
-    assert (cfg.scheduler.name, cfg.scheduler.milestones, cfg.scheduler.gamma) == ("step", [7], 0.1)
+    assert (cfg.scheduler.cosine, cfg.scheduler.lr_decay_epochs, cfg.scheduler.lr_decay_rate) == (False, [7], 0.1)
     assert cfg.dataset.path == "data/b.h5"
+
+
+def test_a_file_that_nenya_wrote_back(write):
+    """It writes its options after it has changed them, and cannot read them again."""
+    text = """{"ssl_method": "SimCLR", "ssl_model": "resnet50", "learning_rate": 0.05, "weight_decay": 0.0001,
+    "batch_size_train": 64, "temp": 0.07, "trial": 5, "cosine": true, "warm": true, "lr_decay_epochs": [700, 800, 900],
+    "lr_decay_rate": 0.1, "model_root": "v5", "model_name": "SimCLR_resnet50_lr_0.05", "model_folder": "models/v5/x",
+    "latents_folder": "latents/v5/x", "warmup_from": 0.01, "warm_epochs": 10, "warmup_to": 0.0487, "nchannels": 1}"""
+    cfg = load_config("contrastive", config=write("a.json", text))
+    assert (cfg.scheduler.warm, cfg.scheduler.warmup_from, cfg.scheduler.warmup_epochs) == (True, 0.01, 10)
+
+
+def test_the_names_that_nenya_derives(write):
+    cfg = load_config("contrastive", config=write("opts.json", NEWER), overrides=["trial_name=trial_5"])
+    name = "SimCLR_resnet50_lr_0.05_decay_0.0001_bsz_64_temp_0.07_trial_5_cosine"
+    assert derived_names(cfg) == {
+        "model_name": name,
+        "model_folder": f"models/models/v5/{name}",  # its code puts models/ before what the document shows
+        "latents_folder": f"latents/models/v5/{name}",
+        "losses_file_train": f"models/models/v5/{name}/learning_curve/{name}_losses_train.h5",
+        "losses_file_valid": f"models/models/v5/{name}/learning_curve/{name}_losses_valid.h5",
+    }
+    warm = load_config("contrastive", flags=["--warm", "true", "--ssl_method", "SupCon", "--ssl_model", "resnet18"])
+    assert derived_names(warm)["model_name"] == (
+        "SupCon_resnet18_lr_0.05_decay_0.0001_bsz_64_temp_0.07_trial_0_cosine_warm"
+    )
 
 
 def test_flags_with_hyphens_and_without_values():
@@ -224,6 +266,8 @@ def test_the_other_aliases_known_everywhere():
         ('"cosine": "yes please"', "must be true or false"),
         ('"demean": 3', "must be true or false"),
         ('"cuda_use": "gpu"', "must be true or false"),
+        ('"nchannels": "three"', "must be a number of bands"),
+        ('"nchannels": 0', "must be a number of bands"),
     ],
 )
 def test_values_that_cannot_be_meant(write, mistakes, option, words):

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import logging
 import math
 
 import pytest
 
-from spectrain.training.schedules import Constant, Cosine, Plateau, Step
+from spectrain.training.schedules import Constant, Cosine, Nenya, Plateau, Step
 
 
 def test_a_constant_rate_stays():
@@ -53,3 +54,51 @@ def test_the_plateau_watches_for_growth_where_more_is_better():
     assert schedule(1.0, 0, 1, 1) == 1.0
     schedule.observe(0.2, "max")
     assert schedule(1.0, 0, 1, 1) == 0.5
+
+
+def published_rates(lr, epochs, steps, *, cosine, warm, decay=0.1, milestones=(), start=0.01, length=10):
+    """The reference's formulas (section A2.4 of its description) as a loop over epochs from 1 and steps from 0."""
+    eta_min = lr * decay**3
+    warmup_to = eta_min + (lr - eta_min) * (1 + math.cos(math.pi * length / epochs)) / 2 if cosine else lr
+    found = []
+    for epoch in range(1, epochs + 1):
+        if cosine:
+            rate = eta_min + (lr - eta_min) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        else:
+            rate = lr * decay ** len([milestone for milestone in milestones if epoch > milestone])
+        for batch in range(steps):
+            if warm and epoch <= length:
+                share = (batch + (epoch - 1) * steps) / (length * steps)
+                rate = start + share * (warmup_to - start)
+            found.append(rate)
+    return found
+
+
+@pytest.mark.parametrize("lr", [0.05, 0.005, 0.3])
+@pytest.mark.parametrize("epochs", [3, 10, 11, 40])
+@pytest.mark.parametrize("steps", [1, 7])
+@pytest.mark.parametrize("warm", [True, False])
+@pytest.mark.parametrize("cosine", [True, False])
+def test_the_published_schedule(lr, epochs, steps, warm, cosine):
+    schedule = Nenya(cosine=cosine, lr_decay_epochs=[5, 8], warm=warm)
+    found = [schedule(lr, step, steps, epochs) for step in range(epochs * steps)]
+    wanted = published_rates(lr, epochs, steps, cosine=cosine, warm=warm, milestones=[5, 8])
+    assert found == pytest.approx(wanted, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lr", "epochs", "words"),
+    [
+        (0.05, 10, "falls from 0.01 to 5e-05"),
+        (0.001, 100, "begins at 0.01, above the learning rate of 0.001"),
+        (0.05, 4, "takes 10 epochs of a run of 4"),
+        (0.05, 200, ""),
+    ],
+)
+def test_a_published_warm_up_that_nobody_wants_is_warned_of_once(caplog, lr, epochs, words):
+    schedule = Nenya(warm=True)
+    with caplog.at_level(logging.WARNING):
+        for step in range(3):
+            schedule(lr, step, 10, epochs)
+    assert len(caplog.records) == bool(words)
+    assert words in caplog.text

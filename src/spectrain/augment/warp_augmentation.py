@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +20,8 @@ from .geometry import Parameters, Ranges, compose
 from .options import check
 from .pieces import pieces
 from .warp import AffineWarp
+
+log = logging.getLogger("spectrain")
 
 Demean = Literal["none", "image", "band"]
 Corners = Literal["reflect", "zero"]
@@ -74,6 +77,7 @@ class WarpAugmentation:
             shift=(shift_y, shift_x),
             scale=config.scale,
         )
+        self._warned = False
         sigma = config.noise
         self._noisy = any(sigma) if isinstance(sigma, list) else bool(sigma)
         self._sigma = torch.tensor(sigma)[:, None, None] if isinstance(sigma, list) else sigma
@@ -130,12 +134,28 @@ class WarpAugmentation:
         """Return the geometry of every sample: whole pixels only where the options move nothing else."""
         height, width = batch.image.shape[2:]
         self._ranges.check(height, width)
+        self._warn_of_small_crops(height, width)
         if self._config.dihedral or self._ranges.only_flips:
             return DihedralWarp(parameters.dihedral_step(height, width), (height, width))
         published = self._config.published
         geometry = compose(parameters, self._config.crop, (height, width), mirror_edge=published)
         inside = self._ranges.stays_inside(height, width)
         return AffineWarp(geometry, "inside" if inside else self._config.corners, corners_count=published)
+
+    def _warn_of_small_crops(self, height: int, width: int) -> None:
+        """Say once that a window is so small that little is left to tell images apart by."""
+        crop = self._config.crop
+        if self._warned or crop is None or 4 * crop >= min(height, width):
+            return
+        self._warned = True
+        log.warning(
+            "augmentation.crop=%d (random_cropjitter, random_jitter) takes windows of %d px out of images of %d x %d "
+            "px and zooms them up: under a quarter of the side, little is left to tell images apart by",
+            crop,
+            crop // 2 * 2,
+            height,
+            width,
+        )
 
     def _finish(self, image: Tensor, kept: Tensor | None, index: Tensor, noise: Key | None) -> Tensor:
         """Add noise and remove the mean, in place, from images that nobody else holds."""

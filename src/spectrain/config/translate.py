@@ -137,9 +137,6 @@ class Translator:
 
     def _convert(self, entry: Entry, layer: Layer) -> None:
         native, converter = self.aliases[entry.key]
-        if native is None:
-            layer.left_alone[entry.key] = entry.origin
-            return
         try:
             value = converter(entry.value, self.theirs)
         except AliasError as mistake:
@@ -148,6 +145,9 @@ class Translator:
             return
         except (ValueError, ArithmeticError) as error:
             layer.problems.append(Problem(entry.key, entry.origin, str(error)))
+            return
+        if native is None:
+            layer.left_alone[entry.key] = entry.origin
             return
         made = None if converter is as_is else converter
         for key, item in value.items() if isinstance(value, Settings) else [(native, value)]:

@@ -36,9 +36,11 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("optimizer", "sgd"): "spectrain.training.optimizers:Sgd",
     ("optimizer", "adam"): "spectrain.training.optimizers:Adam",
     ("optimizer", "adamw"): "spectrain.training.optimizers:AdamW",
+    ("optimizer", "lars"): "spectrain.training.optimizers:Lars",
     ("scheduler", "none"): "spectrain.training.schedules:Constant",
     ("scheduler", "cosine"): "spectrain.training.schedules:Cosine",
     ("scheduler", "step"): "spectrain.training.schedules:Step",
+    ("scheduler", "nenya"): "spectrain.training.schedules:Nenya",
     ("scheduler", "plateau"): "spectrain.training.schedules:Plateau",
 }
 _REGISTERED: dict[tuple[str, str], Any] = {}

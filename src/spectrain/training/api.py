@@ -14,6 +14,7 @@ import torch.distributed as dist
 
 from .. import __version__
 from ..config import Config, load_config
+from ..config.aliases import derived_names
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
 from ..runs.progress import ProgressLine, layer_table
@@ -151,6 +152,7 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
             if source is not None
         },
         hardware=hardware_facts(session.device),
+        derived_names=derived_names(cfg),
     )
     line = ProgressLine(
         epochs=cfg.hparams.epochs, steps_per_epoch=order.steps_per_epoch, enabled=rank() == 0, start=state.progress.step

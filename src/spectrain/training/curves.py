@@ -107,7 +107,8 @@ class Curves:
     def arrays(self) -> dict[str, FloatArray]:
         """Return the arrays of `curves.h5`.
 
-        ``loss_train`` (E,), ``loss_step_train`` and ``loss_avg_train`` (S,), the same for ``valid`` (V validations),
+        ``loss_train`` (E,), ``loss_step_train`` and ``loss_avg_train`` (S,), the same for ``valid`` (V validations, in
+        the epochs ``epoch_valid``, from 1: the last epoch is always validated, so V may be one more than published),
         ``lr`` (S,), and one array for each further value of the epochs' rows (NaN where an epoch has none).
         """
         result: dict[str, FloatArray] = {}
@@ -119,6 +120,8 @@ class Curves:
             result[f"loss_avg_{phase}"] = steps.running("loss", lengths)
             rows = [row[f"loss_{phase}"] for row in self.epochs if f"loss_{phase}" in row]
             result[f"loss_{phase}"] = np.array(rows, dtype=np.float64)
+        validated = [number for number, row in enumerate(self.epochs, start=1) if "loss_valid" in row]
+        result["epoch_valid"] = np.array(validated, dtype=np.float64)
         result["lr"] = np.array(self.lr, dtype=np.float64)
         names = {name: None for row in self.epochs for name in row}
         for name in names:

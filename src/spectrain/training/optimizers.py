@@ -1,4 +1,4 @@
-"""Optimisers by name: torch's own, fused where the device has it, so that an update can be skipped on the device."""
+"""Optimisers by name: torch's own, fused where the device has it (an update can be skipped there), and LARS."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config.option import option
+from ..core.errors import SpectrainError
 
 
 class Sgd(torch.optim.SGD):
@@ -70,6 +71,63 @@ class AdamW(torch.optim.AdamW):
         """Return the optimiser of ``parameters``."""
         first, second = config.betas
         return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
+
+
+class Lars:
+    """Layer-wise adaptive rates for large batches (You, Gitman and Ginsburg 2017), by timm.
+
+    Each layer's update is scaled by ``trust_coefficient * |w| / (|g| + weight_decay * |w|)``. Biases and the parameters
+    of norms (one dimension or none) are neither decayed nor adapted, as in SimCLR (Chen et al., ICML 2020).
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``optimizer=lars``."""
+
+        lr: float = option(0.3, "learning rate, before the schedule", above=0)
+        momentum: float = option(0.9, "share of the last update that goes on", minimum=0, maximum=1)
+        weight_decay: float = option(
+            1e-6, "added to the gradient, times the weight; not of biases and norms", minimum=0
+        )
+        trust_coefficient: float = option(
+            0.001, "size of an update, as a share of the size of the layer's weights", above=0
+        )
+        nesterov: bool = option(False, "look ahead by the momentum")
+
+    @classmethod
+    def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        """Return the optimiser of ``parameters``.
+
+        Raises:
+            SpectrainError: timm is not installed.
+        """
+        try:
+            from timm.optim import Lars as TimmLars  # with torchvision, two seconds that others need not wait
+        except ImportError as error:
+            raise SpectrainError(
+                "LARS comes from timm, which is not installed",
+                where="optimizer=lars",
+                fix="pip install 'spectrain[encoders]'",
+            ) from error
+        listed = list(parameters)
+        if any(hasattr(parameter, "to_local") for parameter in listed):
+            raise SpectrainError(
+                "LARS needs whole layers, and general.parallel=fsdp cuts them up",
+                where="optimizer=lars",
+                fix="use general.parallel=ddp",
+            )
+        groups = [
+            {"params": [p for p in listed if p.ndim > 1], "weight_decay": config.weight_decay, "always_adapt": True},
+            {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0, "always_adapt": False},
+        ]
+        optimizer: torch.optim.Optimizer = TimmLars(
+            [group for group in groups if group["params"]],
+            lr=config.lr,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+            trust_coeff=config.trust_coefficient,
+        )
+        return optimizer
 
 
 def step_unless_empty(optimizer: torch.optim.Optimizer, weight: Tensor) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Any
 
 from ..config.option import option
+
+log = logging.getLogger("spectrain")
 
 
 def warmed_up(factor: float, step: int, warmup_steps: float) -> float:
@@ -84,6 +87,97 @@ class Step:
         epoch = step // max(1, steps_per_epoch)
         factor = self.gamma ** sum(epoch >= milestone for milestone in self.milestones)
         return base_lr * warmed_up(factor, step, min(self.warmup_epochs, epochs) * steps_per_epoch)
+
+
+class Nenya:
+    """The schedule of Nenya as published, which changes the rate once an epoch; epochs ``e`` count from 1 to ``E``.
+
+    - cosine: ``lr_min + (base - lr_min) * (1 + cos(pi * e / E)) / 2`` with ``lr_min = base * lr_decay_rate ** 3``.
+    - otherwise ``base * lr_decay_rate ** (number of lr_decay_epochs before e)``.
+    - with ``warm``, each step ``b`` of ``N`` of the first ``warmup_epochs`` takes instead
+      ``warmup_from + p * (warmup_to - warmup_from)``, ``p = (b + (e - 1) * N) / (warmup_epochs * N)``, where
+      ``warmup_to`` is the cosine's value at ``e = warmup_epochs``, or the base rate.
+
+    The warm-up is absolute: it begins at 0.01 whatever the rate, and its end is that of the tenth epoch. So in a run of
+    ten epochs it falls, with a rate below 0.01 it begins above it, and a shorter run never leaves it. A warning then
+    says so; ``scheduler=cosine`` with ``warmup_epochs`` is what is meant.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``scheduler=nenya``."""
+
+        cosine: bool = option(True, "fall along a cosine; false falls at lr_decay_epochs")
+        lr_decay_epochs: list[int] = option([], "epochs (from 1) after which the rate falls", minimum=0)
+        lr_decay_rate: float = option(
+            0.1, "factor of each fall; the cosine ends at its third power", above=0, maximum=1
+        )
+        warm: bool = option(False, "begin with the published warm-up")
+        warmup_from: float = option(0.01, "rate at which the warm-up begins", minimum=0)
+        warmup_epochs: int = option(10, "epochs of the warm-up", minimum=1)
+
+    def __init__(
+        self,
+        cosine: bool = True,
+        lr_decay_epochs: list[int] | None = None,
+        lr_decay_rate: float = 0.1,
+        warm: bool = False,
+        warmup_from: float = 0.01,
+        warmup_epochs: int = 10,
+    ) -> None:
+        self.cosine, self.lr_decay_epochs, self.lr_decay_rate = cosine, lr_decay_epochs or [], lr_decay_rate
+        self.warm, self.warmup_from, self.warmup_epochs = warm, warmup_from, warmup_epochs
+        self._checked = False
+
+    @classmethod
+    def from_config(cls, config: Config) -> Nenya:
+        """Return the schedule."""
+        return cls(
+            config.cosine,
+            list(config.lr_decay_epochs),
+            config.lr_decay_rate,
+            config.warm,
+            config.warmup_from,
+            config.warmup_epochs,
+        )
+
+    def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Return the learning rate of optimiser step ``step`` (from 0)."""
+        epoch, within = divmod(step, max(1, steps_per_epoch))
+        if self.warm:
+            self._warn(base_lr, epochs)
+            if epoch < self.warmup_epochs:
+                end = self._at(base_lr, self.warmup_epochs, epochs) if self.cosine else base_lr
+                done = (within + epoch * steps_per_epoch) / (self.warmup_epochs * steps_per_epoch)
+                return self.warmup_from + done * (end - self.warmup_from)
+        if self.cosine:
+            return self._at(base_lr, epoch + 1, epochs)
+        return base_lr * self.lr_decay_rate ** sum(epoch + 1 > milestone for milestone in self.lr_decay_epochs)
+
+    def _at(self, base_lr: float, epoch: int, epochs: int) -> float:
+        """Return the cosine's value in an epoch, counted from 1."""
+        lowest = base_lr * self.lr_decay_rate**3
+        return lowest + (base_lr - lowest) * (1 + math.cos(math.pi * epoch / epochs)) / 2
+
+    def _warn(self, base_lr: float, epochs: int) -> None:
+        """Say once what the published warm-up does that nobody wants."""
+        if self._checked:
+            return
+        self._checked = True
+        end = self._at(base_lr, self.warmup_epochs, epochs) if self.cosine else base_lr
+        found = []
+        if self.warmup_from > base_lr:
+            found.append(f"begins at {self.warmup_from:g}, above the learning rate of {base_lr:g}")
+        elif end < self.warmup_from:
+            found.append(f"falls from {self.warmup_from:g} to {end:g}")
+        if epochs < self.warmup_epochs:
+            found.append(f"takes {self.warmup_epochs} epochs of a run of {epochs}")
+        if found:
+            log.warning(
+                "the published warm-up %s; scheduler=cosine scheduler.warmup_epochs=%d rises and ends",
+                " and ".join(found),
+                max(1, epochs // 10),
+            )
 
 
 class Plateau:

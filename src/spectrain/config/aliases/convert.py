@@ -7,6 +7,9 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+ALWAYS_WARM = 256
+"""Nenya warms up wherever a batch is larger."""
+
 Converter = Callable[[Any, Mapping[str, Any]], Any]
 """Takes the value and all keys given so far under their names; returns the native value, or `Settings`.
 
@@ -81,24 +84,29 @@ def crop_jitter(value: Any, theirs: Mapping[str, Any]) -> Settings:
 
 
 def schedule(value: Any, theirs: Mapping[str, Any]) -> Settings:
-    """Return the learning-rate schedule that cosine, lr_decay_epochs, lr_decay_rate and warm describe together.
+    """Return the published schedule that cosine, lr_decay_epochs, lr_decay_rate and warm describe together.
 
-    A cosine ends at ``learning_rate * lr_decay_rate ** 3``; without it the rate falls by ``lr_decay_rate`` at each of
-    ``lr_decay_epochs`` ("700, 800, 900" or a list). ``warm`` is ten epochs of warm-up.
+    Without ``cosine`` it is one unless there are ``lr_decay_epochs`` ("700, 800, 900" or a list). Batches of more than
+    256 always have the warm-up, as published.
     """
-    rate = None if theirs.get("lr_decay_rate") is None else _of(theirs, "lr_decay_rate", number)
-    milestones = _of(theirs, "lr_decay_epochs", epochs)
-    if _of(theirs, "cosine", truth) if "cosine" in theirs else "lr_decay_epochs" not in theirs:
-        settings = Settings({"scheduler": "cosine"})
-        if rate is not None:
-            settings["scheduler.min_factor"] = rate**3
-    else:
-        settings = Settings({"scheduler": "step", "scheduler.milestones": milestones})
-        if rate is not None:
-            settings["scheduler.gamma"] = rate
-    if "warm" in theirs:
-        settings["scheduler.warmup_epochs"] = 10 if _of(theirs, "warm", truth) else 0
+    settings = Settings({"scheduler": "nenya"})
+    given = "lr_decay_epochs" in theirs
+    settings["scheduler.cosine"] = _of(theirs, "cosine", truth) if "cosine" in theirs else not given
+    if given:
+        settings["scheduler.lr_decay_epochs"] = _of(theirs, "lr_decay_epochs", epochs)
+    if theirs.get("lr_decay_rate") is not None:
+        settings["scheduler.lr_decay_rate"] = _of(theirs, "lr_decay_rate", number)
+    size = theirs.get("batch_size_train")
+    large = isinstance(size, int | float) and size > ALWAYS_WARM
+    settings["scheduler.warm"] = large or _of(theirs, "warm", truth)
     return settings
+
+
+def channels(value: Any, theirs: Mapping[str, Any]) -> Any:
+    """Return nothing: bands are those of the data. Three equal ones (a grey image, repeated) teach what one does."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"must be a number of bands, not {value!r}")
+    return Settings()
 
 
 def _of(theirs: Mapping[str, Any], key: str, read: Callable[[Any], Any]) -> Any:
