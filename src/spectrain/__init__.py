@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data.opening import open_patches as open_patches
     from .demos import run as demo
     from .inference.embed import embed as embed
+    from .inference.import_weights import import_weights as import_weights
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.supcon_resnet import SupConResNet as SupConResNet
     from .runs.inspection import inspect as inspect
@@ -50,6 +51,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate_model_dataloader",
+    "import_weights",
     "inspect",
     "learning_rate",
     "load_checkpoint",
@@ -78,6 +80,7 @@ _PLACES = {
     "build_loss": "training.parts:build_loss",
     "build_model": "training.parts:build_model",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",
+    "import_weights": "inference.import_weights:import_weights",
     "inspect": "runs.inspection:inspect",
     "learning_rate": "training.parts:learning_rate",
     "load_checkpoint": "training.checkpoint:load_checkpoint",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import shutil
@@ -59,6 +58,8 @@ def test_the_options_train_as_printed(folder, name, monkeypatch, caplog):
     parameters = 27_957_824  # of the published ResNet-50 with a projection of 128, for one band (27.958 million)
     assert run.info["parameters"] == parameters
     assert run.folder.is_relative_to(folder / "models" / "v5")
+    derived = "SimCLR_resnet50_lr_0.05_decay_0.0001_bsz_64_temp_0.07_trial_0_cosine"
+    assert run.info["derived_names"]["model_name"] == derived
     with h5py.File(run.folder / "curves.h5") as file:
         assert {"loss_train", "loss_step_train", "loss_avg_train"} <= set(file)
         assert {"loss_valid", "loss_step_valid", "loss_avg_valid"} <= set(file)
@@ -117,15 +118,14 @@ def test_the_commands_of_the_page(folder, run, block: Block, command: str, monke
             words += ["hparams.epochs=1", "general.device=cpu", "hparams.plot_interval=0"]
         elif "model.backbone" not in given:
             words.append("model.backbone=resnet18")
-    main_or_exit(words[1:])
+    succeeds(words[1:])
     assert "nan" not in capsys.readouterr().err
 
 
-def main_or_exit(words: list[str]) -> None:
-    with contextlib.suppress(SystemExit):
+def succeeds(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
         main(words)
-        return
-    pytest.fail(f"spectrain {shlex.join(words)} failed")
+    assert not stopped.value.code
 
 
 def test_every_option_of_the_documents_is_on_the_page():

@@ -81,7 +81,7 @@ def test_lars_refuses_sharded_parameters():
 
 
 def test_lars_without_timm(monkeypatch):
-    monkeypatch.setitem(sys.modules, "timm.optim", None)
+    monkeypatch.setitem(sys.modules, "timm.optim.lars", None)
     part = lookup("optimizer", "lars")
     with pytest.raises(SpectrainError, match=r"spectrain\[encoders\]"):
         part.from_config(part.Config(), parameters=[nn.Parameter(torch.ones(2))])

@@ -168,6 +168,33 @@ def embed(
         print(path)
 
 
+@app.command(name="import-weights")
+def import_weights(
+    file: Path,
+    /,
+    *,
+    system: Annotated[str, Parameter(name="--from")],
+    output: Annotated[Path, Parameter(alias="-o")],
+    bands: Annotated[list[str] | None, Parameter(negative="")] = None,
+    fold_grey: Switch = False,
+    debug: Switch = False,
+) -> None:
+    """Turn the published weights of another system into a checkpoint; nothing in the file is run.
+
+    Args:
+        file: What was published, e.g. last.pth.
+        system: Whose weights they are: nenya.
+        output: Checkpoint to write.
+        bands: Names of the bands that the model takes; may be repeated.
+        fold_grey: The model was shown a grey image three times over: make it one of one band.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..inference.import_weights import import_weights as take
+
+    print(take(file, system, output, bands=bands or (), fold_grey=fold_grey))
+
+
 @app.command
 def demo(task: str = "contrastive", /, *words: Words, debug: Switch = False) -> None:
     """Train a small model on real data that come with spectrain.

@@ -95,8 +95,11 @@ class Bands(tuple[Band, ...]):
         )
 
     def require(self, given: Bands, *, where: str) -> None:
-        """Raise a `DataError` that names the difference unless ``given`` has these names in this order."""
-        if given.names == self.names:
+        """Raise a `DataError` that names the difference unless ``given`` has these names in this order.
+
+        Bands that are `unnamed` say nothing but how many there are.
+        """
+        if given.names == self.names or (len(given) == len(self) and self == Bands.unnamed(len(self))):
             return
         missing = [name for name in self.names if name not in given.names]
         extra = [name for name in given.names if name not in self.names]

@@ -20,6 +20,11 @@ _DEPTHS: dict[ResNetName, tuple[tuple[int, int, int, int], bool]] = {
 }
 
 
+def resnet_name(depths: tuple[int, ...], bottleneck: bool) -> ResNetName | None:
+    """Return the name of the network with these blocks a stage, or None where none is known."""
+    return next((name for name, kind in _DEPTHS.items() if kind == (depths, bottleneck)), None)
+
+
 def _convolution(inside: int, outside: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """Return a convolution that keeps ceil(size / stride) and leaves the bias to the norm after it."""
     return nn.Conv2d(inside, outside, kernel, stride, padding=kernel // 2, bias=False)

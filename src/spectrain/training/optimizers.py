@@ -102,7 +102,7 @@ class Lars:
             SpectrainError: timm is not installed.
         """
         try:
-            from timm.optim import Lars as TimmLars  # with torchvision, two seconds that others need not wait
+            from timm.optim.lars import Lars as TimmLars  # with torchvision, two seconds that others need not wait
         except ImportError as error:
             raise SpectrainError(
                 "LARS comes from timm, which is not installed",
