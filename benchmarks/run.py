@@ -21,13 +21,15 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
-NAMES = ["reading", "views", "step", "memory", "startup"]
+NAMES = ["reading", "views", "step", "memory", "startup", "embeddings"]
+BY_NAME = {"embeddings"}
+"""Only run where it is named."""
 
 
 def main(names: list[str]) -> int:
     sections = read_sections()
     failed = []
-    for name in names or NAMES:
+    for name in names or [name for name in NAMES if name not in BY_NAME]:
         print(f"{name} ...", flush=True)
         code = f"import json, sys; sys.path.insert(0, {str(HERE)!r})\n"
         code += f"import {name}; print('ROWS', json.dumps({name}.rows()))"

@@ -68,5 +68,6 @@ def _best(values: NDArray[np.float32], top: int) -> NDArray[np.int64]:
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return rows of unit length; a row of zeros stays one."""
     rows = np.asarray(rows, np.float32)
-    length: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length > 0, length, np.float32(1))
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = (rows / np.where(length > 0, length, 1)).astype(np.float32)
+    return unit

@@ -32,6 +32,7 @@ class ModelConfig:
     init_from: str | None = option(
         None, "run, checkpoint or safetensors file to take the weights from; null draws them"
     )
+    init_part: Literal["all", "encoder"] = option("all", "which of those weights: all that fit, or the encoder's")
 
     def in_channels(self, bands: Bands) -> int:
         """Return how many channels the network is fed: one a band, twice that with the mask."""
@@ -193,5 +194,5 @@ def build_banded(
         network = part.build(bands=bands, image_size=image_size)
     options = part.options
     if take_init_from and options.init_from is not None:
-        load_weights(network, options.init_from)
+        load_weights(network, options.init_from, part=options.init_part, bands=bands)
     return BandedModel(network, bands, statistics, options.standardise, options.mask_channel, image_size)

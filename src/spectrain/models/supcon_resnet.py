@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +14,8 @@ from .banded import ModelConfig
 from .resnet import ResNet, ResNetName, Stem
 
 Head = Literal["mlp", "linear"]
+BACKBONE = "|".join(get_args(ResNetName)) + r"|.*[/.].*"
+"""What ``model.backbone`` can be: a name, or a path (``./run`` for a folder beside)."""
 
 
 class SupConResNet(nn.Module):
@@ -41,7 +43,11 @@ class SupConResNet(nn.Module):
     class Config(ModelConfig):
         """Keys of ``model=supcon_resnet``."""
 
-        backbone: ResNetName = option("resnet50", "the encoder")
+        backbone: ResNetName | str = option(
+            "resnet50",
+            "the encoder: resnet18, resnet34, resnet50, resnet101, or the path of a run or checkpoint to take it from",
+            pattern=BACKBONE,
+        )
         stem: Stem = option("small", "small for images of about 32 to 96 px; large is 16 times cheaper")
         head: Head = option("mlp", "the projection: two layers or one")
         feat_dim: int = option(128, "length of the projection", minimum=1)
@@ -67,7 +73,8 @@ class SupConResNet(nn.Module):
     @classmethod
     def from_config(cls, config: Config, *, bands: Bands, image_size: tuple[int, int]) -> SupConResNet:
         """Return the model for ``bands``; any image size will do."""
-        return cls(config.backbone, config.head, config.feat_dim, config.in_channels(bands), config.stem)
+        name = cast(ResNetName, config.backbone)  # a path has become a name before a model is built
+        return cls(name, config.head, config.feat_dim, config.in_channels(bands), config.stem)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return unit vectors, float32 [B, feat_dim], for images [B,C,H,W].

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from ..core.bands import Bands
 from ..core.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -17,7 +20,9 @@ logger = logging.getLogger(__name__)
 _SHOWN = 5
 
 
-def load_weights(network: nn.Module, source: str | Path) -> tuple[str, ...]:
+def load_weights(
+    network: nn.Module, source: str | Path, part: Literal["all", "encoder"] = "all", bands: Bands | None = None
+) -> tuple[str, ...]:
     """Load the weights in ``source`` into ``network``, in place.
 
     Everything must be there under the same name and in the same shape, except what belongs to the head (names that
@@ -28,6 +33,8 @@ def load_weights(network: nn.Module, source: str | Path) -> tuple[str, ...]:
         network: the network, without the `BandedModel` around it.
         source: a run folder (its best checkpoint, else its last), a checkpoint, a saved state dict, or a file in
             safetensors format.
+        part: "encoder" takes only what belongs to the encoder (names that begin ``encoder.``); the rest stays fresh.
+        bands: of the data; a warning names what differs from those that a checkpoint was trained on.
 
     Returns:
         The names that kept their fresh weights.
@@ -36,7 +43,13 @@ def load_weights(network: nn.Module, source: str | Path) -> tuple[str, ...]:
         DataError: the file is missing, damaged, holds more than tensors and plain values, or does not fit.
     """
     path = _file(Path(source))
-    given, wanted = _of_network(_read(path)), network.state_dict()
+    tensors, trained_on = _read(path)
+    given, wanted = _of_network(tensors), network.state_dict()
+    if part == "encoder":
+        given = {name: tensor for name, tensor in given.items() if name.startswith("encoder.")}
+        wanted = {name: tensor for name, tensor in wanted.items() if name.startswith("encoder.")}
+    if bands is not None and trained_on is not None:
+        _compare(trained_on, bands, path)
     unlike = {name: _difference(name, given.get(name), tensor) for name, tensor in wanted.items()}
     unlike = {name: what for name, what in unlike.items() if what}
     wrong = [what for name, what in unlike.items() if not name.startswith("head.")]
@@ -70,13 +83,21 @@ def _file(source: Path) -> Path:
     )
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """Return the named tensors of a file; those under ``model`` where it is a checkpoint."""
+def _compare(trained_on: Bands, bands: Bands, path: Path) -> None:
+    """Warn where weights meet other bands than they were trained on; they may learn all the same."""
+    try:
+        trained_on.require(bands, where=str(path))
+    except DataError as error:
+        logger.warning("the weights go on to other bands: %s", error.what)
+
+
+def _read(path: Path) -> tuple[Mapping[str, Tensor], Bands | None]:
+    """Return the named tensors of a file, and of a checkpoint the bands it was trained on."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return load_file(path), None
         record = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own message tells how to load it all the same
         raise DataError(
@@ -96,7 +117,8 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             where=str(path),
             fix="give a file that a training wrote",
         )
-    return tensors
+    meta = json.loads(record["meta_json"]) if isinstance(record.get("meta_json"), str) else {}
+    return tensors, Bands.from_json(meta["bands"]) if "bands" in meta else None
 
 
 def _of_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
+from .backbone import with_backbone
 from .checkpoint import load_checkpoint
 from .devices import hardware_facts, launched_world, memory_advice, resolve_device, set_threads
 from .evaluate import rehearse
@@ -119,6 +120,7 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
     """
     if cfg.general.debug:
         cfg = dataclasses.replace(cfg, hparams=dataclasses.replace(cfg.hparams, epochs=min(2, cfg.hparams.epochs)))
+    cfg = with_backbone(cfg)
     _restore_threads(cfg, checkpoint)
     with process_group(resolve_device(cfg.general.device, 0, cfg.general.device_ids).type), _clear_memory_errors():
         session = build_session(cfg, checkpoint)

@@ -31,6 +31,7 @@ from ..data.subset import Subset
 from ..data.values import Values
 from ..models.banded import BandedModel, build_banded
 from ..tasks.base import Task
+from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
 from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
 from .parallel import Parallel
@@ -127,6 +128,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     Raises:
         DataError, RunError: something in the configuration does not fit the data, the device or the checkpoint.
     """
+    cfg = with_backbone(cfg)
     general, hparams = cfg.general, cfg.hparams
     device = resolve_device(general.device, launched_world()[1], general.device_ids)
     if device.type == "cuda":

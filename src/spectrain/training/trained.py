@@ -46,10 +46,7 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         RunError: there is no checkpoint, or it cannot be read.
         ConfigError: it names a part that is not known here.
     """
-    path = Path(path)
-    if path.is_dir():
-        run = Run.open(path)
-        path = run.checkpoint("best") if run.checkpoint("best").is_file() else run.checkpoint("last")
+    path = checkpoint_of(Path(path))
     record = load_checkpoint(path)
     meta = record["meta"]
     cfg = _config_of(meta, plugins)
@@ -65,6 +62,14 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
     model.load_state_dict(record["model"])
     model.eval()
     return Trained(model, cfg, meta, path)
+
+
+def checkpoint_of(path: Path) -> Path:
+    """Return the best checkpoint of a run folder, else its last; a checkpoint itself."""
+    if not path.is_dir():
+        return path
+    run = Run.open(path)
+    return run.checkpoint("best") if run.checkpoint("best").is_file() else run.checkpoint("last")
 
 
 def _config_of(meta: dict[str, Any], plugins: Sequence[str]) -> Config:
