@@ -43,7 +43,6 @@ def draw_columns(
     bands: Bands | None = None,
     dpi: int = 100,
     save_format: str = "png",
-    limits: list[Limits] | None = None,
 ) -> Figure:
     """Return a figure of columns of images, six to a line.
 
@@ -57,7 +56,6 @@ def draw_columns(
         bands: of the images, for true colours and the unit on the bar.
         dpi: dots per inch.
         save_format: "png", "pdf" or "svg": what ``savefig`` writes where the file's name does not say.
-        limits: one stretch for all columns, for each of the bands shown; None stretches each column by itself.
     """
     across, lines = min(len(columns), _PER_LINE), -(-len(columns) // _PER_LINE)
     has_bar = any(column.images.shape[1] < 3 for column in columns)
@@ -74,16 +72,16 @@ def draw_columns(
     for number, column in enumerate(columns):
         line, place = divmod(number, _PER_LINE)
         below = list(grid[line * len(row_names) : (line + 1) * len(row_names), place])
-        _draw(figure, below, column, bands, limits)
+        _draw(figure, below, column, bands)
         if place == 0:
             for axes, name in zip(below, row_names, strict=True):
                 axes.text(-0.06, 0.5, name, transform=axes.transAxes, rotation=90, va="center", ha="right", fontsize=8)
     return figure
 
 
-def _draw(figure: Figure, below: list[Axes], column: Column, bands: Bands | None, limits: list[Limits] | None) -> None:
+def _draw(figure: Figure, below: list[Axes], column: Column, bands: Bands | None) -> None:
     shown = shown_channels(column.images.shape[1], bands)
-    limits = limits or [robust_limits(column.images[:, channel], column.valid[:, channel]) for channel in shown]
+    limits = [robust_limits(column.images[:, channel], column.valid[:, channel]) for channel in shown]
     for axes, image, valid in zip(below, column.images, column.valid, strict=True):
         axes.imshow(to_rgb(image, valid, bands, limits), interpolation="nearest")
     below[0].set_title(column.title, fontsize=8)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
 
 from ..environment import versions
 from ..info import now
 from .chart import chart
+from .document import document
 from .html import Html, el
 from .panels import compared_panels, look, run_panels
 from .pictures import compared_pictures, picture_sections
@@ -38,7 +37,7 @@ def run_page(run: Subject) -> str:
     )
     charts = [chart(panel, f"chart-{at}") for at, panel in enumerate(run_panels(run))]
     notes = run.facts.get("notes")
-    return _document(
+    return _page(
         f"{run.name} · spectrain",
         header,
         _section("Notes", el("p", notes, class_="notes")) if notes else None,
@@ -62,7 +61,7 @@ def compared_page(runs: Sequence[Subject]) -> str:
     )
     charts = [chart(panel, f"chart-{at}") for at, panel in enumerate(compared_panels(runs, labels))]
     differences = differences_table(runs, labels)
-    return _document(
+    return _page(
         f"{len(runs)} runs compared · spectrain",
         header,
         _section("Runs", runs_table(runs, labels, looks)),
@@ -72,26 +71,11 @@ def compared_page(runs: Sequence[Subject]) -> str:
     )
 
 
-def _document(title: str, header: Html, *sections: Html | None) -> str:
-    style, script = _part("style.css"), _part("script.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    # nothing from elsewhere is ever loaded, and no script runs but ours, whatever stands in a run's notes
-    policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=policy),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("meta", name="color-scheme", content="light dark"),
-        el("link", rel="icon", href="data:,"),
-        el("title", title),
-        el("style", Html(style)),
-    )
+def _page(title: str, header: Html, *sections: Html | None) -> str:
     footer = el(
         "footer", el("p", f"Written {local_time(now())} by spectrain {versions().get('spectrain', '')}".strip())
     )
-    body = el("body", header, el("main", *sections), footer, el("script", Html(script)))
-    return f"<!doctype html>\n{el('html', head, body, lang='en')}\n"
+    return document(title, _part("style.css"), _part("script.js"), header, el("main", *sections), footer)
 
 
 def _part(name: str) -> str:
