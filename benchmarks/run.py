@@ -21,7 +21,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
-NAMES = ["reading", "views", "step", "memory", "startup", "embeddings"]
+NAMES = ["reading", "views", "step", "memory", "caching", "startup", "embeddings"]
 BY_NAME = {"embeddings"}
 """Only run where it is named."""
 

@@ -65,7 +65,7 @@ class Parallel:
             from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
             module.to(memory_format=torch.contiguous_format)  # FSDP shards no channels-last weights
-            for block in _blocks(module):
+            for block in blocks_of(module):
                 fully_shard(block)
             fully_shard(module)
             register_fsdp_forward_method(module, "features")  # parameters are gathered for it as for a forward
@@ -153,7 +153,7 @@ class Parallel:
         )
 
 
-def _blocks(module: nn.Module) -> Iterator[nn.Module]:
+def blocks_of(module: nn.Module) -> Iterator[nn.Module]:
     """Yield the repeated blocks of a model, each a unit of FSDP; a model says which by ``fsdp_blocks``."""
     for child in module.modules():
         blocks = getattr(child, "fsdp_blocks", None)

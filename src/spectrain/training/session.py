@@ -36,6 +36,7 @@ from .batchnorm import has_batch_norm, synchronised
 from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
 from .parallel import Parallel
 from .probe import Probe, build_probe
+from .recompute import recompute_blocks
 
 log = logging.getLogger("spectrain")
 
@@ -157,6 +158,8 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     model = model.to(device)
     if world_size() > 1 and general.sync_batchnorm:
         model = synchronised(model)
+    if joined:
+        recompute_blocks(model)
     if wants_compile(general.compile, device):
         model.compile()
     parallel = Parallel(model, general.parallel, device)
@@ -180,9 +183,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     )
     if joined:
         log.info(
-            "batch norm sees the %d images of the whole step: accumulated batches run as one%s",
+            "batch norm sees the %d images of the whole step: accumulated batches run as one, and blocks are computed "
+            "again in backward to save memory%s",
             hparams.batch_size * accumulate,
-            ", saved activations wait in host memory" if device.type == "cuda" else "",
+            "; what they begin from waits in host memory" if device.type == "cuda" else "",
         )
     batch_valid = hparams.batch_size_valid or hparams.batch_size
     valid_order = (

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..core.batch import Batch, RawBatch
 from ..core.distributed import rank, world_size
@@ -17,6 +16,7 @@ from ..core.random import Key
 from ..tasks.base import Step
 from .micro_batches import join, join_views, split_views
 from .optimizers import step_unless_empty
+from .recompute import frozen_running_statistics
 from .session import Session, iter_parameters
 
 
@@ -73,7 +73,7 @@ def _coupled_backward(session: Session, raws: list[RawBatch], epoch: int, step: 
     task, module = session.task, session.model
     batches = [_prepared(session, raw, epoch) for raw in raws]
     outputs = []
-    with torch.no_grad(), _frozen_running_statistics(module):
+    with torch.no_grad(), frozen_running_statistics(module):
         for micro, batch in enumerate(batches):
             _seed_layers(session, epoch, step, micro)
             with session.autocast():
@@ -122,19 +122,6 @@ def _activations_in_host_memory(session: Session) -> contextlib.AbstractContextM
     if session.joined and session.device.type == "cuda":
         return torch.autograd.graph.save_on_cpu(pin_memory=True)
     return contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def _frozen_running_statistics(module: nn.Module) -> Iterator[None]:
-    """Keep batch norm from counting a batch that will be seen again."""
-    norms = [norm for norm in module.modules() if isinstance(norm, _BatchNorm) and norm.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True
 
 
 def _add(losses: dict[str, LossSum], result: Step) -> None:
