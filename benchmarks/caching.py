@@ -1,10 +1,10 @@
 """Memory of accumulated micro-batches against the one big batch that they equal.
 
 One optimiser step of the contrastive task on 256 images x 2 views, each case in a process of its own; memory is the
-growth of the peak over what the process held before its first step. "loss" is that of the first step: cases of the
-same kind agree. With statistics of batch norm over the whole step (`general.sync_batchnorm=true`, the default) accumulated
-batches run as one, whose blocks are computed again in backward; without (`false`) each micro-batch is normalised by
-itself and gradient caching needs the memory of one.
+growth of the peak over what the process held before its first step. "loss" is that of the first step: exact cases
+agree with the big batch. Exact is `general.sync_batchnorm=true`, the default: batch norm sees the whole step, whose
+accumulated batches run as one, with blocks computed again in backward. With `false` each micro-batch is normalised by
+itself, and gradient caching needs the memory of one.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def rows() -> list[dict[str, object]]:
                 "peak MiB": round(peak),
                 "share": round(peak / first, 2),
                 "s": round(seconds, 1),
-                "loss": round(loss, 5),
+                "loss": f"{loss:.5f}",
             }
             result.append(row if gpu is None else {**row, "GPU MiB": round(gpu)})
     return result

@@ -310,6 +310,21 @@ def test_a_crop_larger_than_the_image_is_an_error():
         made(Config(crop=17))(batch_of([0]), KEY)
 
 
+@pytest.mark.parametrize(
+    ("crop", "side", "warned"), [(5, 64, True), (15, 64, True), (16, 64, False), (None, 64, False)]
+)
+def test_a_window_under_a_quarter_of_the_side_is_warned_of_once(caplog, crop, side, warned):
+    augmentation = made(Config(crop=crop, jitter=5 if crop else 0))
+    for _ in range(2):
+        augmentation(batch_of([1, 2], size=(side, side + 8)), KEY)
+    assert len(caplog.records) == warned
+    if crop == 5:  # as the older of the documents prints it
+        assert "windows of 4 px out of images of 64 x 72 px" in caplog.text
+        assert (
+            "set augmentation.crop (the first number of random_cropjitter or random_jitter) to about 40" in caplog.text
+        )
+
+
 def test_parts_are_found_by_name_and_none_does_nothing():
     assert lookup("augmentation", "warp") is WarpAugmentation
     assert lookup("augmentation", "none") is NoAugmentation

@@ -213,9 +213,25 @@ def test_a_file_that_nenya_wrote_back(write):
     text = """{"ssl_method": "SimCLR", "ssl_model": "resnet50", "learning_rate": 0.05, "weight_decay": 0.0001,
     "batch_size_train": 64, "temp": 0.07, "trial": 5, "cosine": true, "warm": true, "lr_decay_epochs": [700, 800, 900],
     "lr_decay_rate": 0.1, "model_root": "v5", "model_name": "SimCLR_resnet50_lr_0.05", "model_folder": "models/v5/x",
-    "latents_folder": "latents/v5/x", "warmup_from": 0.01, "warm_epochs": 10, "warmup_to": 0.0487, "nchannels": 1}"""
+    "latents_folder": "latents/v5/x", "warmup_from": 0.01, "warm_epochs": 10, "warmup_to": 0.0487, "nchannels": 1,
+    "nenya_data": null, "warmup_epochs": null, "cuda_use": null}"""
     cfg = load_config("contrastive", config=write("a.json", text))
     assert (cfg.scheduler.warm, cfg.scheduler.warmup_from, cfg.scheduler.warmup_epochs) == (True, 0.01, 10)
+    assert cfg.scheduler.lr_decay_epochs == [700, 800, 900]
+    other = load_config("contrastive", config=write("a.json", text), overrides=["scheduler=cosine"])
+    assert (other.scheduler.name, other.scheduler.warmup_epochs) == ("cosine", 0)  # nothing is left of the file's
+
+
+def test_the_length_of_the_warm_up_may_be_given():
+    cfg = load_config("contrastive", flags=["--warm", "true", "--warmup_epochs", "3", "--warmup_from", "0.001"])
+    assert (cfg.scheduler.name, cfg.scheduler.warmup_epochs, cfg.scheduler.warmup_from) == ("nenya", 3, 0.001)
+    cfg = load_config("contrastive", flags=["--warmup_epochs", "3"])
+    assert (cfg.scheduler.name, cfg.scheduler.warmup_epochs) == ("cosine", 3)
+
+
+@pytest.mark.parametrize(("value", "sigma"), [("0.", 0.0), ("null", 0.0), ("-1", 0.0), ("0.3", 0.3)])
+def test_noise_of_zero_or_less_is_none(write, value, sigma):
+    assert load_config("contrastive", config=write("a.json", f'{{"gauss_noise": {value}}}')).augmentation.noise == sigma
 
 
 def test_the_names_that_nenya_derives(write):

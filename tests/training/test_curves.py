@@ -45,6 +45,7 @@ def test_arrays_have_the_documented_shapes():
     assert arrays["loss_train"].shape == (2,)
     assert arrays["loss_step_train"].shape == arrays["loss_avg_train"].shape == arrays["lr"].shape == (4,)
     assert arrays["loss_valid"].tolist() == [1.5]
+    assert arrays["epoch_valid"].tolist() == [2]  # no validation after the first epoch
 
 
 def test_the_state_comes_back_equal_through_a_file(tmp_path):

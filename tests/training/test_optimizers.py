@@ -17,24 +17,28 @@ from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.optimizers import step_unless_empty
 
 
-def test_lars_is_its_formula():
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("decay", [1e-2, 0.0])
+def test_lars_is_its_formula(nesterov, decay):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).double()
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).double()
+    nn.init.zeros_(model[2].weight)  # a layer without size is not adapted
     part = lookup("optimizer", "lars")
-    given = part.Config(lr=0.3, momentum=0.9, weight_decay=1e-2, trust_coefficient=0.02)
+    given = part.Config(lr=0.3, momentum=0.9, weight_decay=decay, trust_coefficient=0.02, nesterov=nesterov)
     optimizer = part.from_config(given, parameters=model.parameters())
     ours = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     moved = {name: torch.zeros_like(value) for name, value in ours.items()}
     for _ in range(3):
         optimizer.zero_grad()
-        model(torch.randn(8, 4, dtype=torch.float64)).square().sum().backward()
+        error = model(torch.randn(8, 4, dtype=torch.float64)) - torch.randn(8, 2, dtype=torch.float64)
+        error.square().mean().backward()
         for name, parameter in model.named_parameters():
             weight, update = ours[name], parameter.grad.clone()
             if weight.ndim > 1:
-                ratio = 0.02 * weight.norm() / (update.norm() + 1e-2 * weight.norm())
-                update = (update + 1e-2 * weight) * ratio
+                ratio = 0.02 * weight.norm() / (update.norm() + decay * weight.norm())
+                update = (update + decay * weight) * (ratio if weight.any() and update.any() else 1.0)
             moved[name] = 0.9 * moved[name] + update
-            ours[name] = weight - 0.3 * moved[name]
+            ours[name] = weight - 0.3 * (update + 0.9 * moved[name] if nesterov else moved[name])
         optimizer.step()
     for name, parameter in model.named_parameters():
         torch.testing.assert_close(parameter.detach(), ours[name], rtol=1e-6, atol=1e-8)

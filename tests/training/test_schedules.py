@@ -30,6 +30,15 @@ def test_the_warm_up_rises_linearly_and_is_cut_to_the_length_of_the_run():
     assert short[0] < short[5]
 
 
+@pytest.mark.parametrize("base", [0.001, 0.05, 3.0])
+@pytest.mark.parametrize(("part", "options"), [(Cosine, {}), (Step, {"milestones": [1]})])
+def test_a_warm_up_longer_than_the_run_follows_the_rate_and_ends_with_it(part, options, base):
+    warm, plain = part(**options, warmup_epochs=10), part(**options)
+    rates = [warm(base, step, 10, 4) for step in range(40)]
+    assert rates == pytest.approx([plain(base, step, 10, 4) * (step + 1) / 40 for step in range(40)])
+    assert 0 < rates[0] < base
+
+
 def test_steps_multiply_at_the_milestones():
     schedule = Step([3, 1], gamma=0.1)
     assert [schedule(1.0, epoch * 4, 4, 5) for epoch in range(5)] == pytest.approx([1, 0.1, 0.1, 0.01, 0.01])
@@ -89,16 +98,23 @@ def test_the_published_schedule(lr, epochs, steps, warm, cosine):
 @pytest.mark.parametrize(
     ("lr", "epochs", "words"),
     [
-        (0.05, 10, "falls from 0.01 to 5e-05"),
-        (0.001, 100, "begins at 0.01, above the learning rate of 0.001"),
-        (0.05, 4, "takes 10 epochs of a run of 4"),
+        (0.05, 10, "falls from 0.01 to 5e-05 and never ends: it takes 10 epochs of a run of 10; scheduler=cosine"),
+        (0.001, 100, "begins at 0.01, above the learning rate of 0.001; scheduler=cosine scheduler.warmup_epochs=10"),
+        (0.05, 4, "takes 10 epochs of a run of 4; scheduler=cosine scheduler.warmup_epochs=1"),
         (0.05, 200, ""),
     ],
 )
 def test_a_published_warm_up_that_nobody_wants_is_warned_of_once(caplog, lr, epochs, words):
     schedule = Nenya(warm=True)
     with caplog.at_level(logging.WARNING):
-        for step in range(3):
+        for step in (0, 0, 1, 2):
             schedule(lr, step, 10, epochs)
+        Nenya(warm=True)(lr, 7, 10, epochs)  # a run that is continued has been told
+        Nenya(warm=False)(lr, 0, 10, epochs)
     assert len(caplog.records) == bool(words)
     assert words in caplog.text
+
+
+def test_a_rising_published_warm_up_over_the_whole_run_is_warned_of_too(caplog):
+    Nenya(cosine=False, warm=True)(0.05, 0, 10, 10)
+    assert "the published warm-up never ends" in caplog.text

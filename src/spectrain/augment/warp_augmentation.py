@@ -149,12 +149,14 @@ class WarpAugmentation:
             return
         self._warned = True
         log.warning(
-            "augmentation.crop=%d (random_cropjitter, random_jitter) takes windows of %d px out of images of %d x %d "
-            "px and zooms them up: under a quarter of the side, little is left to tell images apart by",
+            "augmentation.crop=%d takes windows of %d px out of images of %d x %d px and zooms them up: under a "
+            "quarter of the side, little is left to tell images apart by; set augmentation.crop (the first number of "
+            "random_cropjitter or random_jitter) to about %d",
             crop,
             crop // 2 * 2,
             height,
             width,
+            min(height, width) * 5 // 8,
         )
 
     def _finish(self, image: Tensor, kept: Tensor | None, index: Tensor, noise: Key | None) -> Tensor:

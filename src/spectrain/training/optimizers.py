@@ -76,8 +76,9 @@ class AdamW(torch.optim.AdamW):
 class Lars:
     """Layer-wise adaptive rates for large batches (You, Gitman and Ginsburg 2017), by timm.
 
-    Each layer's update is scaled by ``trust_coefficient * |w| / (|g| + weight_decay * |w|)``. Biases and the parameters
-    of norms (one dimension or none) are neither decayed nor adapted, as in SimCLR (Chen et al., ICML 2020).
+    Each layer's update ``g + weight_decay * w`` is scaled by ``trust_coefficient * |w| / (|g| + weight_decay * |w|)``,
+    or by 1 where ``w`` or ``g`` is 0; then follows SGD with momentum. Biases and the parameters of norms (one dimension
+    or none) are neither decayed nor adapted, as in SimCLR (Chen et al., ICML 2020).
     """
 
     @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Lars:
         """Return the optimiser of ``parameters``.
 
         Raises:
-            SpectrainError: timm is not installed.
+            SpectrainError: timm is not installed, or parameters are sharded (FSDP): a layer's norm needs all of it.
         """
         try:
             from timm.optim.lars import Lars as TimmLars  # with torchvision, two seconds that others need not wait

@@ -38,7 +38,7 @@ class Cosine:
     """Half a cosine from the base rate down to ``min_factor`` of it over the whole run, after a linear warm-up.
 
     ``lr = lr_min + (base - lr_min) * (1 + cos(pi * t)) / 2`` with ``t`` the share of the run done (Loshchilov and
-    Hutter 2017). The warm-up is cut to the run's length.
+    Hutter 2017). The warm-up rises from 0 to the rate, whatever that is, and is cut to the run's length.
     """
 
     @dataclass(frozen=True)
@@ -64,7 +64,10 @@ class Cosine:
 
 
 class Step:
-    """Multiply the rate by ``gamma`` at the start of each epoch (from 0) listed in ``milestones``."""
+    """Multiply the rate by ``gamma`` at the start of each epoch (from 0) listed in ``milestones``.
+
+    The linear warm-up rises from 0 to the rate, whatever that is, and is cut to the run's length.
+    """
 
     @dataclass(frozen=True)
     class Config:
@@ -99,8 +102,8 @@ class Nenya:
       ``warmup_to`` is the cosine's value at ``e = warmup_epochs``, or the base rate.
 
     The warm-up is absolute: it begins at 0.01 whatever the rate, and its end is that of the tenth epoch. So in a run of
-    ten epochs it falls, with a rate below 0.01 it begins above it, and a shorter run never leaves it. A warning then
-    says so; ``scheduler=cosine`` with ``warmup_epochs`` is what is meant.
+    ten epochs it falls, with a rate below 0.01 it begins above it, and a run that is no longer never leaves it. A
+    warning at the run's first step then says so; ``scheduler=cosine`` with ``warmup_epochs`` is what is meant.
     """
 
     @dataclass(frozen=True)
@@ -143,13 +146,13 @@ class Nenya:
 
     def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
         """Return the learning rate of optimiser step ``step`` (from 0)."""
-        epoch, within = divmod(step, max(1, steps_per_epoch))
-        if self.warm:
-            self._warn(base_lr, epochs)
-            if epoch < self.warmup_epochs:
-                end = self._at(base_lr, self.warmup_epochs, epochs) if self.cosine else base_lr
-                done = (within + epoch * steps_per_epoch) / (self.warmup_epochs * steps_per_epoch)
-                return self.warmup_from + done * (end - self.warmup_from)
+        steps = max(1, steps_per_epoch)
+        epoch = step // steps
+        if self.warm and epoch < self.warmup_epochs:
+            end = self._at(base_lr, self.warmup_epochs, epochs) if self.cosine else base_lr
+            if step == 0:
+                self._warn(base_lr, end, epochs)
+            return self.warmup_from + step / (self.warmup_epochs * steps) * (end - self.warmup_from)
         if self.cosine:
             return self._at(base_lr, epoch + 1, epochs)
         return base_lr * self.lr_decay_rate ** sum(epoch + 1 > milestone for milestone in self.lr_decay_epochs)
@@ -159,19 +162,18 @@ class Nenya:
         lowest = base_lr * self.lr_decay_rate**3
         return lowest + (base_lr - lowest) * (1 + math.cos(math.pi * epoch / epochs)) / 2
 
-    def _warn(self, base_lr: float, epochs: int) -> None:
+    def _warn(self, base_lr: float, end: float, epochs: int) -> None:
         """Say once what the published warm-up does that nobody wants."""
         if self._checked:
             return
         self._checked = True
-        end = self._at(base_lr, self.warmup_epochs, epochs) if self.cosine else base_lr
         found = []
         if self.warmup_from > base_lr:
             found.append(f"begins at {self.warmup_from:g}, above the learning rate of {base_lr:g}")
         elif end < self.warmup_from:
             found.append(f"falls from {self.warmup_from:g} to {end:g}")
-        if epochs < self.warmup_epochs:
-            found.append(f"takes {self.warmup_epochs} epochs of a run of {epochs}")
+        if epochs <= self.warmup_epochs:
+            found.append(f"never ends: it takes {self.warmup_epochs} epochs of a run of {epochs}")
         if found:
             log.warning(
                 "the published warm-up %s; scheduler=cosine scheduler.warmup_epochs=%d rises and ends",

@@ -12,9 +12,8 @@ if TYPE_CHECKING:
 
 # derived by Nenya itself, or for its storage and analysis: no business of a training
 _LEFT_ALONE = (
-    "nenya_data", "model_name", "model_folder", "latents_folder", "warmup_from", "warmup_to",
-    "warmup_epochs", "warm_epochs", "sensor", "s3_bucket", "s3_outdir", "local_outdir", "eval_root", "orig_tbl_file",
-    "nenya_tbl_file", "tbl_file",
+    "nenya_data", "model_name", "model_folder", "latents_folder", "warmup_to", "sensor", "s3_bucket", "s3_outdir",
+    "local_outdir", "eval_root", "orig_tbl_file", "nenya_tbl_file", "tbl_file",
 )  # fmt: skip
 
 CONTRASTIVE: dict[str, tuple[str | None, Converter]] = {
@@ -30,6 +29,9 @@ CONTRASTIVE: dict[str, tuple[str | None, Converter]] = {
     "warm": ("scheduler", convert.schedule),
     "lr_decay_epochs": ("scheduler", convert.schedule),
     "lr_decay_rate": ("scheduler", convert.schedule),
+    "warmup_from": ("scheduler.warmup_from", convert.if_given),
+    "warmup_epochs": ("scheduler.warmup_epochs", convert.if_given),
+    "warm_epochs": ("scheduler.warmup_epochs", convert.if_given),
     "epochs": ("hparams.epochs", as_is),
     "batch_size_train": ("hparams.batch_size", as_is),
     "batch_size_valid": ("hparams.batch_size_valid", as_is),
@@ -41,7 +43,7 @@ CONTRASTIVE: dict[str, tuple[str | None, Converter]] = {
     "rotate": ("augmentation.rotate", as_is),
     "flip": ("augmentation.flip", as_is),
     "demean": ("augmentation.demean", convert.demean),
-    "gauss_noise": ("augmentation.noise", convert.off_if_null),
+    "gauss_noise": ("augmentation.noise", convert.noise),
     "data_folder": ("dataset.path", convert.images_path),
     "images_file": ("dataset.path", convert.images_path),
     "train_key": ("dataset.train_key", as_is),

@@ -38,9 +38,14 @@ def as_is(value: Any, theirs: Mapping[str, Any]) -> Any:
     return value
 
 
-def off_if_null(value: Any, theirs: Mapping[str, Any]) -> Any:
-    """Return 0 for null."""
-    return 0 if value is None else value
+def if_given(value: Any, theirs: Mapping[str, Any]) -> Any:
+    """Return nothing for null: Nenya writes its unset options so."""
+    return Settings() if value is None else value
+
+
+def noise(value: Any, theirs: Mapping[str, Any]) -> Any:
+    """Return 0, no noise, for null and for what is below 0, as published."""
+    return 0 if value is None or (isinstance(value, int | float) and value < 0) else value
 
 
 def cuda_use(value: Any, theirs: Mapping[str, Any]) -> Any:
