@@ -4,9 +4,9 @@ R² of the 20 nearest training images (Euclidean) on the validation part, anothe
 the mean of that part, below 0 worse. "range" is T90 - T10 of the temperature, or of the logarithm of chlorophyll, in a
 window; "latitude" that of its centre. PCA has 64 components and sees exactly the values that the encoder sees, on whole
 windows; the untrained encoder has the weights that training began with. Options were chosen on these validation parts
-with seed 0 and 1, so the figures say what is reachable, not what an untouched test set would give. The valid part of
-ocean_colour spans 0.14° of latitude (standard deviation), a quarter of the training part's, and holds 63 windows: nothing
-predicts latitude there, R² is far below 0 for all, and only its order is of interest.
+with seeds 0 and 1: the figures say what is reachable, not what an untouched test set would give. The valid part of
+ocean_colour holds 63 windows that span 0.14° of latitude (standard deviation), a quarter of the training part's:
+nothing predicts latitude there, R² is far below 0 for all, and only its order is of interest.
 
 Takes ten minutes; needs the shared data, and is run by name: `python benchmarks/run.py embeddings`.
 """
