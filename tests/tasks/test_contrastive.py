@@ -149,3 +149,10 @@ def test_is_found_by_name():
     assert built.method == "supcon"
     with pytest.raises(ValueError, match="simclr, supcon, not 'byol'"):
         Contrastive(SupConLoss(), method="byol")
+
+
+def test_a_remark_says_what_the_losses_compare():
+    contrastive = Contrastive(SupConLoss(0.2, base_temperature=0.2), valid_group=100)
+    assert contrastive.remarks(64, 0)["loss"].endswith("a collapsed encoder would have 4.84")
+    # 201 images are three groups of 67
+    assert contrastive.remarks(64, 201)["loss"].endswith("validation compares 67, and it would have 4.89")

@@ -20,6 +20,7 @@ DEMOS: dict[str, list[str]] = {
         "hparams.batch_size=64",
         "hparams.log_every=2",
         "metric=embedding",
+        "metric.probe=[DT,lat]",
         "show_prediction=views",
         "hparams.plot_interval=5",
         "run_name=demo-contrastive",

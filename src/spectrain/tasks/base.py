@@ -60,6 +60,15 @@ class Task(ABC):
         """Return fresh sums for one evaluation, or None."""
         return None
 
+    def remarks(self, training: int, validation: int) -> dict[str, str]:
+        """Return what a reader of a curve must know, by its name ("loss"); it stands below the chart.
+
+        Args:
+            training: samples in an optimiser step.
+            validation: samples in the validation split, 0 where there is none.
+        """
+        return {}
+
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return a figure of the first few samples of a validation batch, or None."""
         return None

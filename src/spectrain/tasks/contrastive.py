@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -128,6 +129,24 @@ class Contrastive(Task):
         """Return fresh sums of the configured metric."""
         started: Metrics | None = None if self.metric is None else self.metric.start()
         return started
+
+    def remarks(self, training: int, validation: int) -> dict[str, str]:
+        """Return how many images each loss compares, and what a collapsed encoder would have."""
+        if not isinstance(self.criterion, SupConLoss):  # a plugin's
+            return {}
+        text = (
+            f"Training compares {training} images, and a collapsed encoder would have {self._collapsed(training):.2f}"
+        )
+        if validation:
+            assert self.evaluation_group is not None
+            group = -(-validation // -(-validation // self.evaluation_group))
+            text += f"; validation compares {group}, and it would have {self._collapsed(group):.2f}"
+        return {"loss": text}
+
+    def _collapsed(self, images: int) -> float:
+        """Return the loss where all embeddings are the same."""
+        scale = self.criterion.temperature / self.criterion.base_temperature
+        return scale * math.log(max(1, self.views * images - 1))
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""

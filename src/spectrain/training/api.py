@@ -155,6 +155,9 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         },
         hardware=hardware_facts(session.device),
         derived_names=derived_names(cfg),
+        remarks=session.task.remarks(
+            order.samples_per_step, 0 if session.valid is None else len(session.valid.patches)
+        ),
     )
     line = ProgressLine(
         epochs=cfg.hparams.epochs, steps_per_epoch=order.steps_per_epoch, enabled=rank() == 0, start=state.progress.step

@@ -126,7 +126,8 @@ def _newest(panel: Panel) -> list[Html]:
 
 def _note(panel: Panel, y_axis: Scale) -> Html | None:
     gaps = sum(int((~drawable(line.y)).sum()) for line in panel.lines)
-    notes = ["logarithmic scale"] if y_axis.log else []
+    notes = [panel.remark] if panel.remark else []
+    notes += ["logarithmic scale"] if y_axis.log else []
     if gaps:
         notes.append(f"{gaps:,} {'value is' if gaps == 1 else 'values are'} not finite and left out")
     return el("p", "; ".join(notes), class_="note") if notes else None

@@ -94,7 +94,8 @@ def _phases(run: Subject, stem: str) -> Panel:
     title, drawn = words(stem), _filled(lines)
     if len(drawn) == 1 and drawn[0].label:  # alone, a line is named by the title
         title, drawn = f"{title}, {drawn[0].label}", (replace(drawn[0], label=""),)
-    return Panel(title, "", _x_title(run), drawn, wide=stem == "loss")
+    remark = (run.facts.get("remarks") or {}).get(stem, "")
+    return Panel(title, "", _x_title(run), drawn, wide=stem == "loss", remark=str(remark))
 
 
 def _single(title: str, unit: str, run: Subject, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:

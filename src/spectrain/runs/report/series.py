@@ -43,6 +43,7 @@ class Panel:
         wide: takes the whole width of the page.
         zero: the y axis begins at zero.
         log: logarithmic y; None decides by the values.
+        remark: what stands below it.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Panel:
     wide: bool = False
     zero: bool = False
     log: bool | None = None
+    remark: str = ""
 
 
 def thin(x: FloatArray, y: FloatArray, columns: int = COLUMNS) -> tuple[FloatArray, FloatArray]:
