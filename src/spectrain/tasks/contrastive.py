@@ -132,7 +132,7 @@ class Contrastive(Task):
 
     def remarks(self, training: int, validation: int) -> dict[str, str]:
         """Return how many images each loss compares, and what a collapsed encoder would have."""
-        if not isinstance(self.criterion, SupConLoss):  # a plugin's
+        if not hasattr(self.criterion, "base_temperature"):  # a plugin's
             return {}
         text = (
             f"Training compares {training} images, and a collapsed encoder would have {self._collapsed(training):.2f}"
