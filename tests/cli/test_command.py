@@ -68,9 +68,9 @@ def test_options_prints_the_page(command):
     from spectrain.config.options_page import page
 
     assert command("options")[1] == page()
-    lines = command("options", "hparams.epochs")[1].splitlines()
+    lines = command("options", "model.feat_dim")[1].splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("| `hparams.epochs` | `100` |")
+    assert lines[0].startswith("| `model.feat_dim` | `128` |")
 
 
 # --- what is handed on
