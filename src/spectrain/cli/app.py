@@ -30,6 +30,7 @@ app = App(
 Words = Annotated[str, Parameter(allow_leading_hyphen=True)]
 Output = Annotated[Path | None, Parameter(alias="-o")]
 Switch = Annotated[bool, Parameter(negative="")]
+Several = Annotated[list[str] | None, Parameter(negative="")]
 
 
 @app.command
@@ -40,7 +41,7 @@ def train(
     config: Path | None = None,
     config_dir: Path | None = None,
     resume: Path | None = None,
-    plugin: Annotated[list[str] | None, Parameter(negative="")] = None,
+    plugin: Several = None,
     cfg: Literal["job"] | None = None,
     debug: Switch = False,
 ) -> None:
@@ -75,7 +76,7 @@ def train(
 
 
 @app.command
-def inspect(path: Path, /, *, split: list[str] | None = None, output: Output = None, debug: Switch = False) -> None:
+def inspect(path: Path, /, *, split: Several = None, output: Output = None, debug: Switch = False) -> None:
     """Say what a data set or a run holds: bands, counts, statistics, what is missing and what looks wrong.
 
     Args:
@@ -113,7 +114,7 @@ def embed(
     /,
     *,
     output: Output = None,
-    split: list[str] | None = None,
+    split: Several = None,
     what: Literal["features", "projection"] = "features",
     pca: int = 0,
     umap: Switch = False,
@@ -123,7 +124,7 @@ def embed(
     explore_images: int = 5000,
     batch_size: int | None = None,
     device: str = "auto",
-    plugin: Annotated[list[str] | None, Parameter(negative="")] = None,
+    plugin: Several = None,
     debug: Switch = False,
 ) -> None:
     """Embed every image of a data set by a trained model, into an HDF5 file; look at the embeddings.
@@ -175,7 +176,7 @@ def import_weights(
     *,
     system: Annotated[str, Parameter(name="--from")],
     output: Annotated[Path, Parameter(alias="-o")],
-    bands: Annotated[list[str] | None, Parameter(negative="")] = None,
+    bands: Several = None,
     fold_grey: Switch = False,
     debug: Switch = False,
 ) -> None:
