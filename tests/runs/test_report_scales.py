@@ -106,4 +106,4 @@ def test_labels_move_apart_and_stay_on_the_chart(places, room):
     assert all(second - first >= room - 1e-9 for first, second in pairwise(moved))
     assert all(-1e-9 <= place <= 1 + 1e-9 for place in moved)
     if all(second - first >= room for first, second in pairwise(sorted(places))):
-        assert moved == sorted(places)
+        assert moved == pytest.approx(sorted(places), abs=1e-9)
