@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -104,7 +106,7 @@ def test_the_python_of_the_page(folder, monkeypatch):
 def test_the_commands_of_the_page(folder, run, block: Block, command: str, monkeypatch, request, capsys):
     monkeypatch.chdir(folder)
     words = shlex.split(command.replace("RUN", str(run)))
-    assert words[0] == "spectrain"
+    assert words[0] in ("spectrain", "torchrun")
     if "last.pth" in command:
         from published import write_published
 
@@ -118,6 +120,13 @@ def test_the_commands_of_the_page(folder, run, block: Block, command: str, monke
             words += ["hparams.epochs=1", "general.device=cpu", "hparams.plot_interval=0"]
         elif "model.backbone" not in given:
             words.append("model.backbone=resnet18")
+    if words[0] == "torchrun":
+        at = words.index("-m") + 2
+        more = [*words[at:], *(f"{key}={value}" for key, value in QUICK.items()), "model.backbone=resnet18"]
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", *words[1:at], *more]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-3000:]
+        return
     succeeds(words[1:])
     assert "nan" not in capsys.readouterr().err
 
