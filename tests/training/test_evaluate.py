@@ -159,6 +159,11 @@ def test_a_probe_of_what_is_not_there(data):
     assert "sign" in str(raised.value) and "label" in str(raised.value)
 
 
+def test_a_probe_without_validation(data):
+    with pytest.raises(DataError, match="judged on validation images"):
+        build_session(config(data, "metric.probe=[slope]", "dataset.valid_key=null"))
+
+
 def test_few_images_are_probed_evenly(data):
     session = build_session(config(data, "metric.probe=[slope]", "metric.probe_images=4"))
     assert session.probe.train_rows.tolist() == [0, 10, 20, 30]

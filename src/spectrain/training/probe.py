@@ -194,8 +194,18 @@ def _column(name: str, patches: Patches, rows: NDArray[np.int64]) -> NDArray[Any
 
 
 def build_probe(metric: Any, train: Patches, valid: Patches | None) -> Probe | None:
-    """Return the probe that the metric part asks for, or None where it asks for none or nothing is validated."""
+    """Return the probe that the metric part asks for, or None where it asks for none.
+
+    Raises:
+        DataError: it asks for one, and there is nothing to judge it on.
+    """
     columns = list(getattr(metric, "probe", ()))
-    if valid is None or not columns:
+    if not columns:
         return None
+    if valid is None:
+        raise DataError(
+            "a probe is judged on validation images, and there are none",
+            where="metric.probe",
+            fix="set dataset.valid_key, or leave the probe away",
+        )
     return Probe(columns, metric.neighbours, metric.probe_images, train, valid)
