@@ -158,9 +158,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     model = model.to(device)
     if world_size() > 1 and general.sync_batchnorm:
         model = synchronised(model)
-    if joined:
+    compiled = wants_compile(general.compile, device)
+    if joined and not compiled:  # torch.compile takes no checkpoints that know of their second run
         recompute_blocks(model)
-    if wants_compile(general.compile, device):
+    if compiled:
         model.compile()
     parallel = Parallel(model, general.parallel, device)
     optimizer = cfg.optimizer.build(parameters=[p for p in model.parameters() if p.requires_grad])
@@ -183,10 +184,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     )
     if joined:
         log.info(
-            "batch norm sees the %d images of the whole step: accumulated batches run as one, and blocks are computed "
-            "again in backward to save memory%s",
+            "batch norm sees the %d images of the whole step: accumulated batches run as one%s%s",
             hparams.batch_size * accumulate,
-            "; what they begin from waits in host memory" if device.type == "cuda" else "",
+            "" if compiled else ", and blocks are computed again in backward to save memory",
+            "; what backward needs waits in host memory" if device.type == "cuda" else "",
         )
     batch_valid = hparams.batch_size_valid or hparams.batch_size
     valid_order = (
