@@ -57,3 +57,11 @@ def test_a_large_mean_does_not_cancel():
 def test_a_single_vector_is_refused():
     with pytest.raises(ValueError, match="at least 2 dimensions"):
         SyncBatchNorm(3)(torch.zeros(3))
+
+
+def test_float64_is_not_lowered():
+    plain, ours = pair()
+    plain, ours = plain.double(), ours.double()
+    image = torch.randn(4, 5, 6, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(ours(image), plain(image), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(ours.state_dict(), plain.state_dict(), rtol=1e-12, atol=1e-12)

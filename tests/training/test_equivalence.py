@@ -50,6 +50,7 @@ def two_processes(data, tmp_path_factory):
             "toy_sparse",
             [*quarter, *PLAIN, f"general.parallel={parallel}"],
         )
+        cases[f"contrastive {parallel} cached"] = ("contrastive", [*quarter, *PLAIN, f"general.parallel={parallel}"])
     (folder / "cases.json").write_text(json.dumps([str(data), cases]))
     script = Path(__file__).with_name("steps_of.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
@@ -99,14 +100,20 @@ def test_the_sparse_cases_had_unequal_labels_and_a_process_without_any(two_proce
     assert 0.0 in own[0] + own[1]
 
 
-def test_gradient_caching_equals_one_batch(data, whole):
-    more = [*HALF, *PLAIN, "hparams.accumulate_grad_batches=2"]
-    assert_same(steps_of(data, "contrastive", more), whole["contrastive", False])
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_gradient_caching_in_two_processes_equals_one_batch(two_processes, whole, parallel):
+    for result in two_processes:
+        assert_same(result[f"contrastive {parallel} cached"], whole["contrastive", False])
 
 
 @pytest.fixture(scope="module")
 def whole_resnets(data):
     return {kind: steps_of(data, kind, []) for kind in RESNETS}
+
+
+@pytest.fixture(scope="module")
+def whole_resnets_in_float64(data):
+    return {kind: steps_of(data, kind, [], double=True) for kind in RESNETS}
 
 
 @pytest.mark.parametrize("count", [2, 4])
@@ -126,17 +133,11 @@ def test_a_set_smaller_than_a_step_is_one_step(data, whole_resnets):
     "case",
     [*(f"{kind} ddp{how}" for kind in RESNETS for how in ("", " recomputed")), "resnet_supcon fsdp recomputed"],
 )
-def test_the_real_model_in_two_processes_equals_one(two_processes, whole_resnets, case):
-    wanted = whole_resnets[case.split()[0]]
+def test_the_real_model_in_two_processes_equals_one(two_processes, whole_resnets_in_float64, case):
+    """In float64: the rounding of another order of additions grows through eighteen norms over a few pixels."""
+    assert two_processes[0][case]["weights"]
     for result in two_processes:
-        # Rounding of another order of additions grows through eighteen norms over a few pixels, so what is compared
-        # is the first step: its loss, and its gradient as a whole. The shallow nets above agree to 1e-5 throughout.
-        assert result[case]["losses"][0] == pytest.approx(wanted["losses"][0], rel=1e-5)
-        found, given = (
-            torch.cat([part[name].flatten() for name in wanted["gradients"]])
-            for part in (result[case]["gradients"], wanted["gradients"])
-        )
-        assert (found - given).norm() < 2e-5 * given.norm()
+        assert_same(result[case], whole_resnets_in_float64[case.split()[0]])
 
 
 def test_accumulated_batch_norm_by_micro_batch_is_another_thing(data, whole):

@@ -16,7 +16,7 @@ class SyncBatchNorm(_BatchNorm):
     one process with the whole batch, also where processes hold different numbers of images. The running variance is
     the unbiased one, as torch's. State-dict keys are those of `nn.BatchNorm2d`.
 
-    Input is [B,C,...]; statistics are float32 whatever the input is.
+    Input is [B,C,...]; statistics are float32 whatever the input is, float64 for float64 input.
     """
 
     def _check_input_dim(self, input: Tensor) -> None:
@@ -28,12 +28,12 @@ class SyncBatchNorm(_BatchNorm):
         self._check_input_dim(input)
         if not self.training:
             return super().forward(input)
-        values = input.to(torch.float32)
+        values = input if input.dtype == torch.float64 else input.to(torch.float32)
         axes = [axis for axis in range(values.dim()) if axis != 1]
         count = values.new_tensor([values.numel() / values.shape[1]])
         # Centred on the running mean first: sums of squares of raw values cancel badly where mean >> deviation.
         shape = [1, -1] + [1] * (values.dim() - 2)
-        centre = torch.zeros(values.shape[1], device=values.device)
+        centre = values.new_zeros(values.shape[1])
         if self.running_mean is not None:
             centre = self.running_mean.detach().clone()
         centred = values - centre.view(shape)
@@ -60,7 +60,7 @@ class SyncBatchNorm(_BatchNorm):
             if count is not None:
                 count.add_(1)
             if self.momentum is None and count is not None:
-                share = 1.0 / count.to(torch.float32)
+                share = 1.0 / count.to(mean.dtype)
                 self.running_mean += share * (mean - self.running_mean)
                 self.running_var += share * (unbiased_variance - self.running_var)
             else:
