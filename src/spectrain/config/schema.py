@@ -16,6 +16,9 @@ GROUPS = ("task", "model", "loss", "optimizer", "scheduler", "augmentation", "me
 """The groups whose choice is a part, built from the registry; `dataset` is a group of options without a part."""
 
 
+Transform = Literal["none", "log10", "log10_reflectance"]
+
+
 @dataclass(frozen=True)
 class DatasetOptions:
     """Where the images are and how their stored values are to be read."""
@@ -28,7 +31,10 @@ class DatasetOptions:
     mask_key: str | None = option(None, "dataset of the mask; null is SPLIT_mask")
     labels_key: str | None = option(None, "dataset of the labels; null is SPLIT_labels")
     bands: list[str] | None = option(None, "names of the bands to take, in this order; null takes all as stored")
-    transform: Literal["none", "log10"] | list[Literal["none", "log10"]] = option(
+    wavelengths: str | list[float] | None = option(
+        None, "wavelengths of the bands in nm: a list, or a CSV table of them; null is what the data say"
+    )
+    transform: Transform | list[Transform] = option(
         "none", "transform of the physical values, one for all bands or one each"
     )
     scale: float | list[float] | None = option(None, "factor from stored to physical values, if the file is wrong")
@@ -36,6 +42,21 @@ class DatasetOptions:
     nodata: float | list[float] | None = option(
         None, "stored value that means missing, if the file is wrong", finite=False
     )
+    window: int | None = option(
+        None,
+        "side in px of the windows that cubes and rasters are cut into; null is the whole of those of one size",
+        minimum=1,
+    )
+    stride: int | None = option(None, "px from one window to the next; null is the window: none overlap", minimum=1)
+    cube_key: str | None = option(
+        None, "dataset of the cube in files that hold one each; null looks for /Cube/Images and cube"
+    )
+    group: str | None = option(
+        None, "column of who or where an image is of, never torn apart by a split; null looks for a participant"
+    )
+    valid_fraction: float = option(0.1, "share for validation where the data name no splits", minimum=0, maximum=0.9)
+    test_fraction: float = option(0.0, "share kept for testing where the data name no splits", minimum=0, maximum=0.9)
+    split_seed: int = option(0, "seed of the draw of groups where the data name no splits", minimum=0)
 
 
 @dataclass(frozen=True)
