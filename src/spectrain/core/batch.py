@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .fill import fill_invalid
+from .random import Key
 from .targets import Target
 
 
@@ -21,12 +22,14 @@ class RawBatch:
         mask: bool [B,1,H,W] or [B,C,H,W], True where observed; None where the data have no mask.
         target: what the task made of the stored labels.
         index: int64 [B], each sample's place in its split; -1 for rows that only fill up the last batch.
+        member: which of several joined data sets the rows are of; known on the host.
     """
 
     image: Tensor
     mask: Tensor | None
     target: Target
     index: Tensor
+    member: int = 0
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> RawBatch:
         """Return the batch on ``device``."""
@@ -35,12 +38,13 @@ class RawBatch:
             None if self.mask is None else self.mask.to(device, non_blocking=non_blocking),
             self.target.to(device, non_blocking=non_blocking),
             self.index.to(device, non_blocking=non_blocking),
+            self.member,
         )
 
     def pin_memory(self) -> RawBatch:
         """Return the batch in page-locked memory; the target, small as it is, stays."""
         mask = None if self.mask is None else self.mask.pin_memory()
-        return RawBatch(self.image.pin_memory(), mask, self.target, self.index.pin_memory())
+        return RawBatch(self.image.pin_memory(), mask, self.target, self.index.pin_memory(), self.member)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,8 @@ class Batch:
         index: int64 [B], each sample's place in its split; -1 for padding.
         all_valid: known on the host: the data set has no missing value, so nobody needs to look at ``valid``.
         views: how many views of each sample the rows hold, view-major (V * B rows: all first views, then all second).
+        member: which of several joined data sets the rows are of; known on the host.
+        key: the stream of what is drawn besides the augmentation (masks), for this look at the samples.
     """
 
     image: Tensor
@@ -62,6 +68,8 @@ class Batch:
     index: Tensor
     all_valid: bool
     views: int = 1
+    member: int = 0
+    key: Key = Key(0, "none")
 
     def __post_init__(self) -> None:
         if self.image.shape != self.valid.shape:
@@ -99,6 +107,8 @@ def stack_views(views: list[Batch]) -> Batch:
         index=torch.cat([_seen(view) for view in views]),
         all_valid=first.all_valid,
         views=len(views),
+        member=first.member,
+        key=first.key,
     )
 
 

@@ -13,11 +13,15 @@ from ..core.batch import Batch, RawBatch, everywhere
 from ..core.errors import DataError, nearest
 from ..core.fill import fill_invalid
 
-TRANSFORMS = ("none", "log10", "reflectance")
+TRANSFORMS = ("none", "log10", "log10_reflectance", "reflectance")
 """What may be declared for a band. ``log10``: decimal logarithm, what is not positive becomes missing.
+``log10_reflectance``: ``(log10(x) + 3) / 3``, which puts reflectances from 0.001 to 1 between 0 and 1 (SpectralEye);
+a pixel whose first band so transformed is under 0.001 is background, and missing in all of them.
 ``reflectance``: a band that has neither scale nor offset of its own is stored as 10 000 times its reflectance."""
 
 REFLECTANCE_SCALE = 1e-4
+BACKGROUND = 1e-3
+"""Under ``log10_reflectance``, less than this in the first band is no reflectance of anything."""
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 
@@ -30,6 +34,8 @@ class _Constants:
     scale: Tensor | None
     offset: Tensor | None
     logarithmic: Tensor | None
+    reflecting: Tensor | None
+    first_reflecting: int
 
 
 class Values:
@@ -64,6 +70,7 @@ class Values:
             target=raw.target,
             index=raw.index,
             all_valid=valid is None,
+            member=raw.member,
         )
 
     def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -89,17 +96,27 @@ class Values:
         if constants.offset is not None:
             image = image + constants.offset
         if constants.logarithmic is not None:
-            image, valid = self._logarithm(image, valid, constants.logarithmic)
+            image, valid = self._logarithm(image, valid, constants)
         return image, valid
 
-    def _logarithm(self, image: Tensor, valid: Tensor | None, chosen: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Take log10 of the chosen channels; what is not positive there becomes invalid."""
-        if self.all_valid:
-            return torch.where(chosen, image.log10(), image), None
-        positive = (image > 0) | ~chosen
-        valid = positive if valid is None else valid & positive
-        filled = fill_invalid(image, valid, 1.0)
-        return torch.where(chosen, filled.log10(), filled), valid
+    def _logarithm(self, image: Tensor, valid: Tensor | None, constants: _Constants) -> tuple[Tensor, Tensor | None]:
+        """Take log10 of the chosen channels; what is not positive there becomes invalid, and the background."""
+        chosen, reflecting = constants.logarithmic, constants.reflecting
+        assert chosen is not None
+        if not self.all_valid:
+            positive = (image > 0) | ~chosen
+            if reflecting is not None:
+                first = constants.first_reflecting
+                background = image[:, first : first + 1] < BACKGROUND
+                if valid is not None:  # a hole holds some number
+                    background = background & valid[:, first : first + 1]
+                positive = positive & ~(background & reflecting)
+            valid = positive if valid is None else valid & positive
+            image = fill_invalid(image, valid, 1.0)
+        logarithm = image.log10()
+        if reflecting is not None:
+            logarithm = torch.where(reflecting, (logarithm + 3) / 3, logarithm)
+        return torch.where(chosen, logarithm, image), valid
 
     def _constants(self, dtype: torch.dtype, device: torch.device) -> _Constants:
         """Return the constants for a stored type, made once for each device."""
@@ -107,7 +124,8 @@ class Values:
             return known
         scales, offsets = zip(*map(_linear, self.bands, self.transforms), strict=True)
         nodata = [_stored_nodata(band.nodata, dtype) for band in self.bands]
-        logs = [transform == "log10" for transform in self.transforms]
+        logs = [transform in ("log10", "log10_reflectance") for transform in self.transforms]
+        reflecting = [transform == "log10_reflectance" for transform in self.transforms]
 
         def column(numbers: Sequence[float | bool], kind: torch.dtype) -> Tensor:
             return torch.tensor(numbers, dtype=kind, device=device).reshape(-1, 1, 1)
@@ -120,6 +138,8 @@ class Values:
             scale=column(scales, torch.float32) if any(scale != 1 for scale in scales) else None,
             offset=column(offsets, torch.float32) if any(offset != 0 for offset in offsets) else None,
             logarithmic=column(logs, torch.bool) if any(logs) else None,
+            reflecting=column(reflecting, torch.bool) if any(reflecting) else None,
+            first_reflecting=reflecting.index(True) if any(reflecting) else 0,
         )
         self._cache[dtype, device] = made
         return made

@@ -104,15 +104,35 @@ class BandedModel(nn.Module):
         super().__init__()
         if standardise not in get_args(Standardise):
             raise ValueError(f"standardise is one of {', '.join(get_args(Standardise))}, not {standardise!r}")
-        mean, std = list(statistics.mean), list(statistics.std)
-        if len(mean) != len(bands) or len(std) != len(bands):
-            raise ValueError(f"{len(bands)} bands, but {len(mean)} means and {len(std)} deviations")
+        if len(statistics.mean) != len(bands) or len(statistics.std) != len(bands):
+            counts = f"{len(statistics.mean)} means and {len(statistics.std)} deviations"
+            raise ValueError(f"{len(bands)} bands, but {counts}")
         self.network = network
         self.bands, self.standardise, self.mask_channel, self.image_size = bands, standardise, mask_channel, image_size
-        subtracted = [m if standardise == "mean_std" and math.isfinite(m) else 0.0 for m in mean]
-        divided = [1.0 if standardise == "none" else _divisor(m, s) for m, s in zip(mean, std, strict=True)]
-        self.register_buffer("mean", torch.tensor(subtracted, dtype=torch.float32))
-        self.register_buffer("std", torch.tensor(divided, dtype=torch.float32))
+        self._take_statistics(statistics)
+
+    def _take_statistics(self, statistics: BandStatistics) -> None:
+        """Make mean and deviation buffers."""
+        mean, std = standardisation(statistics, self.standardise)
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def add_bands(self, bands: Bands, statistics: BandStatistics) -> None:
+        """Learn of a further band set; only models for any bands can.
+
+        Raises:
+            DataError: this one cannot.
+        """
+        raise DataError(
+            f"the model takes one band set, the data have a second: {len(self.bands)} and {len(bands)} bands",
+            where="dataset.path",
+            fix="give data of one band set, or take a model for any bands, such as model=mae_small",
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return next(self.buffers()).device
 
     def inputs(self, batch: Batch) -> Tensor:
         """Return what the network sees of a batch, float32 [B, C or 2C, H, W]; NaN in a hole does not pass.
@@ -157,6 +177,15 @@ class BandedModel(nn.Module):
         }
 
 
+def standardisation(statistics: BandStatistics, how: Standardise) -> tuple[Tensor, Tensor]:
+    """Return what is subtracted from each band and what it is then divided by, float32 [C] each."""
+    subtracted = [m if how == "mean_std" and math.isfinite(m) else 0.0 for m in statistics.mean]
+    divided = [
+        1.0 if how == "none" else _divisor(m, s) for m, s in zip(statistics.mean, statistics.std, strict=True)
+    ]
+    return torch.tensor(subtracted, dtype=torch.float32), torch.tensor(divided, dtype=torch.float32)
+
+
 def _divisor(mean: float, std: float) -> float:
     """Return what to divide a band by: 1 where the deviation is missing or below the resolution of float32."""
     resolution = abs(mean) * torch.finfo(torch.float32).eps if math.isfinite(mean) else 0.0
@@ -171,6 +200,7 @@ def build_banded(
     image_size: tuple[int, int] | None,
     seed: int,
     take_init_from: bool = True,
+    more: Sequence[tuple[Bands, BandStatistics]] = (),
 ) -> BandedModel:
     """Build the configured model on the CPU, with fresh weights drawn from ``seed`` or those of ``init_from``.
 
@@ -185,9 +215,10 @@ def build_banded(
         seed: ``general.seed``.
         take_init_from: False where a state dict will be loaded anyway, so that a run can be continued or used after
             the file that it began from is gone.
+        more: further band sets with their statistics, for a network that takes any.
 
     Raises:
-        DataError: the file in ``init_from`` is missing, damaged or of another model.
+        DataError: further band sets, and the network takes one; the file in ``init_from`` is missing, damaged or of another model.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(Key(seed, "initial weights").word())
@@ -195,4 +226,8 @@ def build_banded(
     options = part.options
     if take_init_from and options.init_from is not None:
         load_weights(network, options.init_from, part=options.init_part, bands=bands)
-    return BandedModel(network, bands, statistics, options.standardise, options.mask_channel, image_size)
+    wrapper: type[BandedModel] = getattr(network, "wrapper", BandedModel)
+    model = wrapper(network, bands, statistics, options.standardise, options.mask_channel, image_size)
+    for one, figures in more:
+        model.add_bands(one, figures)
+    return model

@@ -46,7 +46,7 @@ def embed_batches(
             which is what the loss compared (the latents of the published code).
         autocast: mixed precision, or None.
     """
-    device, was_training = model.mean.device, model.training
+    device, was_training = model.device, model.training
     centred = getattr(augmentation, "centred", None)
     model.eval()
     try:

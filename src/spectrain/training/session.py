@@ -89,7 +89,7 @@ class Session:
         A task of several views gets them drawn by the augmentation also where ``augment`` is False: they are what
         it compares. ``key`` then keeps the draws fixed.
         """
-        batch = source.values(raw.to(self.device, non_blocking=True))
+        batch = source.values(raw.to(self.device, non_blocking=True)).replace(key=key)
         if augment or self.task.views > 1:
             views = [self.augmentation(batch, key.at(view=view)) for view in range(self.task.views)]
             batch = stack_views(views)

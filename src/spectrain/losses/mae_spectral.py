@@ -1,0 +1,304 @@
+"""The loss of a spectral masked autoencoder: a sum of named parts, each weighted and each logged."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ..config.option import option
+from ..core.fill import fill_invalid
+from ..core.loss_sum import LossSum
+
+Compare = Literal["masked", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Predicted tokens beside what was there.
+
+    A token is a block of u bands by P pixels; tokens of the same place are one below the other in the spectrum.
+
+    Attributes:
+        prediction: float32 [B,M,u,P], standardised.
+        target: float32 [B,M,u,P], standardised; anything finite where not valid.
+        counted: bool [B,M,u,P], what is compared; None where everything is.
+        hidden_from: tokens from this one on were hidden from the encoder, those before it were visible.
+        real: bool [B], False for rows that only fill up a batch.
+        group: int64 [B,M], the band group of each token.
+        place: int64 [B,M], its place in the image.
+        groups: band groups.
+        places: places in an image.
+        squares: float32 [B,places,P], the squared length of each pixel's whole spectrum in the target's own unit.
+        scale: float32 [groups,u], a standardised value times this,
+        shift: plus this, is in the unit of the image.
+        low: float32 [groups,u], smallest standardised value that is known; -inf for none.
+        high: largest, likewise.
+    """
+
+    prediction: Tensor
+    target: Tensor
+    counted: Tensor | None
+    hidden_from: int
+    real: Tensor
+    group: Tensor
+    place: Tensor
+    groups: int
+    places: int
+    squares: Tensor
+    scale: Tensor
+    shift: Tensor
+    low: Tensor
+    high: Tensor
+
+
+class MAESpectralLoss(nn.Module):
+    """Weighted sum of what makes a reconstructed spectrum unlike the measured one.
+
+    Each part is a mean over one image; a batch is the mean of its images, each weighted by how many hidden values it
+    has, so that micro-batches and processes add up. Parts of weight 0 cost nothing and are not logged. All in float32.
+
+    - ``mse``: mean squared error of standardised values, of the hidden tokens or of all.
+    - ``sam``: mean spectral angle in radians (Kruse et al. 1993) over the pixels with a hidden value, between the whole
+      measured spectrum and the same with the hidden values replaced by the predicted ones, in the image's own unit. Its
+      gradient is finite everywhere, at no difference and at a spectrum of zeros too.
+    - ``variance``: how much less a band's predicted values deviate than the measured ones, mean over bands.
+    - ``range``: how far predictions leave the range of the training data.
+    - ``spectral_sum``: mean squared difference of the sums over band groups of all tokens, divided by the square of
+      their number (the second term of SpectralGPT, there not divided: ``spectral_sum_normalised=false``).
+
+    Args:
+        mse_weight: of ``mse``.
+        sam_weight: of ``sam``.
+        variance_weight: of ``variance``.
+        range_penalty_weight: of ``range``.
+        spectral_sum_weight: of ``spectral_sum``.
+        compare: "masked" compares hidden tokens, "all" visible ones too.
+        normalise_tokens: ``mse`` compares each token less its mean and over its deviation (He et al. 2022).
+        spectral_sum_normalised: see above.
+        value_range: lowest and highest value that no reconstruction should leave, in the image's unit; None takes
+            each band's range in the training data.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``loss=mae_spectral``."""
+
+        mse_weight: float = option(1.0, "weight of the mean squared error", minimum=0)
+        sam_weight: float = option(0.1, "weight of the spectral angle in radians", minimum=0)
+        variance_weight: float = option(0.01, "weight of deviation that a band has lost", minimum=0)
+        range_penalty_weight: float = option(0.001, "weight of values beyond the range of the data", minimum=0)
+        spectral_sum_weight: float = option(0.0, "weight of sums over band groups (SpectralGPT)", minimum=0)
+        spectral_sum_normalised: bool = option(True, "divide that by the square of their number; false is as published")
+        compare: Compare = option("masked", "compare the hidden tokens, or all")
+        normalise_tokens: bool = option(False, "the squared error is of tokens less their mean, over their deviation")
+        value_range: list[float] | None = option(
+            None, "lowest and highest value of a reconstruction; null is each band's range in the training data"
+        )
+
+    def __init__(
+        self,
+        mse_weight: float = 1.0,
+        sam_weight: float = 0.1,
+        variance_weight: float = 0.01,
+        range_penalty_weight: float = 0.001,
+        spectral_sum_weight: float = 0.0,
+        *,
+        compare: Compare = "masked",
+        normalise_tokens: bool = False,
+        spectral_sum_normalised: bool = True,
+        value_range: tuple[float, float] | None = None,
+    ) -> None:
+        super().__init__()
+        self.weights = {
+            "mse": mse_weight,
+            "sam": sam_weight,
+            "variance": variance_weight,
+            "range": range_penalty_weight,
+            "spectral_sum": spectral_sum_weight,
+        }
+        self.compare, self.normalise_tokens, self.value_range = compare, normalise_tokens, value_range
+        self.spectral_sum_normalised = spectral_sum_normalised
+
+    @classmethod
+    def from_config(cls, config: Config) -> MAESpectralLoss:
+        """Return the configured loss."""
+        value_range = None if config.value_range is None else (config.value_range[0], config.value_range[-1])
+        return cls(
+            config.mse_weight,
+            config.sam_weight,
+            config.variance_weight,
+            config.range_penalty_weight,
+            config.spectral_sum_weight,
+            compare=config.compare,
+            normalise_tokens=config.normalise_tokens,
+            spectral_sum_normalised=config.spectral_sum_normalised,
+            value_range=value_range,
+        )
+
+    @property
+    def needs_all(self) -> bool:
+        """It compares visible tokens too, so they have to be predicted."""
+        return self.compare == "all" or self.weights["spectral_sum"] > 0
+
+    def forward(self, reconstructed: Tensor, original: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the loss of images [B,C,H,W], a scalar; of the values where bool ``mask`` is True, None for all.
+
+        NaN in ``original`` is missing and does not count. Without anything to compare the loss is 0.
+        """
+        batch, channels = original.shape[:2]
+        valid = torch.isfinite(original)
+        counted = valid if mask is None else valid & mask
+        target = fill_invalid(original.float(), valid)
+        whole = original.new_zeros((batch, 1), dtype=torch.int64)
+        replaced = torch.where(counted, reconstructed.float(), target)
+        ones = torch.ones((1, channels), device=original.device)
+        compared = Compared(
+            prediction=replaced.reshape(batch, 1, channels, -1),
+            target=target.reshape(batch, 1, channels, -1),
+            counted=counted.reshape(batch, 1, channels, -1),
+            hidden_from=0,
+            real=torch.ones(batch, dtype=torch.bool, device=original.device),
+            group=whole,
+            place=whole,
+            groups=1,
+            places=1,
+            squares=target.square().sum(1).reshape(batch, 1, -1),
+            scale=ones,
+            shift=0 * ones,
+            low=-math.inf * ones,
+            high=math.inf * ones,
+        )
+        return self.sums(compared)[0].mean
+
+    def sums(self, c: Compared) -> tuple[LossSum, dict[str, LossSum]]:
+        """Return the loss and its parts, each as a sum over images and their weight (hidden values, in tokens)."""
+        error = c.prediction - c.target
+        if c.counted is not None:
+            error = fill_invalid(error, c.counted)
+        of_token = _number(c).sum(2)  # how many values are compared, of each token
+        compared = of_token[:, c.hidden_from :] if self.compare == "masked" else of_token
+        weight = compared.sum(1) * c.real / math.prod(c.prediction.shape[2:])
+        parts: dict[str, LossSum] = {}
+        total = c.prediction.new_zeros(())
+        for name, of in PARTS.items():
+            if self.weights[name] > 0:
+                one = (of(self, c, error) * weight).sum()
+                parts[name] = LossSum(one.detach(), weight.sum())
+                total = total + self.weights[name] * one
+        if not parts:
+            total = total + 0 * c.prediction.sum()
+        return LossSum(total, weight.sum()), parts
+
+
+def _number(c: Compared) -> Tensor:
+    """Return how many values are compared, float32 [B,M,u]."""
+    if c.counted is not None:
+        return c.counted.sum(3).to(torch.float32)
+    return torch.full(c.prediction.shape[:3], float(c.prediction.shape[3]), device=c.prediction.device)
+
+
+def _mean(loss: MAESpectralLoss, c: Compared, values: Tensor) -> Tensor:
+    """Return the mean [B] of [B,M,u,P], which is 0 where nothing is compared, over what is compared."""
+    number, total = _number(c).sum(2), values.flatten(2).sum(2)
+    if loss.compare == "masked":
+        number, total = number[:, c.hidden_from :], total[:, c.hidden_from :]
+    return total.sum(1) / number.sum(1).clamp(min=1)
+
+
+def _mse(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+    if loss.normalise_tokens:
+        error = error / _deviation_of_tokens(c.target, c.counted)
+    return _mean(loss, c, error.square())
+
+
+def _deviation_of_tokens(target: Tensor, counted: Tensor | None) -> Tensor:
+    """Return the deviation of each token [B,M,1,1] (unbiased, 1e-6 added to the variance, as in MAE)."""
+    if counted is None:
+        return (target.var(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
+    number = counted.sum((2, 3), keepdim=True)
+    mean = fill_invalid(target, counted).sum((2, 3), keepdim=True) / number.clamp(min=1)
+    squares = fill_invalid(target - mean, counted).square().sum((2, 3), keepdim=True)
+    return (squares / (number - 1).clamp(min=1) + 1e-6).sqrt()
+
+
+TINY = 1e-12
+"""Under the root of the sine: an angle of 1e-6 rad is the least that is told from none."""
+
+
+def _sam(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+    """Spectral angle between a (measured) and a + e (hidden values predicted), from the error e alone.
+
+    ``|a x (a + e)| = |a x e|``, so the sine is ``sqrt(|a|²|e|² - (a·e)²)`` and the cosine ``|a|² + a·e``, over the same
+    lengths: exact for small errors, where the arc cosine has lost half of its digits. Visible tokens have no error.
+    """
+    start = c.hidden_from
+    group, place = c.group[:, start:], c.place[:, start:]
+    scale, shift = c.scale[group][..., None], c.shift[group][..., None]
+    error = error[:, start:] * scale
+    measured = torch.addcmul(shift, c.target[:, start:], scale)
+    errors = _added(error.square().sum(2), place, c.places)
+    along = _added((measured * error).sum(2), place, c.places)
+    if c.counted is None:
+        touched = torch.ones_like(place, dtype=error.dtype)[..., None]
+    else:
+        touched = c.counted[:, start:].any(2).to(error.dtype)
+    chosen = (_added(touched, place, c.places) > 0) & (c.squares > TINY)
+    squares = torch.where(chosen, c.squares, 1.0)
+    across = (squares * errors - along.square()).clamp(min=0)
+    # in units of the spectrum's length; the small number keeps the gradient finite where nothing differs
+    angle = torch.atan2((across / squares.square() + TINY).sqrt(), 1 + along / squares)
+    return torch.where(chosen, angle, 0.0).sum((1, 2)) / chosen.sum((1, 2)).clamp(min=1)
+
+
+def _variance(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+    start = c.hidden_from
+    group = c.group[:, start:]
+    number = _added(_number(c)[:, start:], group, c.groups)
+
+    def deviation(values: Tensor) -> Tensor:
+        values = values[:, start:]
+        if c.counted is not None:
+            values = fill_invalid(values, c.counted[:, start:])
+        mean = _added(values.sum(3), group, c.groups) / number.clamp(min=1)
+        square = _added(values.square().sum(3), group, c.groups) / number.clamp(min=1)
+        return (square - mean.square()).clamp(min=0).add(1e-6).sqrt()
+
+    lost = (deviation(c.target) - deviation(c.prediction)).clamp(min=0)
+    enough = number >= 2
+    return torch.where(enough, lost, 0.0).sum((1, 2)) / enough.sum((1, 2)).clamp(min=1)
+
+
+def _range(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+    low, high = c.low, c.high
+    if loss.value_range is not None:
+        low, high = ((value - c.shift) / c.scale for value in loss.value_range)
+    beyond = c.prediction - torch.clamp(c.prediction, low[c.group][..., None], high[c.group][..., None])
+    beyond = beyond if c.counted is None else fill_invalid(beyond, c.counted)
+    return _mean(loss, c, beyond.abs())
+
+
+def _spectral_sum(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+    total = _added(error.flatten(2), c.place, c.places)
+    return total.square().mean((1, 2)) / (c.groups**2 if loss.spectral_sum_normalised else 1)
+
+
+def _added(tokens: Tensor, index: Tensor, count: int) -> Tensor:
+    """Return [B,count,n]: the tokens [B,M,n] of equal ``index`` [B,M] added up."""
+    batch = tokens.shape[0]
+    flat = (index + count * torch.arange(batch, device=tokens.device)[:, None]).flatten()
+    tokens = tokens.expand(*index.shape, -1).flatten(0, 1)
+    return tokens.new_zeros((batch * count, tokens.shape[1])).index_add(0, flat, tokens).view(batch, count, -1)
+
+
+PARTS: dict[str, Callable[[MAESpectralLoss, Compared, Tensor], Tensor]] = {
+    "mse": _mse,
+    "sam": _sam,
+    "variance": _variance,
+    "range": _range,
+    "spectral_sum": _spectral_sum,
+}
