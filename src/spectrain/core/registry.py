@@ -31,6 +31,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("augmentation", "warp"): "spectrain.augment.warp_augmentation:WarpAugmentation",
     ("metric", "none"): "spectrain.metrics.none:NoMetric",
     ("metric", "embedding"): "spectrain.metrics.embedding:EmbeddingMetric",
+    ("metric", "reconstruction"): "spectrain.metrics.reconstruction:ReconstructionMetric",
     ("show_prediction", "none"): "spectrain.plots.none:NoPlot",
     ("show_prediction", "views"): "spectrain.plots.views:ViewsPlot",
     ("optimizer", "sgd"): "spectrain.training.optimizers:Sgd",
