@@ -34,6 +34,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("metric", "reconstruction"): "spectrain.metrics.reconstruction:ReconstructionMetric",
     ("show_prediction", "none"): "spectrain.plots.none:NoPlot",
     ("show_prediction", "views"): "spectrain.plots.views:ViewsPlot",
+    ("show_prediction", "plot_rgb"): "spectrain.plots.reconstruction:RgbPlot",
     ("optimizer", "sgd"): "spectrain.training.optimizers:Sgd",
     ("optimizer", "adam"): "spectrain.training.optimizers:Adam",
     ("optimizer", "adamw"): "spectrain.training.optimizers:AdamW",

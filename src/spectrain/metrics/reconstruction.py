@@ -202,7 +202,7 @@ def spectral_angle(prediction: Tensor, target: Tensor, valid: Tensor | None, pix
         one, other = over_bands(prediction, part) / units[0], over_bands(target, part) / units[1]
         apart += (one - other).square().sum(dim=1)
         together += (one + other).square().sum(dim=1)
-    angle = (2 * torch.atan2(apart.sqrt(), together.sqrt())).masked_fill(lengths[0] == 0, math.pi / 2)
+    angle = 2 * torch.atan2(apart.sqrt(), together.sqrt())  # a right angle where the prediction is 0
     counted = lengths[1] != 0 if pixels is None else (lengths[1] != 0) & pixels
     total = fill_invalid(angle, counted).to(widest(angle.device)).sum(dim=(1, 2))
     return total / counted.sum(dim=(1, 2))
