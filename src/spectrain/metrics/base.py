@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..core.batch import Batch
@@ -24,3 +25,8 @@ class Metrics(ABC):
     @abstractmethod
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the metrics from the (summed) sums; NaN where nothing was counted."""
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Return float64 where the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config.option import option
 from ..core.batch import Batch
 from ..core.fill import fill_invalid
-from .base import Metrics
+from .base import Metrics, widest
 
 _SHARPNESS = 2.0  # of the uniformity kernel; the value of its authors
 
@@ -71,7 +71,7 @@ class EmbeddingSums(Metrics):
     def update(self, output: Tensor, batch: Batch) -> None:
         """Add embeddings [V*B,D]; rows of padding do not count, whatever they hold."""
         real = batch.real
-        z = fill_invalid(output.detach().to(_widest(output.device)), real[:, None])
+        z = fill_invalid(output.detach().to(widest(output.device)), real[:, None])
         by_view, counts = z.reshape(batch.views, -1, z.shape[1]), real.to(z.dtype).reshape(batch.views, -1)
         new = {
             "aligned": z.new_zeros(()),
@@ -109,11 +109,6 @@ class EmbeddingSums(Metrics):
             "effective_rank": _effective_rank(host["second_moment"]),
             "embedding_std": float(variance.clamp(min=0).sqrt().mean()),
         }
-
-
-def _widest(device: torch.device) -> torch.dtype:
-    """Return float64 where the device has it."""
-    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def _kernel(rows: Tensor) -> Tensor:

@@ -1,0 +1,205 @@
+"""A sheet of reconstructions: rows of pictures, errors by band and mean spectra, as one figure without global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backend_bases import get_registered_canvas_class
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..core.bands import Bands
+from .images import COLORMAP, Limits, robust_limits, shown_channels, to_rgb
+
+_SIDE, _PLOT, _TITLE, _FOOT = 2.0, 3.0, 0.35, 0.55
+"""Inches: an image's side and a row's height, a plot's width, the words above and below all rows."""
+_MASKED = 0.5
+_INPUT, _OUTPUT = "black", "tab:orange"
+_GAP = 3.0  # times the usual step between bands
+_NAMED = 16  # most bands whose names stand below an axis
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sample.
+
+    Attributes:
+        name: left of the row.
+        original: [C,H,W]; may be NaN where not valid.
+        composed: [C,H,W], the reconstruction with what was seen in its place; may be NaN where not valid.
+        valid: bool [C,H,W].
+        masked: bool [C,H,W], the values that the model did not see.
+        rgb: a picture [H',W',3] of the same place, uint8 or 0 to 1, or None.
+    """
+
+    name: str
+    original: NDArray[Any]
+    composed: NDArray[Any]
+    valid: NDArray[np.bool_]
+    masked: NDArray[np.bool_]
+    rgb: NDArray[Any] | None = None
+
+
+def draw_rows(rows: Sequence[Row], bands: Bands, *, dpi: int = 150, save_format: str = "png") -> Figure:
+    """Return a figure with a row a sample.
+
+    Images of three bands and more are composites; of one or two it is the first band in a colour map, with its bar at
+    the right. A sample's original, input and reconstruction have one stretch, that of the original. Pixels that are
+    masked in a band shown are plain grey in the input; missing ones are striped grey everywhere, and so are those of
+    the reconstruction where the model gave no number. The plots leave out what is missing, and say so where nothing
+    is masked. The figure is no pyplot figure: it need not be closed, and no display is needed.
+
+    Args:
+        rows: none gives a figure that says so.
+        bands: of all images; their wavelengths give true colours and the axis of the plots.
+        dpi: dots per inch.
+        save_format: "png", "pdf" or "svg": what ``savefig`` writes where the file's name does not say.
+    """
+    titles = ["RGB"] if any(row.rgb is not None for row in rows) else []
+    titles += ["original", "masked input", "reconstruction"]
+    has_bar = len(bands) < 3
+    widths = [_SIDE] * len(titles) + [_PLOT, _PLOT]
+    size = (sum(widths) + (0.9 if has_bar else 0.3), _SIDE * max(1, len(rows)) + _TITLE + _FOOT)
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    get_registered_canvas_class(save_format)(figure)
+    if not rows:
+        figure.text(0.5, 0.5, "no images", ha="center", va="center")
+        return figure
+    grid: Any = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
+    axis = _BandAxis(bands)
+    for line, row in zip(grid, rows, strict=True):
+        _draw_images(figure, list(line[:-2]), row, bands)
+        _draw_error(line[-2], row, axis)
+        _draw_spectra(line[-1], row, axis)
+    for axes, title in zip(grid[0], [*titles, "error of masked values", "mean of masked pixels"], strict=True):
+        axes.set_title(title, fontsize=10)
+    for number, line in enumerate(grid, start=1):
+        for axes, name in zip(line[-2:], ("RMSE", "value"), strict=True):
+            axes.set_ylabel(f"{name}{axis.unit}", fontsize=9)
+            axis.dress(axes, last=number == len(rows))
+    figure.align_ylabels(grid[:, -2:])
+    grid[0, -1].legend(fontsize=8, loc="best", framealpha=0.7, borderpad=0.3)
+    return figure
+
+
+def _draw_images(figure: Figure, line: list[Axes], row: Row, bands: Bands) -> None:
+    shown = list(shown_channels(len(row.original), bands))
+    limits = [robust_limits(row.original[channel], row.valid[channel]) for channel in shown]
+    original = to_rgb(row.original, row.valid, bands, limits)
+    # a pixel that is missing stays striped, though it may be masked as well
+    hidden = np.logical_or.reduce(row.masked[shown]) & np.logical_and.reduce(row.valid[shown])
+    seen = np.where(hidden[..., np.newaxis], _MASKED, original)
+    pictures = [original, seen, to_rgb(row.composed, row.valid & np.isfinite(row.composed), bands, limits)]
+    for axes, picture in zip(line[-3:], pictures, strict=True):
+        axes.imshow(picture, interpolation="nearest")
+    if len(line) > len(pictures) and row.rgb is not None:
+        line[0].imshow(row.rgb, interpolation="nearest")
+    for axes in line:
+        axes.axis("off")
+    line[0].text(-0.06, 0.5, row.name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=9)
+    if len(shown) == 1:
+        _colour_bar(figure, line[-1], limits[0], bands)
+
+
+def _colour_bar(figure: Figure, axes: Axes, limits: Limits, bands: Bands) -> None:
+    """Draw the bar of the first band at the right, with its name and unit."""
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(*limits), COLORMAP), ax=axes, location="right", shrink=0.85, aspect=14, pad=0.03
+    )
+    bar.ax.tick_params(labelsize=8)
+    bar.ax.locator_params(nbins=5)
+    bar.set_label(f"{bands[0].name} [{bands[0].unit}]" if bands[0].unit else bands[0].name, fontsize=8)
+
+
+def _draw_error(axes: Axes, row: Row, axis: _BandAxis) -> None:
+    """Draw the root of the mean squared error of each band over its masked values."""
+    chosen = row.masked & row.valid
+    error = _mean_by_band(np.subtract(row.composed, row.original, dtype=np.float64) ** 2, chosen) ** 0.5
+    axis.line(axes, error, color=_OUTPUT)
+    if np.isfinite(error).any():
+        axes.set_ylim(0, 1.08 * float(np.max(error[np.isfinite(error)])) or 1.0)
+    else:
+        _say(axes, "not finite" if chosen.any() else "nothing masked")
+
+
+def _draw_spectra(axes: Axes, row: Row, axis: _BandAxis) -> None:
+    """Draw the mean of the original and the reconstruction over the valid values of pixels with a masked value."""
+    chosen = row.valid & (row.masked & row.valid).any(axis=0)
+    axis.line(axes, _mean_by_band(row.original, chosen), color=_INPUT, label="input", wide=True)
+    axis.line(axes, _mean_by_band(row.composed, chosen), color=_OUTPUT, label="output")
+    if not chosen.any():
+        _say(axes, "nothing masked")
+
+
+def _mean_by_band(values: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the mean of the chosen values of each band, [C], in float64; NaN where there are none."""
+    counts = chosen.sum(axis=(1, 2))
+    sums = np.where(chosen, values, 0).sum(axis=(1, 2), dtype=np.float64)
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(sums), np.nan), where=counts > 0)
+    return means
+
+
+def _say(axes: Axes, words: str) -> None:
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", va="center", fontsize=9)
+    axes.set_yticks([])
+
+
+class _BandAxis:
+    """Where the bands stand on an axis: at their wavelengths, else one after the other.
+
+    Args:
+        bands: with wavelengths of all, the axis is in nm, and wide gaps (clouded or absorbed bands that were left
+            out, another detector) are not bridged by a line.
+    """
+
+    def __init__(self, bands: Bands) -> None:
+        known = [band.wavelength for band in bands if band.wavelength is not None]
+        self._spectral = len(known) == len(bands)
+        self._bands = bands
+        places = np.array(known if self._spectral else range(1, len(bands) + 1), dtype=np.float64)
+        self._order = np.argsort(places, kind="stable")
+        self._places = places[self._order]
+        units = {band.unit for band in bands}
+        unit = units.pop() if len(units) == 1 else None
+        self.unit = f" [{unit}]" if unit and unit != "1" else ""
+
+    def line(self, axes: Axes, values: NDArray[np.float64], *, color: str, label: str = "", wide: bool = False) -> None:
+        """Draw a value a band; bands that stand alone are points, and so are all where there are few."""
+        breaks = self._breaks()
+        places, ordered = np.insert(self._places, breaks, np.nan), np.insert(values[self._order], breaks, np.nan)
+        missing = np.concatenate(([True], ~np.isfinite(ordered), [True]))
+        alone = ~missing[1:-1] & missing[:-2] & missing[2:]
+        shown = np.flatnonzero(~missing[1:-1] if len(values) <= _NAMED else alone).tolist()
+        marks: dict[str, Any] = {"marker": "o", "markersize": 5 if wide else 3, "markevery": shown} if shown else {}
+        axes.plot(places, ordered, color=color, label=label or None, linewidth=2.0 if wide else 1.3, **marks)
+
+    def dress(self, axes: Axes, *, last: bool) -> None:
+        """Set limits, ticks and words; only the last row has words below."""
+        first, end = self._places[0], self._places[-1]
+        margin = 0.04 * (end - first) or (20.0 if self._spectral else 0.5)
+        axes.set_xlim(first - margin, end + margin)
+        axes.tick_params(labelsize=8, labelbottom=last)
+        axes.grid(alpha=0.3, linewidth=0.5)
+        axes.locator_params(axis="y", nbins=5)
+        named = not self._spectral and len(self._bands) <= _NAMED and self._bands != Bands.unnamed(len(self._bands))
+        if named:
+            axes.set_xticks(self._places, self._bands.names, rotation=90 if len(self._bands) > 4 else 0)
+        elif len(self._places) == 1:
+            axes.set_xticks(self._places)
+        elif not self._spectral:
+            axes.locator_params(axis="x", integer=True, nbins=8)
+        if last:
+            axes.set_xlabel("wavelength [nm]" if self._spectral else "" if named else "band", fontsize=9)
+
+    def _breaks(self) -> NDArray[np.intp]:
+        """Return before which places the line is broken: where a step is several times the usual one."""
+        steps = np.diff(self._places)
+        if not self._spectral or not (steps > 0).any():
+            return np.zeros(0, dtype=np.intp)
+        return np.flatnonzero(steps > _GAP * np.median(steps[steps > 0])) + 1
