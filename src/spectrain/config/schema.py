@@ -99,6 +99,7 @@ class General:
     use_amp: Literal["auto"] | bool = option("auto", "bfloat16 arithmetic; auto is on for GPUs only")
     compile: Literal["auto"] | bool = option("auto", "torch.compile; auto is on for GPUs only")
     sync_batchnorm: bool = option(True, "batch norm over all processes and micro-batches of a step")
+    recompute: bool = option(False, "compute blocks again in backward, for about half the memory")
     channels_last: bool = option(True, "memory format of images and convolutions")
     parallel: Literal["auto", "ddp", "fsdp"] = option("auto", "how several processes share a model; auto is ddp")
     threads: int = option(0, "threads of one process; 0 leaves torch's default", minimum=0)

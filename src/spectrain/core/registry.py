@@ -27,6 +27,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("task", "contrastive"): "spectrain.tasks.contrastive:Contrastive",
     ("task", "mae"): "spectrain.tasks.mae:MaskedAutoencoding",
     ("model", "mae_spectral"): "spectrain.models.mae_spectral:MAESpectral",
+    ("model", "spectral_autoencoder"): "spectrain.models.spectral_autoencoder:SpectralAutoencoder",
     ("model", "supcon_resnet"): "spectrain.models.supcon_resnet:SupConResNet",
     ("loss", "supcon"): "spectrain.losses.supcon:SupConLoss",
     ("loss", "mae_spectral"): "spectrain.losses.mae_spectral:MAESpectralLoss",

@@ -9,6 +9,7 @@ from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
 from ..core.registry import lookup, names, registered
 from .band_choice import with_options
+from .mixture import together
 from .patches import Patches
 from .reader import Reader
 from .splits_file import chosen_ids, read_splits
@@ -23,7 +24,7 @@ def open_patches(
     """Open one split of a patch set.
 
     Args:
-        path: a file or folder of a known kind, or a list of one.
+        path: a file or folder of a known kind; or a list of them, which makes a mixture where they are several.
         split: name of the split. With ``options.fold`` the names of the splits that are trained and validated on mean
             those parts of the fold.
         options: the configuration group ``dataset``; None is its defaults.
@@ -33,7 +34,11 @@ def open_patches(
             splits file belongs to other data.
     """
     options = options or DatasetOptions()
-    place = _one(path)
+    if not isinstance(path, str | Path):
+        if not path:
+            raise DataError("dataset.path lists no data", where="dataset.path", fix="name a file or folder")
+        return together([open_patches(one, split, options) for one in path])
+    place = Path(path).expanduser()
     reader = recognise(place)
     if options.fold is None and options.splits is None:
         return with_options(reader.open(place, split, options), options)
@@ -85,19 +90,6 @@ def _recognise(path: Path, readers: list[Reader]) -> Reader:
     else:
         what = f"the {'folder' if path.is_dir() else 'file'} is of no known kind"
     raise DataError(what, where=str(path), fix=f"known are: {'; '.join(reader.description for reader in readers)}")
-
-
-def _one(path: str | Path | Sequence[str | Path]) -> Path:
-    """Return the one path that was given."""
-    if isinstance(path, str | Path):
-        return Path(path).expanduser()
-    if len(path) != 1:
-        raise DataError(
-            f"dataset.path lists {len(path)} places, one can be read",
-            where=", ".join(str(one) for one in path) or None,
-            fix="give one file or folder, or write them together as native patches",
-        )
-    return Path(path[0]).expanduser()
 
 
 def _beside(place: Path) -> Path:

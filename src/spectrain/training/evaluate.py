@@ -11,6 +11,7 @@ from torch import Tensor
 from ..core.batch import Batch, RawBatch
 from ..core.distributed import world_size
 from ..core.random import Key
+from ..data.mixture import MixedEvalOrder, eval_order
 from ..data.order import EvalOrder
 from ..tasks.base import Step
 from .curves import StepLosses
@@ -39,19 +40,18 @@ class Evaluation:
 
 
 def rehearse(session: Session) -> set[str]:
-    """Take two samples of each split through reading, augmentation, model, loss and metrics; nothing is learned.
+    """Take two samples of each split and data set all the way from reading to metrics; nothing is learned.
 
     What does not fit (labels, sizes, bands) is found here, before a run begins.
 
     Returns:
         The names of the values that an epoch will have.
     """
-    count = min(2, *(len(source.patches) for source in (session.train, session.valid) if source is not None))
-    few = EvalOrder(count, count)
     key = Key(session.cfg.general.seed, "augment")
-    for raw in session.train.loader.load(few.batches()):
+    for raw in session.train.loader.load(eval_order(session.train.patches, 2, first=2).batches()):
         session.prepare(raw, session.train, key, augment=True)
-    found = evaluate(session, session.valid or session.train, few)
+    source = session.valid or session.train
+    found = evaluate(session, source, eval_order(source.patches, 2, first=2))
     names = {"lr", *(f"{name}_train" for name in found.losses.names)}
     if session.valid is None:
         return names
@@ -59,7 +59,7 @@ def rehearse(session: Session) -> set[str]:
 
 
 @torch.no_grad()
-def evaluate(session: Session, source: Source, order: EvalOrder) -> Evaluation:
+def evaluate(session: Session, source: Source, order: EvalOrder | MixedEvalOrder) -> Evaluation:
     """Evaluate the model on a split, or as much of it as ``order`` has.
 
     In eval mode, so batch norm learns nothing from it; every random draw is fixed by the sample, so two evaluations
