@@ -178,15 +178,15 @@ class MAESpectral(nn.Module):
         """Bands are sorted by wavelength before they are grouped."""
         return self.positions != "learned"
 
-    def plan(self, tokens: Tokens, key: Key, index: Tensor) -> Plan:
-        """Draw which tokens the samples show and which are to be predicted."""
+    def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan:
+        """Draw which tokens the samples show and which are to be predicted; all that are hidden where ``everything``."""
         return draw_plan(
             tokens.grid,
             key.at(purpose=f"{key.purpose}/mask"),
             index,
             masking=self.masking,
             ratio=self.mask_ratio,
-            decode_ratio=self.decode_ratio,
+            decode_ratio=1.0 if everything else self.decode_ratio,
             valid=tokens.kept,
         )
 
