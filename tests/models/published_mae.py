@@ -119,3 +119,22 @@ class PublishedMae(nn.Module):
         x = tokens.reshape(tokens.shape[0], self.t, self.side, self.side, self.group, self.patch, self.patch)
         x = torch.einsum("nthwupq->ntuhpwq", x)
         return x.reshape(tokens.shape[0], self.t * self.group, self.side * self.patch, self.side * self.patch)
+
+
+def published_state(mae, prefix=""):
+    """The state dict under the names that the published files have."""
+    found = {}
+    for name, value in mae.state_dict().items():
+        part, _, rest = name.partition(".")
+        end = f".{rest}" if rest else ""
+        named = {
+            "proj": "encoder.patch_embed.proj",
+            "spatial": "encoder.encoder_pos_embed_spatial",
+            "wavelength": "encoder.encoder_pos_embed_wavelength",
+            "blocks": "encoder.blocks",
+            "norm": "encoder.norm",
+        }
+        found[prefix + named.get(part, f"decoder.{part}").replace("decoder_spatial", "decoder_pos_embed_spatial").replace(
+            "decoder_temporal", "decoder_pos_embed_temporal"
+        ) + end] = value.clone()
+    return found
