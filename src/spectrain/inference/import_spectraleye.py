@@ -99,7 +99,7 @@ def import_spectraleye(
     inside = next((record[key] for key in ("model", "model_state_dict", "state_dict") if key in record), record)
     if not isinstance(inside, Mapping):
         raise DataError("the file holds no weights", where=str(path), fix="give the .pth file that was published")
-    published = _published_names(inside, path)
+    published = published_names(inside, path)
     sizes = sizes_of(published, path)
     variant, *known = _KNOWN.get((sizes.dim, sizes.depth, sizes.decoder_dim, sizes.decoder_depth), ("mae_spectral",))
     if heads is None and not known:
@@ -143,7 +143,7 @@ def import_spectraleye(
 
 
 def network_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return published weights (of `_published_names`) by the names and in the shapes of `MAESpectral`."""
+    """Return published weights (of `published_names`) by the names and in the shapes of `MAESpectral`."""
     ours: dict[str, Tensor] = {}
     for name, value in published.items():
         if name in _NAMES:
@@ -169,7 +169,7 @@ def network_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return ours
 
 
-def _published_names(weights: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
+def published_names(weights: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
     """Return the weights by SpectralEye's names without ``module.``, ``encoder.`` and ``decoder.``, in float32."""
     found = {}
     for name, value in plain_names(weights).items():
