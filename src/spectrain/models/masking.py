@@ -79,7 +79,7 @@ def draw_plan(
     unit_valid = token_valid if unit_of is None else _any_of(token_valid, grid, masking)
     rank = (noise + 2.0 * ~unit_valid).argsort(dim=1).argsort(dim=1)
     number = unit_valid.sum(1, keepdim=True)
-    shown = (number * (1 - ratio)).round().clamp(min=1)
+    shown = (number.double() * (1 - ratio)).round().clamp(min=1)  # as Python rounds above, to the last bit
     unit_shown = rank < torch.minimum(shown, (number - 1).clamp(min=1))
     shown_tokens = unit_shown if unit_of is None else unit_shown[:, unit_of]
     see, hide = shown_tokens & token_valid, ~shown_tokens & token_valid
