@@ -61,6 +61,7 @@ class PublishedMae(nn.Module):
         decoder_depth=8,
         decoder_heads=3,
         ratio=4.0,
+        class_token=False,
     ):
         super().__init__()
         self.patch, self.group, self.t, self.side = patch, group, bands // group, size // patch
@@ -68,6 +69,10 @@ class PublishedMae(nn.Module):
         self.proj = nn.Conv3d(1, dim, (group, patch, patch), (group, patch, patch))
         self.spatial = nn.Parameter(torch.randn(1, places, dim) * 0.02)
         self.wavelength = nn.Parameter(torch.randn(1, self.t, dim) * 0.02)
+        if class_token:
+            self.cls_token = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
+            self.pos_class = nn.Parameter(torch.randn(1, 1, dim) * 0.02)
+        self.class_token = class_token
         self.blocks = nn.ModuleList(Block(dim, heads, ratio) for _ in range(depth))
         self.norm = nn.LayerNorm(dim)
         self.decoder_embed = nn.Linear(dim, decoder_dim)
@@ -96,9 +101,12 @@ class PublishedMae(nn.Module):
         mask = torch.ones_like(noise)
         mask[:, :keep] = 0
         mask = mask.gather(1, restore)
+        if self.class_token:
+            x = torch.cat(((self.cls_token + self.pos_class).expand(len(x), -1, -1), x), 1)
         for block in self.blocks:
             x = block(x)
-        x = self.decoder_embed(self.norm(x))
+        x = self.norm(x)
+        x = self.decoder_embed(x[:, 1:] if self.class_token else x)
         x = torch.cat((x, self.mask_token.expand(x.shape[0], noise.shape[1] - keep, -1)), 1)
         x = x.gather(1, restore[..., None].expand(-1, -1, x.shape[2]))
         x = x + self.positions(self.decoder_spatial, self.decoder_temporal)
@@ -119,3 +127,25 @@ class PublishedMae(nn.Module):
         x = tokens.reshape(tokens.shape[0], self.t, self.side, self.side, self.group, self.patch, self.patch)
         x = torch.einsum("nthwupq->ntuhpwq", x)
         return x.reshape(tokens.shape[0], self.t * self.group, self.side * self.patch, self.side * self.patch)
+
+
+NAMES = {
+    "proj": "encoder.patch_embed.proj",
+    "spatial": "encoder.encoder_pos_embed_spatial",
+    "wavelength": "encoder.encoder_pos_embed_wavelength",
+    "cls_token": "encoder.encoder_cls_token",
+    "pos_class": "encoder.encoder_pos_embed_class",
+    "blocks": "encoder.blocks",
+    "norm": "encoder.norm",
+    "decoder_spatial": "decoder.decoder_pos_embed_spatial",
+    "decoder_temporal": "decoder.decoder_pos_embed_temporal",
+}
+
+
+def published_state(mae, prefix=""):
+    """The state dict under the names that the published files have."""
+    found = {}
+    for name, value in mae.state_dict().items():
+        part, dot, rest = name.partition(".")
+        found[prefix + NAMES.get(part, f"decoder.{part}") + dot + rest] = value.clone()
+    return found

@@ -178,22 +178,24 @@ def import_weights(
     output: Annotated[Path, Parameter(alias="-o")],
     bands: Several = None,
     fold_grey: Switch = False,
+    heads: tuple[int, int] | None = None,
     debug: Switch = False,
 ) -> None:
     """Turn the published weights of another system into a checkpoint; nothing in the file is run.
 
     Args:
         file: What was published, e.g. last.pth.
-        system: Whose weights they are: nenya.
+        system: Whose weights they are: nenya or spectraleye (SpectralGPT's too).
         output: Checkpoint to write.
         bands: Names of the bands that the model takes; may be repeated.
         fold_grey: The model was shown a grey image three times over: make it one of one band.
+        heads: Heads of the encoder and of the decoder, where no published model has its sizes.
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
     from ..inference.import_weights import import_weights as take
 
-    print(take(file, system, output, bands=bands or (), fold_grey=fold_grey))
+    print(take(file, system, output, bands=bands or (), fold_grey=fold_grey, heads=heads))
 
 
 @app.command

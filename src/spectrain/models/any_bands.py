@@ -63,7 +63,7 @@ class AnyBandsNetwork(Protocol):
     by_wavelength: bool
     mask_channel: bool
 
-    def plan(self, tokens: Tokens, key: Key, index: Tensor) -> Plan: ...  # noqa: D102
+    def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan: ...  # noqa: D102
     def predict(self, tokens: Tokens, plan: Plan, *, everything: bool = False) -> Tensor: ...  # noqa: D102
     def feature_map(self, tokens: Tokens) -> Tensor: ...  # noqa: D102
 
@@ -239,7 +239,7 @@ class AnyBands(BandedModel):
             assert plan is not None
             return self.net.predict(batch, plan, everything=everything)
         tokens = self.tokens(batch)
-        plan = self.net.plan(tokens, Key(0, "forward"), batch.index)
+        plan = self.net.plan(tokens, Key(0, "forward"), batch.index, everything=True)
         index = torch.cat((plan.visible, plan.predicted), 1)
         values = put(tokens.values, index, self.net.predict(tokens, plan, everything=True))
         return self.images(values, tokens)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..config.option import option
 from ..core.bands import Bands
-from ..core.errors import ConfigError, Problem
+from ..core.errors import ConfigError, DataError, Problem
 from ..core.random import Key
 from .any_bands import AnyBands, Spectrum, Tokens
 from .banded import ModelConfig
@@ -74,7 +74,7 @@ class MAESpectral(nn.Module):
         decode_ratio: share of the hidden tokens that a step predicts.
         mask_channel: tokens carry their validity too.
         class_token: one more token in the encoder, which nothing reads; the published medium and small have it.
-        table: (places, groups) of the learned tables.
+        table: (band groups, rows, columns) of the learned tables.
     """
 
     any_bands = True
@@ -127,7 +127,7 @@ class MAESpectral(nn.Module):
         decode_ratio: float = 1.0,
         mask_channel: bool = False,
         class_token: bool = False,
-        table: tuple[int, int] = (0, 0),
+        table: tuple[int, int, int] = (0, 0, 0),
     ) -> None:
         super().__init__()
         self.patch, self.group_size, self.positions = patch, group_size, positions
@@ -149,10 +149,10 @@ class MAESpectral(nn.Module):
             ConfigError: dimensions that do not go together, all of them at once.
         """
         sizes, (patch, group_size) = dimensions(config), config.patch_size
-        table = (0, 0)
+        table = (0, 0, 0)
         if config.positions == "learned":
             grid = _learned_grid(config, bands, image_size)
-            table = (grid.places, grid.groups)
+            table = (grid.groups, grid.rows, grid.columns)
         if config.positions == "metres":
             _require_resolution(bands)
         return cls(
@@ -179,15 +179,15 @@ class MAESpectral(nn.Module):
         """Bands are sorted by wavelength before they are grouped."""
         return self.positions != "learned"
 
-    def plan(self, tokens: Tokens, key: Key, index: Tensor) -> Plan:
-        """Draw which tokens the samples show and which are to be predicted: all hidden ones in eval mode."""
+    def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan:
+        """Draw which tokens the samples show and which are to be predicted: all hidden ones in eval mode, or if asked."""
         return draw_plan(
             tokens.grid,
             key.at(purpose=f"{key.purpose}/mask"),
             index,
             masking=self.masking,
             ratio=self.mask_ratio,
-            decode_ratio=self.decode_ratio if self.training else 1.0,
+            decode_ratio=self.decode_ratio if self.training and not everything else 1.0,
             valid=tokens.kept,
         )
 
@@ -225,23 +225,34 @@ class MAESpectral(nn.Module):
 class Place(nn.Module):
     """The code of a token's place, added to it: of its grid position and of its bands."""
 
-    def __init__(self, dim: int, group_size: int, positions: Positions, table: tuple[int, int]) -> None:
+    def __init__(self, dim: int, group_size: int, positions: Positions, table: tuple[int, int, int]) -> None:
         super().__init__()
-        self.positions = positions
+        self.positions, self.table = positions, table
         if positions == "learned":
-            self.spatial = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[0], dim), std=0.02))
-            self.spectral = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[1], dim), std=0.02))
+            self.spatial = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[1] * table[2], dim), std=0.02))
+            self.spectral = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[0], dim), std=0.02))
         else:
             self.bands = nn.Linear(group_size * CODE, dim)
 
     def forward(self, spectrum: Spectrum, grid: Grid) -> Tensor:
-        """Return [L,dim]."""
+        """Return [L,dim].
+
+        Raises:
+            DataError: positions are learned, and were so for another grid.
+        """
         if self.positions == "learned":
+            groups, rows, columns = self.table
+            if self.table != (grid.groups, grid.rows, grid.columns):
+                raise DataError(
+                    f"learned positions are for {rows} x {columns} tokens of {groups} band groups, "
+                    f"these images have {grid.rows} x {grid.columns} of {grid.groups}",
+                    fix="give images of the size and the bands of the training, or train with model.positions=pixels",
+                )
             return (self.spectral[:, None] + self.spatial).flatten(0, 1)
         step = 1.0 if self.positions == "pixels" else spectrum.resolution / METRES_PER_UNIT
         device = spectrum.codes.device
-        rows, columns = (torch.arange(count, device=device) * step for count in (grid.rows, grid.columns))
-        spatial = grid_code(rows, columns, self.bands.out_features)
+        y, x = (torch.arange(count, device=device) * step for count in (grid.rows, grid.columns))
+        spatial = grid_code(y, x, self.bands.out_features)
         spectral: Tensor = self.bands(spectrum.codes)
         return (spectral[:, None] + spatial).flatten(0, 1)
 
