@@ -57,7 +57,9 @@ class Compared:
 
 
 class MAESpectralLoss(nn.Module):
-    """Weighted sum of what makes a reconstructed spectrum unlike the measured one; its parts are logged as ``loss_mse`` ...
+    """Weighted sum of what makes a reconstructed spectrum unlike the measured one.
+
+    Its parts are logged as ``loss_mse`` and so on.
 
     Each part is a mean over one image; a batch is the mean of its images, each weighted by how many hidden values it
     has, so that micro-batches and processes add up. Parts of weight 0 cost nothing and are not logged. All in float32.

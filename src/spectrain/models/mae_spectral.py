@@ -180,7 +180,7 @@ class MAESpectral(nn.Module):
         return self.positions != "learned"
 
     def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan:
-        """Draw which tokens the samples show and which are to be predicted: all hidden ones in eval mode, or if asked."""
+        """Draw which tokens the samples show and which are to be predicted: all in eval mode, or if asked."""
         return draw_plan(
             tokens.grid,
             key.at(purpose=f"{key.purpose}/mask"),
