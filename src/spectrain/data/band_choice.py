@@ -28,8 +28,8 @@ def with_options(patches: Patches, options: DatasetOptions) -> Patches:
     """Return the patches with the bands that the options ask for, described as the options say.
 
     ``wavelengths`` replaces those of all bands of the data. ``bands`` takes the named channels, in the order given.
-    Where the data name no bands, it names them. ``scale``, ``offset`` and ``nodata`` replace what the data say, one value for all bands taken or one each; a NaN nodata
-    means that only NaN is missing.
+    Where the data name no bands, it names them. ``scale``, ``offset`` and ``nodata`` replace what the data say, one
+    value for all bands taken or one each; a NaN nodata means that only NaN is missing.
 
     Raises:
         DataError: a band that is not there, a list of another length than the bands taken, or other than one
