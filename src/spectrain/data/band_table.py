@@ -100,7 +100,7 @@ def read_band_table(path: Path) -> BandTable:
         names = None
     widths = None
     if width is not None:
-        widths = tuple(None if one is None else one * factor for one in _numbers(table, width))
+        widths = tuple(None if one is None else round(one * factor, 6) for one in _numbers(table, width))
     return BandTable(wavelength, widths, names)
 
 
