@@ -76,18 +76,21 @@ def train(
 
 
 @app.command
-def inspect(path: Path, /, *, split: Several = None, output: Output = None, debug: Switch = False) -> None:
+def inspect(
+    path: Path, /, *, split: Several = None, output: Output = None, window: int | None = None, debug: Switch = False
+) -> None:
     """Say what a data set or a run holds: bands, counts, statistics, what is missing and what looks wrong.
 
     Args:
         path: Data set or run folder.
         split: Splits to look at; all by default.
         output: Picture of the first patches to write.
+        window: Side in px of the windows to cut cubes and rasters into, which those of several sizes need.
         debug: Show where a failure happened.
     """
     from ..runs.inspection import inspect as look
 
-    print(look(path, split, output))
+    print(look(path, split, output, window))
 
 
 @app.command

@@ -22,6 +22,9 @@ T = TypeVar("T")
 
 # (group, name) -> "module:attribute"; the modules are imported when the part is asked for
 BUILTIN: dict[tuple[str, str], str] = {
+    ("reader", "csv_cubes"): "spectrain.data.csv_cubes:CsvCubesReader",
+    ("reader", "cube"): "spectrain.data.cube:CubeReader",
+    ("reader", "geotiff"): "spectrain.data.geotiff:GeotiffReader",
     ("reader", "hdf5"): "spectrain.data.hdf5:Hdf5Reader",
     ("reader", "zarr"): "spectrain.data.native:NativeReader",
     ("task", "contrastive"): "spectrain.tasks.contrastive:Contrastive",

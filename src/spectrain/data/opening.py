@@ -39,7 +39,7 @@ def open_patches(
             raise DataError("dataset.path lists no data", where="dataset.path", fix="name a file or folder")
         return together([open_patches(one, split, options) for one in path])
     place = Path(path).expanduser()
-    reader = recognise(place)
+    reader = recognise(place, options)
     if options.fold is None and options.splits is None:
         return with_options(reader.open(place, split, options), options)
     file = Path(options.splits).expanduser() if options.splits else _beside(place)
@@ -56,8 +56,10 @@ def open_patches(
     return with_options(Subset.of_ids(whole, split, ids, str(file)), options)
 
 
-def recognise(path: Path) -> Reader:
+def recognise(path: Path, options: DatasetOptions | None = None) -> Reader:
     """Return the reader for a file or folder; those of plugins are asked first.
+
+    An HDF5 file is one cube where `cube_key` names it, whatever else is in it.
 
     Raises:
         DataError: nothing is there, it is empty, or no reader knows it (those that there are are listed).
@@ -65,7 +67,9 @@ def recognise(path: Path) -> Reader:
     readers: list[Reader] = [*registered("reader").values()]
     readers += [lookup("reader", name) for name in names("reader") if name not in registered("reader")]
     try:
-        return _recognise(path, readers)
+        reader = _recognise(path, readers)
+        named = options is not None and options.cube_key is not None and reader is lookup("reader", "hdf5")
+        return lookup("reader", "cube") if named else reader
     except OSError as error:
         raise DataError(
             f"cannot be read: {error.strerror or error}", where=str(path), fix="see that you may read it"
