@@ -159,6 +159,7 @@ class AnyBands(BandedModel):
     """
 
     any_bands = True
+    convolves = False
 
     def _take_statistics(self, statistics: BandStatistics) -> None:
         """Make the first band set."""

@@ -89,6 +89,9 @@ class BandedModel(nn.Module):
         ValueError: ``standardise`` is unknown, or the statistics are not one a band.
     """
 
+    convolves = True
+    """Its layers are quickest on images whose bands lie side by side in memory (channels last)."""
+
     mean: Tensor
     std: Tensor
     low: Tensor

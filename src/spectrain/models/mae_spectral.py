@@ -214,7 +214,8 @@ class MAESpectral(nn.Module):
         else:
             kept = tokens.kept.view(-1, grid.groups, grid.places, 1)
             pooled = torch.where(kept, by_group, 0).sum(1) / kept.sum(1).clamp(min=1)
-        return pooled.transpose(1, 2).reshape(-1, found.shape[2], grid.rows, grid.columns)
+        made: Tensor = pooled.transpose(1, 2).reshape(-1, found.shape[2], grid.rows, grid.columns)
+        return made
 
     def fsdp_blocks(self) -> Iterator[nn.Module]:
         """Yield the units of FSDP and of recomputation."""

@@ -12,6 +12,7 @@ from ..core.batch import Batch
 from ..core.reconstruction import Reconstruction
 from ..core.step import Step
 from ..losses.mae_spectral import Compared, MAESpectralLoss
+from ..metrics.base import Tables
 from ..models.any_bands import AnyBands, Tokens
 from ..models.banded import BandedModel
 from ..models.masking import Plan
@@ -75,6 +76,12 @@ class MaskedAutoencoding(Task):
         """Return fresh sums of the configured metric."""
         started: Metrics | None = None if self.metric is None else self.metric.start()
         return started
+
+    def tables(self) -> Tables | None:
+        """Return what collects the tables of a test, where the metric has such."""
+        made = getattr(self.metric, "tables", None)
+        tables: Tables | None = None if made is None else made()
+        return tables
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""

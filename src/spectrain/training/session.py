@@ -6,7 +6,6 @@ made from the wrapped parameters.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +17,9 @@ import torch.distributed as dist
 from torch import nn
 
 from ..config.schema import Config
-from ..core.batch import Batch, RawBatch, stack_views
 from ..core.distributed import rank, world_size
 from ..core.errors import DataError, RunError
-from ..core.random import Key
-from ..data.loader import Loader
 from ..data.mixture import (
-    ByMember,
     MixedEvalOrder,
     MixedTrainOrder,
     by_member,
@@ -47,37 +42,24 @@ from .devices import autocast_dtype, launched_world, resolve_device, set_threads
 from .parallel import Parallel
 from .probe import Probe, build_probe
 from .recompute import recompute_blocks
+from .subject import Source, Subject, source_of
 
 log = logging.getLogger("spectrain")
 
 
 @dataclass
-class Source:
-    """One split, ready to be read: its patches, their way to physical values, and a loader."""
-
-    patches: Patches
-    values: Values | ByMember
-    loader: Loader
-
-
-@dataclass
-class Session:
+class Session(Subject):
     """A training in memory. See :func:`build_session` for how it comes about.
 
     ``statistics``: one a data set, several only in a mixture. ``joined``: accumulated micro-batches run as one batch,
     because batch norm couples their samples.
     """
 
-    cfg: Config
-    device: torch.device
-    amp: torch.dtype | None
-    task: Task
     statistics: list[Statistics]
     train: Source
     valid: Source | None
     train_order: TrainOrder | MixedTrainOrder
     valid_order: EvalOrder | MixedEvalOrder | None
-    augmentation: Any
     parallel: Parallel
     optimizer: torch.optim.Optimizer
     schedule: Any
@@ -85,34 +67,9 @@ class Session:
     probe: Probe | None = None
 
     @property
-    def model(self) -> nn.Module:
-        """The unwrapped model."""
-        return self.parallel.module
-
-    @property
     def total_steps(self) -> int:
         """Optimiser steps in the whole run."""
         return self.cfg.hparams.epochs * self.train_order.steps_per_epoch
-
-    def prepare(self, raw: RawBatch, source: Source, key: Key, *, augment: bool) -> Batch:
-        """Return the batch the model sees: on the device, in physical values, with the task's views.
-
-        A task of several views gets them drawn by the augmentation also where ``augment`` is False: they are what
-        it compares. ``key`` then keeps the draws fixed.
-        """
-        batch = source.values(raw.to(self.device, non_blocking=True)).replace(key=key)
-        if augment or self.task.views > 1:
-            views = [self.augmentation(batch, key.at(view=view)) for view in range(self.task.views)]
-            batch = stack_views(views)
-        if self.cfg.general.channels_last:
-            batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
-        return batch
-
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the mixed-precision block, or one that does nothing."""
-        if self.amp is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.amp)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of optimiser step ``step``."""
@@ -154,11 +111,11 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     task: Task = cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot)
     probe = build_probe(metric, train_patches, valid_patches)
     complete = [one.all_valid for one in statistics]
-    train = _source(cfg, train_patches, task, device, complete)
+    train = source_of(cfg, train_patches, task, device, complete)
     valid = None
     if valid_patches is not None:
         same = valid_patches is train_patches
-        valid = _source(cfg, valid_patches, task, device, complete if same else _all_valid(cfg, valid_patches))
+        valid = source_of(cfg, valid_patches, task, device, complete if same else _all_valid(cfg, valid_patches))
 
     model: nn.Module = build_model(cfg, train_patches, statistics, fresh=checkpoint is None)
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
@@ -215,6 +172,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         train_order=order,
         valid_order=valid_order,
         augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(train_patches)]),
+        model=model,
         parallel=parallel,
         optimizer=optimizer,
         schedule=schedule,
@@ -296,15 +254,6 @@ def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None
 def _all_valid(cfg: Config, patches: Patches) -> list[bool]:
     """Say of each data set of a split other than the training one whether it has no missing value."""
     return [patches_statistics(one, Values(one.bands, cfg.dataset.transform)).all_valid for one in members_of(patches)]
-
-
-def _source(cfg: Config, patches: Patches, task: Task, device: torch.device, all_valid: Sequence[bool]) -> Source:
-    loader = Loader(patches, task.targets, num_workers=cfg.general.num_workers, pin_memory=device.type == "cuda")
-    values = [
-        Values(one.bands, cfg.dataset.transform, all_valid=complete)
-        for one, complete in zip(members_of(patches), all_valid, strict=True)
-    ]
-    return Source(patches, by_member(values), loader)
 
 
 def _load_weights(model: nn.Module, checkpoint: dict[str, Any]) -> None:

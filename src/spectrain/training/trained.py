@@ -34,6 +34,11 @@ class Trained:
     meta: dict[str, Any]
     path: Path
 
+    @property
+    def statistics(self) -> list[Statistics]:
+        """Of the data that it was trained on; several only for a mixture."""
+        return [Statistics.from_json(record["statistics"]) for record in (self.meta, *self.meta.get("more", []))]
+
 
 def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
     """Load a run (its best checkpoint, else its last) or one checkpoint.
