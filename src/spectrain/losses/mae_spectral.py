@@ -173,7 +173,8 @@ class MAESpectralLoss(nn.Module):
             low=-math.inf * ones,
             high=math.inf * ones,
         )
-        return self.sums(compared)[0].mean
+        found = self.sums(compared)[0]  # an image is one token here: the weight may be far below 1
+        return found.sum / found.weight.where(found.weight > 0, 1.0)
 
     def sums(self, c: Compared) -> tuple[LossSum, dict[str, LossSum]]:
         """Return the loss and its parts, each as a sum over images and their weight (hidden values, in tokens)."""
