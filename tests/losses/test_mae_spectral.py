@@ -264,7 +264,7 @@ def test_plain_images_give_what_their_tokens_give():
 
 
 @pytest.mark.parametrize("size", [1e-5, 1e-4, 1e-3, 0.01, 0.1, 0.5, 1.0, 1.5, 2.0, 3.0, 3.1])
-@pytest.mark.parametrize("length", [1e-3, 1.0, 5e4])
+@pytest.mark.parametrize("length", [1e-9, 1.0, 5e4, 1e12])
 @pytest.mark.parametrize(("stretch", "least"), [(0.0, 3e-6), (0.1, 1e-4)])
 def test_angles_small_and_large_are_those_of_float64(size, length, stretch, least):
     """Of spectra of one length the smallest are told; a tenth longer or shorter, from 1e-4 rad on (acos: 5e-4)."""
