@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import pytest
 import torch
 from model_contract import ModelContract, batch_of, images, part_of, statistics
@@ -35,7 +37,7 @@ class FeatureMap(torch.nn.Module):
 
 class MAEContract(ModelContract):
     name = "mae_spectral"
-    options = SMALL
+    options: ClassVar = SMALL
 
     def output_shape(self, count, size, bands=2):
         return (count, bands, *size)
@@ -48,7 +50,7 @@ class MAEContract(ModelContract):
         assert output.dtype == torch.float32
         assert output.isfinite().all()
 
-    # the network works on tokens and draws its masks by sample: it is the encoder of whole images that is of use outside
+    # the network works on tokens and draws masks by sample: the encoder of whole images is what is of use outside
     def test_is_exported(self):
         encoder, x = FeatureMap(self.build().eval()), images(2, 4, self.size)
         batch = torch.export.Dim("batch", min=1, max=64)
@@ -63,15 +65,15 @@ class TestFull(MAEContract):
 
 
 class TestCross(MAEContract):
-    options = {**SMALL, "decoder": "cross"}
+    options: ClassVar = {**SMALL, "decoder": "cross"}
 
 
 class TestLearned(MAEContract):
-    options = {**SMALL, "positions": "learned", "class_token": True}
+    options: ClassVar = {**SMALL, "positions": "learned", "class_token": True}
 
 
 class TestTubeThatPredictsSome(MAEContract):
-    options = {**SMALL, "masking": "tube", "decode_ratio": 0.3}
+    options: ClassVar = {**SMALL, "masking": "tube", "decode_ratio": 0.3}
 
 
 def counts(model: str, size: int, *more: str) -> tuple[int, int]:

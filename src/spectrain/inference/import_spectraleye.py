@@ -48,7 +48,7 @@ class Sizes:
 
 
 # (encoder's dim and depth, decoder's dim and depth): the variant and its heads
-_KNOWN: dict[tuple[int, int, int, int], tuple[str, int, int]] = {
+KNOWN: dict[tuple[int, int, int, int], tuple[str, int, int]] = {
     (128, 4, 64, 2): ("mae_tiny_published", 4, 2),
     (256, 8, 128, 4): ("mae_small_published", 8, 4),
     (768, 12, 256, 8): ("mae_base_published", 12, 8),
@@ -101,7 +101,7 @@ def import_spectraleye(
         raise DataError("the file holds no weights", where=str(path), fix="give the .pth file that was published")
     published = published_names(inside, path)
     sizes = sizes_of(published, path)
-    variant, *known = _KNOWN.get((sizes.dim, sizes.depth, sizes.decoder_dim, sizes.decoder_depth), ("mae_spectral",))
+    variant, *known = KNOWN.get((sizes.dim, sizes.depth, sizes.decoder_dim, sizes.decoder_depth), ("mae_spectral",))
     if heads is None and not known:
         raise DataError(
             f"no published model has an encoder of {sizes.depth} blocks of {sizes.dim} and a decoder of "
@@ -139,7 +139,9 @@ def import_spectraleye(
             f"no such model can be built: {error.problems[0].what}", where=str(path), fix=error.problems[0].fix
         ) from error
     name = variant if variant != "mae_spectral" else f"masked autoencoder of {sizes.depth} blocks of {sizes.dim}"
-    return Imported(output, name, bands, None, _epoch(record), tuple(notes), "mae")
+    options = [one for one in _model_options(sizes, chosen_heads) if variant == "mae_spectral" or "patch_size" in one]
+    options = [f"model={variant}", *options, f"model.init_from={output}"]
+    return Imported(output, name, bands, None, _epoch(record), tuple(notes), "mae", tuple(options))
 
 
 def network_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -222,7 +224,7 @@ def sizes_of(published: Mapping[str, Tensor], path: Path) -> Sizes:
     )
 
 
-def _overrides(variant: str, sizes: Sizes, heads: tuple[int, int], of_eye: bool) -> list[str]:
+def _model_options(sizes: Sizes, heads: tuple[int, int]) -> list[str]:
     options: dict[str, Any] = {
         "embed_dim": sizes.dim,
         "encoder_depth": sizes.depth,
@@ -236,6 +238,10 @@ def _overrides(variant: str, sizes: Sizes, heads: tuple[int, int], of_eye: bool)
         "standardise": "none",
         "class_token": str(sizes.class_token).lower(),
     }
+    return [f"model.{key}={value}" for key, value in options.items()]
+
+
+def _overrides(variant: str, sizes: Sizes, heads: tuple[int, int], of_eye: bool) -> list[str]:
     loss = {
         "sam_weight": 0,
         "variance_weight": 0,
@@ -245,7 +251,7 @@ def _overrides(variant: str, sizes: Sizes, heads: tuple[int, int], of_eye: bool)
     }
     return [
         f"model={variant}",
-        *(f"model.{key}={value}" for key, value in options.items()),
+        *_model_options(sizes, heads),
         *(f"loss.{key}={value}" for key, value in loss.items()),
         *(["dataset.transform=log10_reflectance"] if of_eye else []),
     ]

@@ -38,6 +38,7 @@ class Imported:
         epoch: that the file says of itself, or None.
         notes: what was decided on the way.
         recipe: that trains such a model.
+        options: with which it begins from these weights.
     """
 
     path: Path
@@ -47,11 +48,12 @@ class Imported:
     epoch: int | None
     notes: tuple[str, ...]
     recipe: str = "contrastive"
+    options: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         names = self.bands.names
         told = ", ".join(names if len(names) <= _SHOWN else (*names[:2], "...", names[-1]))
-        key = "backbone" if self.recipe == "contrastive" else "init_from"
+        options = self.options or (f"model.backbone={self.path}",)
         lines = [
             f"{self.path}: {self.backbone}, {len(self.bands)} bands ({told})"
             + (f", projection of {self.feat_dim}" if self.feat_dim is not None else "")
@@ -59,14 +61,9 @@ class Imported:
             *(f"  {note}" for note in self.notes),
             "go on with:",
             f"  spectrain embed {self.path} DATA",
-            f"  spectrain train {self.recipe} dataset.path=DATA {self.started_from(key)}",
+            f"  spectrain train {self.recipe} dataset.path=DATA {' '.join(options)}",
         ]
         return "\n".join(lines)
-
-    def started_from(self, key: str) -> str:
-        """Return the options that begin a training with these weights."""
-        variant = f"model={self.backbone} " if self.backbone.endswith("_published") else ""
-        return f"{variant}model.{key}={self.path}"
 
 
 def write_imported(

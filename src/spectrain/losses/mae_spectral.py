@@ -175,7 +175,8 @@ class MAESpectralLoss(nn.Module):
             low=-math.inf * ones,
             high=math.inf * ones,
         )
-        return self.sums(compared)[0].mean
+        found = self.sums(compared)[0]  # an image is one token here: the weight may be far below 1
+        return found.sum / found.weight.where(found.weight > 0, 1.0)
 
     def sums(self, c: Compared) -> tuple[LossSum, dict[str, LossSum]]:
         """Return the loss and its parts, each as a sum over images and their weight (hidden values, in tokens)."""
@@ -229,7 +230,10 @@ def _deviation_of_tokens(target: Tensor, counted: Tensor | None) -> Tensor:
 
 
 TINY = 1e-12
-"""Under the root of the sine: an angle of 1e-6 rad is the least that is told from none."""
+"""Under the root of the sine: an angle of 1e-6 rad is the least that is told from none.
+
+A spectrum less than a millionth as long as the longest in its image counts as none.
+"""
 
 
 def _sam(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
@@ -249,11 +253,12 @@ def _sam(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
         touched = torch.ones_like(place, dtype=error.dtype)[..., None]
     else:
         touched = c.counted[:, start:].any(2).to(error.dtype)
-    chosen = (_added(touched, place, c.places) > 0) & (c.squares > TINY)
+    least = TINY * c.squares.amax((1, 2), keepdim=True)  # images may be in any unit
+    chosen = (_added(touched, place, c.places) > 0) & (c.squares > least)
     squares = torch.where(chosen, c.squares, 1.0)
-    across = (squares * errors - along.square()).clamp(min=0)
-    # in units of the spectrum's length; the small number keeps the gradient finite where nothing differs
-    angle = torch.atan2((across / squares.square() + TINY).sqrt(), 1 + along / squares)
+    errors, along = errors / squares, along / squares  # in units of the spectrum's length
+    across = (errors - along.square()).clamp(min=0)
+    angle = torch.atan2((across + TINY).sqrt(), 1 + along)  # the gradient is finite where nothing differs too
     return torch.where(chosen, angle, 0.0).sum((1, 2)) / chosen.sum((1, 2)).clamp(min=1)
 
 
