@@ -45,7 +45,7 @@ class DihedralWarp:
     def image(self, values: Tensor) -> Tensor:
         """Return [B,C,H,W] of any type with every pixel in its new place."""
         source = self._source[:, None].expand(-1, values.shape[1], -1)
-        return values.flatten(2).gather(2, source).unflatten(2, self._size)
+        return values.flatten(2).gather(2, source).view(*values.shape[:2], *self._size)
 
     def image_with_holes(self, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Move [B,C,H,W] values, 0 in their holes, and their validity, as `AffineWarp.image_with_holes` returns it."""

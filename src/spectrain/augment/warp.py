@@ -146,14 +146,14 @@ class AffineWarp:
         """Return rows and columns of [B,C,H,W] that hold all the grid asks for: on a CPU only these are copied."""
         if self.window is None or values.device.type != "cpu" or not grid.numel():
             return slice(None), slice(None)
-        slices = []
-        for axis, size in ((1, values.shape[2]), (0, values.shape[3])):
-            low, high = (
-                (float(end) + 1) / 2 * (size - self._align) - (not self._align) / 2 for end in grid[..., axis].aminmax()
-            )
-            # a pixel more to each side, for the roundings
-            slices.append(slice(min(max(int(low) - 1, 0), size - 1), min(max(int(high) + 3, 1), size)))
-        return slices[0], slices[1]
+        rows, columns = (self._reach(grid[..., axis], values.shape[3 - axis]) for axis in (1, 0))
+        return rows, columns
+
+    def _reach(self, coordinate: Tensor, size: int) -> slice:
+        """Return which pixels along an axis lie next to a coordinate, one more at either end for the roundings."""
+        low, high = (((end.item() + 1) * (size - self._align) - (not self._align)) / 2 for end in coordinate.aminmax())
+        # beyond the border the last pixel is read, and with weight 0 the one after it
+        return slice(min(max(int(low) - 1, 0), size - 1), min(max(int(high) + 3, 2), size))
 
     def _sample(self, values: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
         """Interpolate [b,C,H,W] at the grid."""
