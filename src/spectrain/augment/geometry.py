@@ -9,7 +9,7 @@ cropped around a jittered centre and zoomed back to its own size; one interpolat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class Ranges:
         rotate: largest angle in degrees, to either side; 0 for none, 360 (or more) for the whole circle.
         crop: side of the window in px that is zoomed back to the image, along the shorter side; None for the whole.
         jitter: the window's centre moves by -jitter..jitter whole px along each axis; the window is cut at the border.
-        shift: the image moves by up to this many px (y, x), either way.
+        shift: the image moves by up to this many px (y, x), either way; see `in_px` for shares.
         scale: the image is magnified by a factor from 1 - scale to 1 + scale.
     """
 
@@ -42,6 +42,11 @@ class Ranges:
     def only_flips(self) -> bool:
         """Nothing but flips is drawn: pixels move, none is interpolated."""
         return not self.rotate and self.crop is None and not any(self.shift) and not self.scale
+
+    def in_px(self, height: int, width: int) -> Ranges:
+        """Return the ranges with shifts in px, for images of this size, where those below 1 are shares of the side."""
+        shift_y, shift_x = (by * side if by < 1 else by for by, side in zip(self.shift, (height, width), strict=True))
+        return replace(self, shift=(shift_y, shift_x))
 
     def check(self, height: int, width: int) -> None:
         """Raise a `DataError` where a window would be larger than the image, or could lie beyond its border."""

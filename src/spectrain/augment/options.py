@@ -32,12 +32,19 @@ def _out_of_range(config: WarpAugmentation.Config) -> Iterator[tuple[str, str, s
             yield name, misfit.what, misfit.fix
     if config.scale >= 1:
         yield "scale", f"must be less than 1, not {config.scale}", "at 1 an image would shrink to nothing"
+    if config.band_dropout >= 1:
+        yield "band_dropout", f"must be less than 1, not {config.band_dropout}", "at 1 nothing would be left to see"
 
 
 def _excluding(config: WarpAugmentation.Config, bands: int) -> Iterator[tuple[str, str, str | None]]:
     """Yield the same, of options that do not fit each other or the bands."""
     if config.jitter > 0 and config.crop is None:
         yield "jitter", "there is no window whose centre could move", "set augmentation.crop, or use augmentation.shift"
+    if config.size is not None and config.crop is not None:
+        fix = "set augmentation.crop=null (a window that is not zoomed) or augmentation.size=null (one that is)"
+        yield "size", f"a view cannot be a window of {config.size} px and the crop of {config.crop} px, zoomed", fix
+    if isinstance(config.size, list) and len(config.size) != 2:
+        yield "size", f"must be one number or two, not {len(config.size)}", "write [height, width]"
     if isinstance(config.shift, list) and len(config.shift) != 2:
         yield "shift", f"must be one number or two, not {len(config.shift)}", "write [y, x]"
     if isinstance(config.noise, list) and len(config.noise) != bands:

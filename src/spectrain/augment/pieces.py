@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator
 
 from torch import Tensor
 
+_FEWEST_BANDS = 4
+"""Bands that are worked on together even where they leave the cache: what they share is worked out once."""
+
 
 def pieces(values: Tensor, at_once: int) -> Iterator[slice]:
     """Yield slices of rows, each of at most ``at_once`` values (but one row) on a CPU; one slice on other devices.
@@ -18,6 +21,16 @@ def pieces(values: Tensor, at_once: int) -> Iterator[slice]:
     step = max(1, count)
     if values.device.type == "cpu":
         step = max(1, at_once // max(1, values[:1].numel()))
+    for start in range(0, max(1, count), step):
+        yield slice(start, min(start + step, count))
+
+
+def groups(values: Tensor, at_once: int) -> Iterator[slice]:
+    """Yield slices of the bands of [b,C,...], each of about ``at_once`` values on a CPU; one slice on other devices."""
+    count = values.shape[1]
+    step = max(1, count)
+    if values.device.type == "cpu":
+        step = max(_FEWEST_BANDS, at_once // max(1, values[:, :1].numel()))
     for start in range(0, max(1, count), step):
         yield slice(start, min(start + step, count))
 

@@ -11,20 +11,25 @@ from torch import Tensor
 
 from ..config.option import option
 from ..core.bands import Bands
-from ..core.batch import Batch
-from ..core.random import Key
+from ..core.batch import Batch, everywhere
+from ..core.random import Key, uniform
 from ..core.registry import register
+from ..core.window import Window
+from .band_dropout import kept_bands, without_bands
 from .dihedral import DihedralWarp
 from .finish import add_noise, remove_mean
 from .geometry import Parameters, Ranges, compose
 from .options import check
 from .pieces import pieces
+from .sometimes import Sometimes
 from .warp import AffineWarp
+from .window import drawn_window, middle_window
 
 log = logging.getLogger("spectrain")
 
 Demean = Literal["none", "image", "band"]
 Corners = Literal["reflect", "zero"]
+View = AffineWarp | DihedralWarp | Sometimes
 _AT_ONCE = 1 << 19
 """Values to finish at once on a CPU. More than are warped at once: the noise takes two hundred small steps a piece."""
 
@@ -33,10 +38,11 @@ _AT_ONCE = 1 << 19
 class WarpAugmentation:
     """Flip, turn, scale, shift, crop and zoom back in one interpolation, then noise, then the mean removed.
 
-    What a sample becomes depends on the key and the sample's index alone, never on the batch it is in. Geometry and
-    noise have a stream each. Nothing waits for the device. With ``corners="zero", published=True`` a view is that of
-    the published scikit-image chain (RandomFlip, RandomRotate, JitterCrop, GaussianNoise and Demean of Nenya),
-    interpolated once instead of twice.
+    What a sample becomes depends on the key and the sample's index alone, never on the batch it is in. Geometry,
+    window, noise, missing bands, and whether a sample is changed at all have a stream each. Nothing waits for the
+    device. Only pixels of the view are interpolated, not the rest of the image. With ``corners="zero",
+    published=True`` a view is that of the published scikit-image chain (RandomFlip, RandomRotate, JitterCrop,
+    GaussianNoise and Demean of Nenya), interpolated once instead of twice.
     """
 
     @dataclass
@@ -51,12 +57,25 @@ class WarpAugmentation:
             None, "side in px of the window that is zoomed back to the image; null takes the whole image", minimum=2
         )
         jitter: int = option(0, "the window's centre moves by up to so many px along each axis", minimum=0)
+        size: int | list[int] | None = option(
+            None,
+            "side in px of a random window that the view is, not zoomed; null is the whole image; one number, or "
+            "[height, width]",
+            minimum=1,
+        )
         shift: float | list[float] = option(
-            0.0, "the image moves by up to so many px; one number, or [y, x]", minimum=0
+            0.0,
+            "the image moves by up to so many px, or, below 1, by such a share of its side; one number, or [y, x]",
+            minimum=0,
         )
         scale: float = option(0.0, "largest relative change of size, below 1", minimum=0)
         noise: float | list[float] = option(
             0.0, "standard deviation of normal noise in the image's unit; one number, or one a band", minimum=0
+        )
+        band_dropout: float = option(
+            0.0,
+            "probability, below 1, that a band of a sample is taken away: it becomes invalid; one band always stays",
+            minimum=0,
         )
         demean: Demean = option(
             "none", "subtract the mean of the valid pixels: none, of the whole image, or of each band"
@@ -64,6 +83,9 @@ class WarpAugmentation:
         corners: Corners = option("reflect", "what comes from beyond the border: reflect (valid) or zero (invalid)")
         published: bool = option(False, "zero corners count as valid and the crop's edge is mirrored, as published")
         dihedral: bool = option(False, "only flips and quarter turns, exact to the bit")
+        probability: float = option(
+            1.0, "share of samples that are changed at all; size and demean are for all", minimum=0, maximum=1
+        )
 
     def __init__(self, config: Config, bands: int) -> None:
         check(config, bands)
@@ -77,6 +99,10 @@ class WarpAugmentation:
             shift=(shift_y, shift_x),
             scale=config.scale,
         )
+        self._size: tuple[int, int] | None = None
+        if config.size is not None:
+            height, width = config.size if isinstance(config.size, list) else (config.size, config.size)
+            self._size = height, width
         self._warned = False
         sigma = config.noise
         self._noisy = any(sigma) if isinstance(sigma, list) else bool(sigma)
@@ -100,47 +126,89 @@ class WarpAugmentation:
             key: the stream; views of a sample differ by ``key.view``.
 
         Raises:
-            DataError: the crop does not fit the images, or labels at single pixels meet a warp that is not dihedral.
+            DataError: the crop or the size does not fit the images, or labels at single pixels meet a warp that is not
+                dihedral.
         """
-        drawn = Parameters.draw(self._ranges, key.at(purpose=f"{key.purpose}/geometry"), batch.index)
-        noise = key.at(purpose=f"{key.purpose}/noise") if self._noisy else None
-        return self._moved(batch, self._warp(drawn, batch), noise)
+        height, width = batch.image.shape[2:]
+        changed = None
+        if self._config.probability < 1:
+            changed = uniform(_stream(key, "changed"), batch.index, 1)[:, 0] < self._config.probability
+        window = drawn_window(self._size, (height, width), _stream(key, "window"), batch.index)
+        ranges = self._ranges.in_px(height, width)
+        drawn = Parameters.draw(ranges, _stream(key, "geometry"), batch.index)
+        return self._moved(batch, self._warp(ranges, drawn, batch, window, changed), key, changed)
 
     @torch.no_grad()
     def centred(self, batch: Batch) -> Batch:
-        """Return the view without chance, of which embeddings are taken: the centre, at the zoom of training.
+        """Return the view without chance, of which embeddings are taken: the centre, at the zoom or size of training.
 
-        It is neither flipped nor turned, shifted, scaled or noisy; its mean is removed as in training.
+        It is neither flipped nor turned, shifted, scaled or noisy, and has all its bands; its mean is removed as in
+        training.
 
         Raises:
-            DataError: the crop does not fit the images.
+            DataError: the crop or the size does not fit the images.
         """
+        height, width = batch.image.shape[2:]
+        window = middle_window(self._size, (height, width), batch.index)
+        if window is not None:
+            return self._moved(batch, DihedralWarp(torch.zeros_like(batch.index), (height, width), window), None)
         if self._config.crop is None:
             kept = None if batch.all_valid else batch.valid.to(batch.image.dtype)
             return batch.replace(image=self._finish(batch.filled().clone(), kept, batch.index, None))
-        return self._moved(batch, self._warp(Parameters.still(batch.index), batch), None)
+        still = Parameters.still(batch.index)
+        return self._moved(batch, self._warp(self._ranges.in_px(height, width), still, batch), None)
 
-    def _moved(self, batch: Batch, warp: AffineWarp | DihedralWarp, noise: Key | None) -> Batch:
-        """Return the batch warped and finished."""
+    def _moved(self, batch: Batch, warp: View, key: Key | None, changed: Tensor | None = None) -> Batch:
+        """Return the batch warped and finished; without chance where there is no key."""
         target = batch.target.warp(warp)
+        kept: Tensor | None = None
         if batch.all_valid and not warp.makes_holes:
-            image = self._finish(warp.image(batch.image), None, batch.index, noise)
-            return batch.replace(image=image, target=target)
-        image, kept = warp.image_with_holes(batch.image, batch.valid)
-        image = self._finish(image, kept, batch.index, noise)
-        return batch.replace(image=image, valid=kept.bool().expand_as(image), target=target, all_valid=False)
+            image = warp.image(batch.image)
+        else:
+            image, kept = warp.image_with_holes(batch.image, batch.valid)
+        if key is not None and self._config.band_dropout:
+            image, kept = self._without_bands(image, kept, _stream(key, "bands"), batch.index, changed)
+        noise = _stream(key, "noise") if key is not None and self._noisy else None
+        image = self._finish(image, kept, batch.index, noise, changed)
+        if kept is not None:
+            return batch.replace(image=image, valid=kept.bool().expand_as(image), target=target, all_valid=False)
+        valid = batch.valid if image.shape == batch.image.shape else everywhere(image.shape, image.device)
+        return batch.replace(image=image, valid=valid, target=target)
 
-    def _warp(self, parameters: Parameters, batch: Batch) -> AffineWarp | DihedralWarp:
+    def _warp(
+        self,
+        ranges: Ranges,
+        parameters: Parameters,
+        batch: Batch,
+        window: Window | None = None,
+        changed: Tensor | None = None,
+    ) -> View:
         """Return the geometry of every sample: whole pixels only where the options move nothing else."""
         height, width = batch.image.shape[2:]
-        self._ranges.check(height, width)
+        ranges.check(height, width)
         self._warn_of_small_crops(height, width)
-        if self._config.dihedral or self._ranges.only_flips:
-            return DihedralWarp(parameters.dihedral_step(height, width), (height, width))
+        if self._config.dihedral or ranges.only_flips:
+            step = parameters.dihedral_step(height, width)
+            return DihedralWarp(step if changed is None else step * changed, (height, width), window)
         published = self._config.published
         geometry = compose(parameters, self._config.crop, (height, width), mirror_edge=published)
-        inside = self._ranges.stays_inside(height, width)
-        return AffineWarp(geometry, "inside" if inside else self._config.corners, corners_count=published)
+        # a window may lie anywhere: where the whole view stays inside, so does its window, and only there
+        corners = "inside" if ranges.stays_inside(height, width) else self._config.corners
+        warp = AffineWarp(geometry, corners, corners_count=published, window=window)
+        return warp if changed is None else Sometimes(warp, changed, (height, width))
+
+    def _without_bands(
+        self, image: Tensor, kept: Tensor | None, key: Key, index: Tensor, changed: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return image and mask without the bands that the stream takes away; the image is changed in place."""
+        if kept is None:
+            seen = torch.ones(image.shape[:2], dtype=torch.bool, device=image.device)
+        else:
+            seen = (kept.amax((2, 3)) > 0).expand(image.shape[:2])
+        bands = kept_bands(self._config.band_dropout, seen, key, index)
+        if changed is not None:
+            bands = bands | ~changed[:, None]
+        return image, without_bands(image, kept, bands)
 
     def _warn_of_small_crops(self, height: int, width: int) -> None:
         """Say once that a window is so small that little is left to tell images apart by."""
@@ -159,14 +227,25 @@ class WarpAugmentation:
             min(height, width) * 5 // 8,
         )
 
-    def _finish(self, image: Tensor, kept: Tensor | None, index: Tensor, noise: Key | None) -> Tensor:
-        """Add noise and remove the mean, in place, from images that nobody else holds."""
+    def _finish(
+        self, image: Tensor, kept: Tensor | None, index: Tensor, noise: Key | None, changed: Tensor | None = None
+    ) -> Tensor:
+        """Add noise (to changed samples) and remove the mean, in place, from images that nobody else holds."""
         if isinstance(self._sigma, Tensor):
             self._sigma = self._sigma.to(image.device)  # copied for the first batch only
         for rows in pieces(image, _AT_ONCE):
             part, mask = image[rows], None if kept is None else kept[rows]
             if noise is not None:
-                add_noise(part, mask, self._sigma, noise, index[rows])
+                noisy = mask
+                if changed is not None:
+                    some = changed[rows, None, None, None].to(image.dtype)
+                    noisy = some if mask is None else mask * some
+                add_noise(part, noisy, self._sigma, noise, index[rows])
             if self._config.demean != "none":
                 remove_mean(part, mask, per_band=self._config.demean == "band")
         return image
+
+
+def _stream(key: Key, name: str) -> Key:
+    """Return the stream of one of the augmentation's choices."""
+    return key.at(purpose=f"{key.purpose}/{name}")

@@ -13,13 +13,18 @@ import torch
 from torch import Tensor
 
 from .fill import fill_invalid
+from .window import Window
 
 IGNORED = 255
 """The class of a pixel that does not count, in a `ClassMap`."""
 
 
 class Warp(Protocol):
-    """A geometric change of a batch of images, as the augmentation made it."""
+    """A geometric change of a batch of images, as the augmentation made it.
+
+    One whose views are windows of the changed images returns [..., h, w] of the window, and says in an attribute
+    ``window`` (a `Window`, or None) where it lies.
+    """
 
     def bilinear(self, values: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Warp [B,C,H,W] with holes left out; valid where at least half of the weight was."""
@@ -191,11 +196,20 @@ class SparseValues:
         return SparseValues(index, value, row, self.shape)
 
     def warp(self, warp: Warp) -> SparseValues:
-        """Move each measurement by its image's dihedral step (see :func:`dihedral_position`)."""
-        _, height, width = self.shape
+        """Move each measurement by its image's dihedral step (see :func:`dihedral_position`), then cut the window out.
+
+        A measurement outside the window is dropped: NaN at pixel 0, as how many there are is not known to the host.
+        """
+        batch, height, width = self.shape
         step = warp.dihedral()[self.row]
         y, x = dihedral_position(step, self.index // width, self.index % width, height, width)
-        return SparseValues(y * width + x, self.value, self.row, self.shape)
+        window: Window | None = getattr(warp, "window", None)
+        if window is None:
+            return SparseValues(y * width + x, self.value, self.row, self.shape)
+        y, x, (height, width) = y - window.top[self.row], x - window.left[self.row], window.size
+        inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        index = (y * width + x) * inside
+        return SparseValues(index, fill_invalid(self.value, inside, torch.nan), self.row, (batch, height, width))
 
     def repeat(self, times: int) -> SparseValues:
         """Return the measurements ``times`` over, their rows counted on."""
