@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from .demos import run as demo
     from .inference.embed import embed as embed
     from .inference.import_weights import import_weights as import_weights
+    from .inference.testing import test as test
+    from .losses.mae_spectral import MAESpectralLoss as MAESpectralLoss
     from .losses.supcon import SupConLoss as SupConLoss
+    from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
@@ -42,6 +45,8 @@ __all__ = [
     "Bands",
     "Batch",
     "Key",
+    "MAESpectral",
+    "MAESpectralLoss",
     "Meter",
     "SupConLoss",
     "SupConResNet",
@@ -62,6 +67,7 @@ __all__ = [
     "register",
     "report",
     "save_checkpoint",
+    "test",
     "train",
     "train_epoch",
 ]
@@ -72,6 +78,8 @@ _PLACES = {
     "Bands": "core.bands:Bands",
     "Batch": "core.batch:Batch",
     "Key": "core.random:Key",
+    "MAESpectral": "models.mae_spectral:MAESpectral",
+    "MAESpectralLoss": "losses.mae_spectral:MAESpectralLoss",
     "Meter": "training.parts:Meter",
     "SupConLoss": "losses.supcon:SupConLoss",
     "SupConResNet": "models.supcon_resnet:SupConResNet",
@@ -91,6 +99,7 @@ _PLACES = {
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",
+    "test": "inference.testing:test",
     "train": "training.api:train",
     "train_epoch": "training.parts:train_epoch",
 }

@@ -7,6 +7,7 @@ import pytest
 from spectrain.config import load_config
 from spectrain.config.aliases import EVERYWHERE, RECIPES, derived_names, known_elsewhere, table_of
 from spectrain.config.keys import CHOICES, part_keys, scalars
+from spectrain.config.library import Library
 
 # the options as the two documents print them, comments, `0.` and all
 NEWER = """{
@@ -309,11 +310,14 @@ def test_two_names_of_one_option_that_differ(write, mistakes):
 
 def test_every_alias_leads_to_an_option():
     targets = {native for table in (EVERYWHERE, *RECIPES.values()) for native, _ in table.values() if native}
-    assert targets <= {*scalars(), *part_keys(), *CHOICES}
+    choices = {f"{group}={name}" for group in CHOICES for name in Library().names(group)}
+    groups = {f"{group}.*" for group in CHOICES}
+    assert targets <= {*scalars(), *part_keys(), *CHOICES, *choices, *groups}
 
 
 def test_no_alias_hides_an_option():
     for recipe in RECIPES:
-        assert not set(table_of(recipe)) & set(scalars())
+        assert not set(table_of(recipe)) & {*scalars(), *part_keys()}
+        assert not {f"{group}={name}" for group in CHOICES for name in Library().names(group)} & set(table_of(recipe))
     assert known_elsewhere("epochs") == "contrastive"
     assert known_elsewhere("nonsense") is None

@@ -8,7 +8,7 @@ from dataclasses import MISSING
 import pytest
 
 from spectrain.config import load_config
-from spectrain.config.library import FOLDER
+from spectrain.config.library import FOLDER, part_of_file
 from spectrain.config.option import options_of
 from spectrain.config.schema import GROUPS, SECTIONS, DatasetOptions, TopLevel
 from spectrain.config.yaml_file import rows_of
@@ -42,9 +42,35 @@ def test_a_group_file_is_its_dataclass(group, name):
     assert {key: comments(path).get(key) for key in documented} == documented
 
 
-def test_every_group_file_is_a_part():
-    files = {(path.parent.name, path.stem) for group in GROUPS for path in (FOLDER / group).glob("*.yaml")}
-    assert files == set(PARTS)
+FILES = [(path.parent.name, path.stem) for group in GROUPS for path in sorted((FOLDER / group).glob("*.yaml"))]
+VARIANTS = [file for file in FILES if "defaults" in values(FOLDER / file[0] / f"{file[1]}.yaml")]
+
+
+def test_every_group_file_is_a_part_or_a_variant_of_one():
+    assert set(FILES) - set(VARIANTS) == set(PARTS)
+    assert VARIANTS
+
+
+@pytest.mark.parametrize(("group", "name"), VARIANTS, ids=lambda word: word)
+def test_a_variant_is_its_part_with_some_options(group, name):
+    said = values(FOLDER / group / f"{name}.yaml")
+    part, last = said.pop("defaults")
+    assert (group, part) in PARTS and last == "_self_"
+    options = options_of(lookup(group, part).Config)
+    assert set(said) <= set(options)
+    cfg = load_config("mae", overrides=[f"{group}={name}"])
+    alone = getattr(cfg, group).to_dict()
+    recipe = {"dataset", *(key for key, origin in cfg.origins.items() if origin.startswith("recipe"))}
+    assert alone["name"] == part == part_of_file(group, name)
+    assert {key: alone[key] for key in said if f"{group}.{key}" not in recipe} == said
+
+
+def test_a_variant_of_the_dataset_sets_some_of_its_options():
+    for path in sorted((FOLDER / "dataset").glob("*.yaml")):
+        said = values(path)
+        if path.stem != "patches":
+            assert said.pop("defaults") == ["patches", "_self_"]
+            assert set(said) <= set(options_of(DatasetOptions))
 
 
 def test_the_dataset_file_is_its_dataclass():
@@ -70,9 +96,18 @@ def test_the_native_form_is_the_schema():
 
 @pytest.mark.parametrize("recipe", sorted(path.stem for path in (FOLDER / "recipe").glob("*.yaml")))
 def test_hydra_alone_composes_the_same_from_a_recipe(recipe):
+    assert by_hydra(recipe) == load_config(recipe).to_dict()
+
+
+@pytest.mark.parametrize("choice", ["model=mae_tiny", "augmentation=augment_basic", "dataset=segmentation_dataset"])
+def test_hydra_alone_composes_the_same_variant(choice):
+    assert by_hydra("mae", choice) == load_config("mae", overrides=[choice]).to_dict()
+
+
+def by_hydra(recipe, *overrides):
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
     with initialize_config_dir(str(FOLDER), version_base="1.3"):
-        composed = OmegaConf.to_container(compose("config", overrides=[f"recipe={recipe}"]))
-    assert {"recipe": recipe, **composed} == load_config(recipe).to_dict()
+        composed = OmegaConf.to_container(compose("config", overrides=[f"recipe={recipe}", *overrides]))
+    return {"recipe": recipe, **composed}

@@ -409,10 +409,22 @@ def test_a_users_dataset_and_recipe(write, mistakes):
     assert "builds on itself" in mistakes(recipe="circle", config_dir="mine")["recipe"].what
 
 
-def test_a_group_file_with_a_name_of_ours_is_refused(mistakes, write):
-    write("mine/model/supcon_resnet.yaml", "feat_dim: 3\n")
-    assert "has the name of a built-in one" in mistakes(config_dir="mine")["model=supcon_resnet"].what
+def test_a_folder_that_is_not_there(mistakes):
     assert "is not a folder" in mistakes(config_dir="nowhere")["--config-dir"].what
+
+
+def test_a_group_file_with_a_name_of_ours_wins_and_says_so(mistakes, write, caplog):
+    write("mine/model/supcon_resnet.yaml", "feat_dim: 3\nbackbone: resnet34\n")
+    write("mine/config.yaml", "hparams: {epochs: 1}\n")
+    with caplog.at_level("INFO", logger="spectrain"):
+        cfg = load_config("contrastive", config_dir="mine")
+    assert caplog.messages == ["model=supcon_resnet is mine/model/supcon_resnet.yaml, instead of the built-in one"]
+    assert (cfg.model.name, cfg.model.feat_dim, cfg.model.backbone) == ("supcon_resnet", 3, "resnet34")
+    assert cfg.origins["model.feat_dim"] == "mine/model/supcon_resnet.yaml:1"
+    assert (cfg.model.stem, cfg.hparams.epochs) == ("small", 200), "the recipe's where the file says nothing"
+    assert load_config("contrastive", config_dir="mine", overrides=["model.feat_dim=5"]).model.feat_dim == 5
+    write("mine/model/supcon_resnet.yaml", "feat_dims: 3\n")
+    assert mistakes(config_dir="mine")["model.feat_dims"].origin == "mine/model/supcon_resnet.yaml:1"
 
 
 def test_a_folder_with_an_awkward_name(write, tmp_path):

@@ -93,7 +93,7 @@ def test_readers_of_plugins_are_asked_first(path, monkeypatch):
     other = path.with_name("a.h5")
     path.rename(other)
     assert len(open_patches(other, "train")) == 6
-    with pytest.raises(DataError, match="known are: a sea; HDF5"):
+    with pytest.raises(DataError, match="known are: a sea; CSV"):
         open_patches(path.parent)
 
 

@@ -76,18 +76,57 @@ def train(
 
 
 @app.command
-def inspect(path: Path, /, *, split: Several = None, output: Output = None, debug: Switch = False) -> None:
+def test(
+    run: Path,
+    /,
+    *,
+    data: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    split: Several = None,
+    output: Output = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    plugin: Several = None,
+    debug: Switch = False,
+) -> None:
+    """Test a trained model: means, a table of images, a table of bands, pictures.
+
+    Args:
+        run: Run folder or checkpoint.
+        data: Data set; by default the one the run was trained on. May be repeated.
+        split: Splits to test on; by default test, else the validation split, of other data all there is.
+        output: Folder to write; by default test/DATA in the run folder.
+        batch_size: Images at once.
+        device: auto, cpu, cuda or the number of a GPU.
+        plugin: Module or file to import first; may be repeated.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..inference.testing import test as test_run
+
+    for found in test_run(
+        run, data, output, splits=split or (), batch_size=batch_size, device=device, plugins=plugin or ()
+    ):
+        for name, value in found.items():
+            print(f"{name:<16} {value:.6g}")
+        print(found.folder)
+
+
+@app.command
+def inspect(
+    path: Path, /, *, split: Several = None, output: Output = None, window: int | None = None, debug: Switch = False
+) -> None:
     """Say what a data set or a run holds: bands, counts, statistics, what is missing and what looks wrong.
 
     Args:
         path: Data set or run folder.
         split: Splits to look at; all by default.
         output: Picture of the first patches to write.
+        window: Side in px of the windows to cut cubes and rasters into, which those of several sizes need.
         debug: Show where a failure happened.
     """
     from ..runs.inspection import inspect as look
 
-    print(look(path, split, output))
+    print(look(path, split, output, window))
 
 
 @app.command

@@ -18,6 +18,8 @@ from .library import FOLDER, Library
 from .option import options_of
 from .schema import GROUPS
 
+_PRIMARY = "spectrain_native_form"
+"""Our ``config.yaml`` under a name that no folder of a user's has: theirs is often called ``config.yaml`` too."""
 _ONE_AT_A_TIME = threading.Lock()  # Hydra's state is global to the process
 
 
@@ -33,7 +35,12 @@ def compose_groups(choices: Mapping[str, str], library: Library) -> dict[str, An
     """
     if library.config_dir is None and all(library.file(group, name) for group, name in choices.items()):
         return copy.deepcopy(_ours(tuple(sorted(choices.items()))))
-    return _composed(choices, library.config_dir)
+    composed = _composed(choices, library.config_dir)
+    for group, name in choices.items():
+        if library.user_file(group, name) and (base := library.base(group, name)):
+            values = {**_ours(((group, base),))[group], **(composed.get(group) or {})}
+            composed[group] = values if group == "dataset" else {**values, "name": library.part(group, name)}
+    return composed
 
 
 @functools.lru_cache(maxsize=256)
@@ -48,15 +55,16 @@ def _composed(choices: Mapping[str, str], config_dir: Path | None) -> dict[str, 
     from omegaconf import OmegaConf
 
     overrides = [f"{group}={_quoted(name)}" for group, name in choices.items()]
-    if config_dir is not None:
-        overrides.append(f"hydra.searchpath=[{_quoted(f'file://{config_dir.resolve()}')}]")
+    folder = FOLDER if config_dir is None else config_dir.resolve()
+    if config_dir is not None:  # the first folder wins
+        overrides.append(f"hydra.searchpath=[{_quoted(f'file://{FOLDER}')}]")
     with _ONE_AT_A_TIME:
         try:
             with (
                 _plugin_nodes(ConfigStore.instance()),
-                initialize_config_dir(str(FOLDER), version_base="1.3", job_name="spectrain"),
+                initialize_config_dir(str(folder), version_base="1.3", job_name="spectrain"),
             ):
-                composed = OmegaConf.to_container(compose("config", overrides=overrides), resolve=False)
+                composed = OmegaConf.to_container(compose(_PRIMARY, overrides=overrides), resolve=False)
         except Exception as error:  # on an odd file of the user's Hydra fails in many ways, some of them not its own
             where = str(config_dir or FOLDER)
             what = re.sub(r"\s+", " ", str(error) or str(error.__cause__)).strip()
@@ -68,19 +76,27 @@ def _composed(choices: Mapping[str, str], config_dir: Path | None) -> dict[str, 
 
 @contextlib.contextmanager
 def _plugin_nodes(store: Any) -> Iterator[None]:
-    """Let Hydra find the plugins' parts; afterwards its store, which belongs to the whole process, is as it was."""
+    """Let Hydra find our ``config.yaml`` and the plugins' parts; afterwards its store, the process's own, is as it was."""
     added: list[tuple[str, str, Any]] = []
     for group in GROUPS:
         for name, part in registered(group).items():
             added.append((group, f"{name}.yaml", store.repo.get(group, {}).get(f"{name}.yaml")))
             store.store(group=group, name=name, node=_node(name, part), provider="plugin")
+    store.store(name=_PRIMARY, node=_native_form())
     try:
         yield
     finally:
+        del store.repo[f"{_PRIMARY}.yaml"]
         for group, file, before in added:
             del store.repo[group][file]
             if before is not None:
                 store.repo[group][file] = before
+
+
+def _native_form() -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.load(FOLDER / "config.yaml")
 
 
 def _node(name: str, part: Any) -> dict[str, Any]:

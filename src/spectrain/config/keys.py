@@ -35,7 +35,7 @@ def builtin_part_keys() -> frozenset[str]:
         for path in sorted((FOLDER / group).glob("*.yaml"))
         for entry in read_file(path)[0]
     ]
-    return frozenset(f"{group}.{key}" for group, key in entries if key != "name")
+    return frozenset(f"{group}.{key}" for group, key in entries if key not in ("name", "defaults"))
 
 
 def part_keys() -> frozenset[str]:
@@ -72,7 +72,8 @@ def advice(key: str, chosen: Mapping[str, Iterable[str]], aliases: Mapping[str, 
     if section and siblings:
         near = nearest(leaf, siblings)
         return f"did you mean {section}.{near[0]}?" if near else f"{section} has {', '.join(siblings)}"
-    if near := nearest(key, [*native, *aliases, *CHOICES]):
+    theirs = [alias for alias in aliases if alias.isidentifier() or "." in alias.removesuffix(".*")]
+    if near := nearest(key, [*native, *theirs, *CHOICES]):
         meaning = aliases.get(near[0])
         return f"did you mean {near[0]}{f' ({meaning})' if meaning else ''}?"
     near = nearest(leaf, [known.rpartition(".")[2] for known in native])

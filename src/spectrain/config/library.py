@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from ..core.errors import ConfigError, Problem, nearest
@@ -9,35 +10,26 @@ from ..core.registry import registered
 from .entries import Entry
 from .schema import GROUPS
 from .sources import read_file
+from .targets import part_of
 
 FOLDER = Path(__file__).parent / "groups"
 ALL_GROUPS = (*GROUPS, "dataset", "recipe")
 
 
 class Library:
-    """Group files by group and name.
+    """Group files by group and name; the user's own win over ours and over the parts of plugins.
 
     Args:
         config_dir: the user's folder of group files, laid out as ours (``model/mine.yaml``), or None.
 
     Raises:
-        ConfigError: the folder does not exist, or a file in it has the name of one of ours or of a plugin's part.
+        ConfigError: the folder does not exist.
     """
 
     def __init__(self, config_dir: str | Path | None = None) -> None:
         self.config_dir = None if config_dir is None else Path(config_dir)
         self._ours = {group: _files(FOLDER / group) for group in ALL_GROUPS}
         self._users = {group: self._user_files(group) for group in ALL_GROUPS}
-        problems = [
-            Problem(
-                f"{group}={name}", str(self._users[group][name]), "has the name of a built-in one", "rename the file"
-            )
-            for group in ALL_GROUPS
-            for name in self._users[group]
-            if name in self._ours[group] or name in registered(group)
-        ]
-        if problems:
-            raise ConfigError(problems)
 
     def _user_files(self, group: str) -> dict[str, Path]:
         if self.config_dir is None:
@@ -57,6 +49,33 @@ class Library:
     def file(self, group: str, name: str) -> Path | None:
         """Return the file for a choice; None where it is a plugin's part or there is none."""
         return self._users[group].get(name) or self._ours[group].get(name)
+
+    def replaces(self, group: str, name: str) -> bool:
+        """Say whether the user's file for a choice stands in the place of ours or of a plugin's part."""
+        return name in self._users[group] and (name in self._ours[group] or name in registered(group))
+
+    def part(self, group: str, name: str) -> str:
+        """Return the part that a choice is, or is a size of; of a dataset the group file that it is like.
+
+        Raises:
+            ConfigError: the user's file cannot be read.
+        """
+        said = {entry.key: entry.value for entry in self.user_entries(group, name)[0]}
+        if named := part_of(group, said.get("_target_")) or said.get("name"):
+            return part_of_file(group, str(named))
+        return part_of_file(group, name)
+
+    def base(self, group: str, name: str) -> str | None:
+        """Return our file whose values count where the user's file for a choice says nothing; None where there is none.
+
+        Raises:
+            ConfigError: the user's file cannot be read.
+        """
+        said = {entry.key: entry.value for entry in self.user_entries(group, name)[0]}
+        part = self.part(group, name)
+        named = str(said.get("name"))
+        candidates = (name, part) if named == part else (named, name, part)
+        return next((our for our in candidates if our in self._ours[group] and part_of_file(group, our) == part), None)
 
     def missing(self, group: str, name: str, origin: str) -> Problem | None:
         """Return the problem of a choice that does not exist, with the nearest one; None where it does."""
@@ -87,6 +106,16 @@ class Library:
                     found, wrong = self._entries(group, parent.removesuffix(".yaml"), (*above, name))
                     entries, problems = entries + found, problems + wrong
         return entries + [entry for entry in own if entry.key != "defaults"], problems
+
+
+@cache
+def part_of_file(group: str, name: str) -> str:
+    """Return the part that one of our files is, or is a size of; other names, and datasets, are what they are."""
+    path = FOLDER / group / f"{name}.yaml"
+    if group == "dataset" or not path.is_file():
+        return name
+    said = {entry.key: entry.value for entry in read_file(path)[0]}
+    return str(said["name"]) if "name" in said else part_of_file(group, str(said["defaults"][0]))
 
 
 def _files(folder: Path) -> dict[str, Path]:

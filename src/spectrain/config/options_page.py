@@ -13,7 +13,7 @@ from pathlib import Path
 from .aliases import EVERYWHERE, RECIPES
 from .coerce import describe
 from .entries import OPEN
-from .library import FOLDER
+from .library import FOLDER, part_of_file
 from .option import options_of
 from .recipes import defaults_list
 from .schema import GROUPS, SECTIONS, TopLevel
@@ -38,7 +38,8 @@ from, is printed by `spectrain train RECIPE --cfg job`.
 def page() -> str:
     """Return the whole page as Markdown."""
     parts = [_HEAD, _section("Where runs are kept", "", TopLevel)]
-    parts += [_section(f"`{name}.`", f"{name}.", kind) for name, kind in SECTIONS.items()]
+    for name, kind in SECTIONS.items():
+        parts += [_section(f"`{name}.`", f"{name}.", kind), *_variants(name)]
     parts += [
         _recipes(),
         "## Parts\n\nA part is chosen by its name (`optimizer=adam`); its options follow the group's name.\n",
@@ -70,6 +71,8 @@ def _recipes() -> str:
 def _group(group: str) -> str:
     text = [f"### `{group}`\n"]
     for path in sorted((FOLDER / group).glob("*.yaml")):
+        if part_of_file(group, path.stem) != path.stem:
+            continue
         found = [_LINE.fullmatch(line) for line in path.read_text(encoding="utf-8").splitlines()]
         rows = [
             (f"`{group}.{line['key']}`", f"`{line['value']}`", line["doc"] or "")
@@ -78,7 +81,19 @@ def _group(group: str) -> str:
         ]
         table = _table(("option", "default", "meaning"), rows) if rows else "No options.\n"
         text.append(f"`{group}={path.stem}`\n\n{table}")
-    return "\n".join(text)
+    return "\n".join([*text, *_variants(group)])
+
+
+def _variants(group: str) -> list[str]:
+    """Return one line for each group file that only sets some options of another."""
+    lines = []
+    for path in sorted((FOLDER / group).glob("*.yaml")):
+        said = {entry.key: entry.value for entry in read_file(path)[0]}
+        if "defaults" in said:
+            parent, *_ = said.pop("defaults")
+            options = ", ".join(f"`{key}={dumped(value)}`" for key, value in said.items())
+            lines.append(f"- `{group}={path.stem}` is `{group}={parent}` with {options}\n")
+    return ["".join(lines)] if lines else []
 
 
 def _aliases() -> str:

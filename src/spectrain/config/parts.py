@@ -11,7 +11,7 @@ from ..core.registry import lookup, names
 from .coerce import Misfit, coerce, plain_text
 from .option import Option, options_of
 from .schema import Part
-from .targets import TARGETS
+from .targets import part_of, refused
 from .translate import Setting
 
 
@@ -49,12 +49,10 @@ class Node:
     def _part_name(self, values: Mapping[str, Any]) -> str:
         target = values.get("_target_")
         if target is not None:
-            group, name = TARGETS.get(str(target), ("", ""))
-            if group == self.group:
+            if name := part_of(self.group, target):
                 return name
-            what = f"{target!r} is not a class path that is read: a file cannot run code"
             fix = f"write name: with one of {', '.join(names(self.group))}"
-            self.problems.append(Problem(f"{self.group}._target_", self._origin("_target_"), what, fix))
+            self.problems.append(Problem(f"{self.group}._target_", self._origin("_target_"), refused(target), fix))
         return str(values.get("name", self.choice.value))
 
     def knows(self, key: str) -> bool:

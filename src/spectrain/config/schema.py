@@ -57,6 +57,7 @@ class DatasetOptions:
     valid_fraction: float = option(0.1, "share for validation where the data name no splits", minimum=0, maximum=0.9)
     test_fraction: float = option(0.0, "share kept for testing where the data name no splits", minimum=0, maximum=0.9)
     split_seed: int = option(0, "seed of the draw of groups where the data name no splits", minimum=0)
+    load_rgb: bool = option(True, "read the RGB pictures that a CSV names, where a plot needs them")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class General:
     use_amp: Literal["auto"] | bool = option("auto", "bfloat16 arithmetic; auto is on for GPUs only")
     compile: Literal["auto"] | bool = option("auto", "torch.compile; auto is on for GPUs only")
     sync_batchnorm: bool = option(True, "batch norm over all processes and micro-batches of a step")
+    recompute: bool = option(False, "compute blocks again in backward, for memory")
     channels_last: bool = option(True, "memory format of images and convolutions")
     parallel: Literal["auto", "ddp", "fsdp"] = option("auto", "how several processes share a model; auto is ddp")
     threads: int = option(0, "threads of one process; 0 leaves torch's default", minimum=0)
@@ -112,8 +114,10 @@ class General:
 class Mlflow:
     """The MLflow tracker."""
 
-    experiment_name: str | None = option(None, "experiment; null is general.experiment_name, then the recipe")
-    run_name: str | None = option(None, "name of the run there; null is run_name")
+    experiment_name: str | None = option(
+        None, "experiment; null is general.experiment_name, then the model's size or the recipe"
+    )
+    run_name: str | None = option(None, "name of the run there; null is run_name, or the model's size and the date")
     tags: dict[str, str] = option({}, "open: mlflow.tags.ANY=text")
     tracking_uri: str | None = option(None, "store; null is the local one where the training started")
 
@@ -122,7 +126,7 @@ class Mlflow:
 class Wandb:
     """The Weights & Biases tracker."""
 
-    project: str | None = option(None, "project; null is general.experiment_name, then the recipe")
+    project: str | None = option(None, "project; null is general.experiment_name, then the model's size or the recipe")
     entity: str | None = option(None, "user or team")
     group: str | None = option(None, "group of runs; null is run_name")
     mode: Literal["offline", "online", "disabled"] = option("offline", "offline needs no account and no internet")

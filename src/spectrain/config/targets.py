@@ -8,5 +8,20 @@ from __future__ import annotations
 TARGETS: dict[str, tuple[str, str]] = {
     "nenya.models.resnet_big.SupConResNet": ("model", "supcon_resnet"),
     "nenya.losses.SupConLoss": ("loss", "supcon"),
+    "models.spectral_gpt.mae_spectral.MAESpectral": ("model", "mae_spectral"),
+    "losses.mae_spectral.MAESpectralLoss": ("loss", "mae_spectral"),
+    "dataset.segmentation_dataset.SegmentationDataset": ("dataset", "segmentation_dataset"),
+    "plots.plot_bottleneck.display_rgb": ("show_prediction", "plot_rgb"),
 }
 """Printed path -> (group, name)."""
+
+
+def part_of(group: str, target: object) -> str | None:
+    """Return the part (of ``dataset`` the group file) that a printed path means in a group, or None."""
+    found = TARGETS.get(str(target))
+    return found[1] if found is not None and found[0] == group else None
+
+
+def refused(target: object) -> str:
+    """Return what is wrong with a path that is not in the table."""
+    return f"{target!r} is not a class path that is read: a file cannot run code"

@@ -14,7 +14,7 @@ from .entries import Entry
 from .keys import CHOICES, bare, is_open, scalars
 from .recipes import defaults_list
 from .schema import GROUPS, SECTIONS
-from .targets import TARGETS
+from .targets import TARGETS, part_of, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,7 @@ class Layer:
     Attributes:
         settings: values of scalars and of parts' options.
         choices: group -> the name that this layer chose.
+        targets: group -> the part that a printed class path names; which choice that is, is up to all layers.
         unknown: entries whose keys mean nothing.
         left_alone: keys of other commands, and their origins.
         problems: what is wrong.
@@ -50,6 +51,7 @@ class Layer:
 
     settings: dict[str, Setting] = field(default_factory=dict)
     choices: dict[str, Setting] = field(default_factory=dict)
+    targets: dict[str, Setting] = field(default_factory=dict)
     unknown: list[Entry] = field(default_factory=list)
     left_alone: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -64,15 +66,29 @@ class Translator:
 
     def __init__(self, aliases: Mapping[str, tuple[str | None, Converter]]) -> None:
         self.aliases = aliases
+        self.prefixes = {key[:-2]: native and native[:-2] for key, (native, _) in aliases.items() if key[-2:] == ".*"}
         self.theirs: dict[str, Any] = {}
+
+    def named(self, key: str) -> str:
+        """Return a key with the name of their group replaced by ours (``accuracy.ssim`` is ``metric.ssim``)."""
+        for theirs, ours in self.prefixes.items():
+            if ours is not None and (key == theirs or key.startswith(f"{theirs}.")):
+                return ours + key[len(theirs) :]
+        return key
+
+    def translates(self, key: str) -> bool:
+        """Say whether a key is one of theirs, not ours."""
+        return self.named(key) in self.aliases or self.named(key) != key
 
     def layer(self, entries: list[Entry]) -> Layer:
         """Return the layer of these entries; values of lower layers are seen by converters that join keys."""
         layer = Layer()
         entries = [self._denied(entry) for entry in self._expanded(entries, layer)]
-        self.theirs |= {entry.key: entry.value for entry in entries}
+        self.theirs |= {self.named(entry.key): entry.value for entry in entries}
         for entry in entries:
-            if _interpolates(entry.value):
+            if self._ignored(entry.key):
+                layer.left_alone[entry.key] = entry.origin
+            elif _interpolates(entry.value):
                 fix = "write the value out: references (${...}) are not resolved"
                 layer.problems.append(Problem(entry.key, entry.origin, f"cannot be {shown(entry.value)}", fix))
             else:
@@ -88,7 +104,7 @@ class Translator:
                 layer.problems += problems
                 layer.problems += [Problem("defaults", entry.origin, f"cannot hold {name!r}") for name in names]
                 expanded += choices
-            elif isinstance(entry.value, dict) and (entry.key in (*SECTIONS, *GROUPS, "mlflow.tags")):
+            elif isinstance(entry.value, dict) and (self.named(entry.key) in (*SECTIONS, *GROUPS, "mlflow.tags")):
                 inner = [
                     Entry(f"{entry.key}.{name}", value, entry.origin, None if isinstance(value, dict) else str(value))
                     for name, value in entry.value.items()
@@ -107,8 +123,13 @@ class Translator:
             return replace(entry, key=name, value=False, text="false")
         return entry
 
+    def _ignored(self, key: str) -> bool:
+        """Say whether a key is left alone whatever its value."""
+        below = any(ours is None and key.startswith(f"{theirs}.") for theirs, ours in self.prefixes.items())
+        return below or self.aliases.get(self.named(key)) == (None, as_is)
+
     def _take(self, entry: Entry, layer: Layer) -> None:
-        key = entry.key
+        key = self.named(entry.key)
         group, _, rest = key.partition(".")
         if key in ("plugin", "plugins"):
             fix = "name it on the command line (--plugin) or in the Python call: a file cannot run code"
@@ -120,10 +141,12 @@ class Translator:
         elif key in (*SECTIONS, "mlflow.tags"):
             if entry.value is not None:
                 layer.problems.append(Problem(key, entry.origin, f"is a section: write {key}.NAME"))
-        elif key in scalars() or is_open(key) or (group in GROUPS and rest):
+        elif key in scalars() or is_open(key):
             self._set(key, entry, layer)
         elif key in self.aliases:
-            self._convert(entry, layer)
+            self._convert(key, entry, layer)
+        elif group in GROUPS and rest:
+            self._set(key, entry, layer)
         elif len(found := bare(key)) == 1:
             self._set(found[0], entry, layer)
         elif found:
@@ -135,12 +158,12 @@ class Translator:
         else:
             layer.unknown.append(entry)
 
-    def _convert(self, entry: Entry, layer: Layer) -> None:
-        native, converter = self.aliases[entry.key]
+    def _convert(self, name: str, entry: Entry, layer: Layer) -> None:
+        native, converter = self.aliases[name]
         try:
             value = converter(entry.value, self.theirs)
         except AliasError as mistake:
-            if mistake.key == entry.key:  # otherwise it is told where that key is converted
+            if mistake.key == name:  # otherwise it is told where that key is converted
                 layer.problems.append(Problem(entry.key, entry.origin, str(mistake)))
             return
         except (ValueError, ArithmeticError) as error:
@@ -150,11 +173,15 @@ class Translator:
             layer.left_alone[entry.key] = entry.origin
             return
         made = None if converter is as_is else converter
+        native, chooses, choice = native.partition("=")
+        value = choice if chooses and made is None else value
         for key, item in value.items() if isinstance(value, Settings) else [(native, value)]:
             self._set(key, replace(entry, value=item, text=entry.text if made is None else None), layer, made)
 
     def _choose(self, group: str, entry: Entry, layer: Layer) -> None:
-        if isinstance(entry.value, str):
+        if f"{group}={entry.value}" in self.aliases:
+            self._convert(f"{group}={entry.value}", entry, layer)
+        elif isinstance(entry.value, str):
             self._set(group, entry, layer)
         elif entry.value is None and group in GROUPS:
             self._set(group, replace(entry, value="none"), layer)
@@ -162,14 +189,12 @@ class Translator:
             layer.problems.append(Problem(entry.key, entry.origin, f"must be a name, not {shown(entry.value)}"))
 
     def _target(self, group: str, entry: Entry, layer: Layer) -> None:
-        part = TARGETS.get(str(entry.value))
-        if part is not None and part[0] == group:
-            self._set(group, replace(entry, value=part[1]), layer)
+        if part := part_of(group, entry.value):
+            layer.targets[group] = Setting(part, entry.origin, None, entry.key)
             return
         near = nearest(str(entry.value), TARGETS)
         fix = f"choose a part by its name ({group or 'model'}=NAME)" + (f"; did you mean {near[0]}?" if near else "")
-        what = f"{shown(entry.value)} is not a class path that is read: a file cannot run code"
-        layer.problems.append(Problem(entry.key, entry.origin, what, fix))
+        layer.problems.append(Problem(entry.key, entry.origin, refused(entry.value), fix))
 
     def _set(self, key: str, entry: Entry, layer: Layer, converter: Converter | None = None) -> None:
         chooses = key in CHOICES

@@ -47,6 +47,10 @@ class RawBatch:
         return RawBatch(self.image.pin_memory(), mask, self.target, self.index.pin_memory(), self.member)
 
 
+NO_KEY = Key(0, "none")
+"""Of batches that nothing is drawn for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """A batch on the device, in physical (later: transformed, augmented) values.
@@ -69,7 +73,7 @@ class Batch:
     all_valid: bool
     views: int = 1
     member: int = 0
-    key: Key = Key(0, "none")
+    key: Key = NO_KEY
 
     def __post_init__(self) -> None:
         if self.image.shape != self.valid.shape:

@@ -22,11 +22,15 @@ T = TypeVar("T")
 
 # (group, name) -> "module:attribute"; the modules are imported when the part is asked for
 BUILTIN: dict[tuple[str, str], str] = {
+    ("reader", "csv_cubes"): "spectrain.data.csv_cubes:CsvCubesReader",
+    ("reader", "cube"): "spectrain.data.cube:CubeReader",
+    ("reader", "geotiff"): "spectrain.data.geotiff:GeotiffReader",
     ("reader", "hdf5"): "spectrain.data.hdf5:Hdf5Reader",
     ("reader", "zarr"): "spectrain.data.native:NativeReader",
     ("task", "contrastive"): "spectrain.tasks.contrastive:Contrastive",
     ("task", "mae"): "spectrain.tasks.mae:MaskedAutoencoding",
     ("model", "mae_spectral"): "spectrain.models.mae_spectral:MAESpectral",
+    ("model", "spectral_autoencoder"): "spectrain.models.spectral_autoencoder:SpectralAutoencoder",
     ("model", "supcon_resnet"): "spectrain.models.supcon_resnet:SupConResNet",
     ("loss", "supcon"): "spectrain.losses.supcon:SupConLoss",
     ("loss", "mae_spectral"): "spectrain.losses.mae_spectral:MAESpectralLoss",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
 from ..core.errors import DataError
+from .band_table import given_wavelengths
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
 from .stored import Values
@@ -26,14 +27,17 @@ T = TypeVar("T")
 def with_options(patches: Patches, options: DatasetOptions) -> Patches:
     """Return the patches with the bands that the options ask for, described as the options say.
 
-    ``bands`` takes the named channels, in the order given. Where the data name no bands, it names them. ``scale``,
-    ``offset`` and ``nodata`` replace what the data say, one value for all bands taken or one each; a NaN nodata
-    means that only NaN is missing.
+    ``wavelengths`` replaces those of all bands of the data. ``bands`` takes the named channels, in the order given.
+    Where the data name no bands, it names them. ``scale``, ``offset`` and ``nodata`` replace what the data say, one
+    value for all bands taken or one each; a NaN nodata means that only NaN is missing.
 
     Raises:
-        DataError: a band that is not there, or a list of another length than the bands taken.
+        DataError: a band that is not there, a list of another length than the bands taken, or other than one
+            wavelength a band.
     """
     bands, where = patches.bands, str(patches.path)
+    if options.wavelengths is not None:
+        bands = given_wavelengths(options.wavelengths).described(bands, "dataset.wavelengths", where)
     channels = list(range(len(bands)))
     if options.bands is not None:
         if bands.names == Bands.unnamed(len(bands)).names and not set(options.bands) <= set(bands.names):

@@ -34,7 +34,7 @@ def footprints(metadata: pd.DataFrame) -> Polygons | None:
     boxed = set(BOX) <= set(metadata.columns)
     if "geometry" not in metadata and not boxed:
         return None
-    shapely, pyproj = _packages()
+    shapely, pyproj = packages()
     if "geometry" in metadata:
         values = metadata["geometry"].to_numpy()
         first = next((value for value in values if value is not None), None)
@@ -62,7 +62,7 @@ def shared_pairs(first: Polygons, second: Polygons, within_m: float = 0.0) -> ND
         second: polygons in metres.
         within_m: where more than 0, pairs nearer than this count too.
     """
-    shapely, _ = _packages()
+    shapely, _ = packages()
     if not len(first) or not len(second):
         return np.empty((0, 2), np.int64)
     tree = shapely.STRtree(second)
@@ -98,7 +98,7 @@ def refuse_shared(parts: Mapping[str, NDArray[np.int64]], places: Polygons, ids:
                 )
 
 
-def _packages() -> tuple[Any, Any]:
+def packages() -> tuple[Any, Any]:
     """Return shapely and pyproj, or say how to get them."""
     try:
         import pyproj

@@ -22,6 +22,7 @@ from ..core.batch import RawBatch
 from ..core.errors import RunError
 from ..core.targets import NoTarget, Target
 from .loader_workers import Read, Workers
+from .mixture import Mixture, members_of
 from .patches import Patches
 
 DEPTH = 2
@@ -71,7 +72,7 @@ class Loader:
     def load(self, batches: Iterable[NDArray[np.int64]]) -> Generator[RawBatch, None, None]:
         """Return an iterator over the batches at these indices, in their order.
 
-        An index of -1 stands for "no sample": the row holds patch 0 and keeps the index -1. A call ends the
+        An index of -1 stands for "no sample": the row holds some other and keeps the index -1. A call ends the
         iteration of the call before; closing the iterator early leaves nothing behind.
 
         Raises:
@@ -141,10 +142,14 @@ class Loader:
         if self.num_workers == 0:
             return _Here(_Reader(self.patches, self.targets), self._pin)
         # image, mask and labels in shared memory: the latter guessed, at the cost of addresses only
-        _, bands, height, width = self.patches.shape
-        row = height * width * (bands * (self.patches.dtype.itemsize + self.patches.has_mask) + 16)
+        row = max(_row_bytes(member) for member in members_of(self.patches))
         start = partial(_reader, pickle.dumps(self.patches), self.targets)
         return Workers(start, self.num_workers, DEPTH, rows * row + (1 << 20), self._pin)
+
+
+def _row_bytes(patches: Patches) -> int:
+    _, bands, height, width = patches.shape
+    return height * width * (bands * (patches.dtype.itemsize + patches.has_mask) + 16)
 
 
 @dataclass(slots=True)
@@ -155,12 +160,14 @@ class _Reader:
     targets: Targets
 
     def __call__(self, index: NDArray[np.int64]) -> RawBatch:
-        rows = self.patches.read(np.maximum(index, 0))
+        # what stands in rows that only fill up is one of the batch's own samples, of whatever data set it is
+        rows = self.patches.read(np.where(index < 0, max(index.max(initial=0), 0), index))
         return RawBatch(
             image=_tensor(rows.image),
             mask=None if rows.mask is None else _tensor(rows.mask),
             target=self.targets(rows.labels),
             index=_tensor(index),
+            member=self.patches.member_of(index) if isinstance(self.patches, Mixture) else 0,
         )
 
 

@@ -99,9 +99,10 @@ class MappedFiles:
             opened.read_into(file, offset, memoryview(out))
         return out
 
-    def check(self) -> None:
-        """Raise a `DataError` where a file is gone or shorter than it must be."""
-        for path, size in zip(self.paths, self.sizes, strict=True):
+    def check(self, files: Iterable[int] | None = None) -> None:
+        """Raise a `DataError` where a file (one of ``files``, or any) is gone or shorter than it must be."""
+        for file in range(len(self.paths)) if files is None else files:
+            path, size = self.paths[file], self.sizes[file]
             try:
                 found = path.stat().st_size
             except OSError as error:

@@ -17,6 +17,7 @@ from .fingerprint import content_fingerprint
 from .mapped import MappedFiles
 from .native_format import IMAGES, LABELS, MANIFEST, MASKS, SPLITS, STATISTICS, TABLE, Manifest, shard_name
 from .patches import Patches, Rows
+from .reader import ALL
 from .shards import MISSING, file_crc32c, index_bytes, read_index
 from .splits_file import read_splits
 from .stored import MappedArray, checked_index
@@ -24,9 +25,6 @@ from .subset import Subset
 
 if TYPE_CHECKING:
     import pandas as pd
-
-ALL = "all"
-"""The split that holds every patch, whatever splits.json says."""
 
 
 class NativeReader:

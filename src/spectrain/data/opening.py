@@ -9,6 +9,7 @@ from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
 from ..core.registry import lookup, names, registered
 from .band_choice import with_options
+from .mixture import together
 from .patches import Patches
 from .reader import Reader
 from .splits_file import chosen_ids, read_splits
@@ -23,7 +24,7 @@ def open_patches(
     """Open one split of a patch set.
 
     Args:
-        path: a file or folder of a known kind, or a list of one.
+        path: a file or folder of a known kind; or a list of them, which makes a mixture where they are several.
         split: name of the split. With ``options.fold`` the names of the splits that are trained and validated on mean
             those parts of the fold.
         options: the configuration group ``dataset``; None is its defaults.
@@ -33,8 +34,12 @@ def open_patches(
             splits file belongs to other data.
     """
     options = options or DatasetOptions()
-    place = _one(path)
-    reader = recognise(place)
+    if not isinstance(path, str | Path):
+        if not path:
+            raise DataError("dataset.path lists no data", where="dataset.path", fix="name a file or folder")
+        return together([open_patches(one, split, options) for one in path])
+    place = Path(path).expanduser()
+    reader = recognise(place, options)
     if options.fold is None and options.splits is None:
         return with_options(reader.open(place, split, options), options)
     file = Path(options.splits).expanduser() if options.splits else _beside(place)
@@ -51,8 +56,10 @@ def open_patches(
     return with_options(Subset.of_ids(whole, split, ids, str(file)), options)
 
 
-def recognise(path: Path) -> Reader:
+def recognise(path: Path, options: DatasetOptions | None = None) -> Reader:
     """Return the reader for a file or folder; those of plugins are asked first.
+
+    An HDF5 file is one cube where `cube_key` names it, whatever else is in it.
 
     Raises:
         DataError: nothing is there, it is empty, or no reader knows it (those that there are are listed).
@@ -60,7 +67,9 @@ def recognise(path: Path) -> Reader:
     readers: list[Reader] = [*registered("reader").values()]
     readers += [lookup("reader", name) for name in names("reader") if name not in registered("reader")]
     try:
-        return _recognise(path, readers)
+        reader = _recognise(path, readers)
+        named = options is not None and options.cube_key is not None and reader is lookup("reader", "hdf5")
+        return lookup("reader", "cube") if named else reader
     except OSError as error:
         raise DataError(
             f"cannot be read: {error.strerror or error}", where=str(path), fix="see that you may read it"
@@ -85,19 +94,6 @@ def _recognise(path: Path, readers: list[Reader]) -> Reader:
     else:
         what = f"the {'folder' if path.is_dir() else 'file'} is of no known kind"
     raise DataError(what, where=str(path), fix=f"known are: {'; '.join(reader.description for reader in readers)}")
-
-
-def _one(path: str | Path | Sequence[str | Path]) -> Path:
-    """Return the one path that was given."""
-    if isinstance(path, str | Path):
-        return Path(path).expanduser()
-    if len(path) != 1:
-        raise DataError(
-            f"dataset.path lists {len(path)} places, one can be read",
-            where=", ".join(str(one) for one in path) or None,
-            fix="give one file or folder, or write them together as native patches",
-        )
-    return Path(path[0]).expanduser()
 
 
 def _beside(place: Path) -> Path:

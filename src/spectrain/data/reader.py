@@ -12,6 +12,9 @@ from typing import Protocol
 from ..config.schema import DatasetOptions
 from .patches import Patches
 
+ALL = "all"
+"""The split that holds every patch, in data whose splits are drawn or listed."""
+
 
 class Reader(Protocol):
     """Opens one kind of file or folder.

@@ -59,6 +59,8 @@ class Compared:
 class MAESpectralLoss(nn.Module):
     """Weighted sum of what makes a reconstructed spectrum unlike the measured one.
 
+    Its parts are logged as ``loss_mse`` and so on.
+
     Each part is a mean over one image; a batch is the mean of its images, each weighted by how many hidden values it
     has, so that micro-batches and processes add up. Parts of weight 0 cost nothing and are not logged. All in float32.
 
@@ -189,7 +191,7 @@ class MAESpectralLoss(nn.Module):
         for name, of in PARTS.items():
             if self.weights[name] > 0:
                 one = (of(self, c, error) * weight).sum()
-                parts[name] = LossSum(one.detach(), weight.sum())
+                parts[f"loss_{name}"] = LossSum(one.detach(), weight.sum())
                 total = total + self.weights[name] * one
         if not parts:
             total = total + 0 * c.prediction.sum()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..core.bands import Bands
 from ..core.batch import Batch
 
 
@@ -30,3 +32,19 @@ class Metrics(ABC):
 def widest(device: torch.device) -> torch.dtype:
     """Return float64 where the device has it."""
     return torch.float32 if device.type == "mps" else torch.float64
+
+
+class Tables(ABC):
+    """What a test says of each image and of each band, collected batch by batch."""
+
+    @abstractmethod
+    def update(self, output: Any, batch: Batch) -> None:
+        """Add a batch; rows where ``batch.real`` is False are left out."""
+
+    @abstractmethod
+    def images(self) -> dict[str, list[Any]]:
+        """Return a row an image, as columns; ``index`` first."""
+
+    @abstractmethod
+    def bands(self, bands: Sequence[Bands]) -> dict[str, list[Any]]:
+        """Return a row a band of each data set, as columns."""

@@ -21,7 +21,7 @@ from ..core.batch import Batch
 from ..core.errors import SpectrainError
 from ..core.fill import fill_invalid
 from ..core.reconstruction import Reconstruction
-from .base import Metrics, widest
+from .base import Metrics, Tables, widest
 
 _VALUES = 2**22  # most values of a part: 16 MiB in float32
 _WINDOW, _SIGMA = 11, 1.5  # of SSIM, as its authors have them, as are the two constants
@@ -63,6 +63,12 @@ class ReconstructionMetric:
     def from_config(cls, config: Config) -> ReconstructionMetric:
         """Return the part."""
         return cls(config.ssim)
+
+    def tables(self) -> Tables:
+        """Return what collects the tables of a test."""
+        from .reconstruction_tables import ReconstructionTables  # which needs the functions below
+
+        return ReconstructionTables(self.ssim)
 
     def start(self) -> ReconstructionSums:
         """Return fresh sums for one evaluation."""

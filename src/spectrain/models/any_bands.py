@@ -13,7 +13,7 @@ from ..core.batch import Batch
 from ..core.errors import DataError
 from ..core.fill import fill_invalid
 from ..core.random import Key
-from .banded import BandedModel, BandStatistics, Standardise, standardisation
+from .banded import BandedModel, BandStatistics, Standardise, limits, standardisation
 from .masking import Plan
 from .positions import CODE, band_codes
 from .tokens import Grid, cut, join, put, slots_of
@@ -85,6 +85,8 @@ class BandSet(nn.Module):
         low: smallest standardised value of each place [groups, group_size], -inf where not known.
         high: largest, likewise.
         data_range: from the smallest to the largest value of all bands, before standardising; 1 where not known.
+        scale: deviation of each place's band, likewise; 1 where there is none.
+        shift: mean, likewise.
     """
 
     mean: Tensor
@@ -113,25 +115,21 @@ class BandSet(nn.Module):
         codes = torch.cat((band_codes(bands), torch.zeros(1, CODE)))
         codes[-1, 3] = 1.0  # there is no band
         self._hold("codes", codes[self.order].view(-1, group_size * CODE))
-        low, high = getattr(statistics, "minimum", None), getattr(statistics, "maximum", None)
-        known = low is not None and high is not None
-        lowest = torch.tensor(list(low) if known else [-torch.inf] * len(bands))
-        highest = torch.tensor(list(high) if known else [torch.inf] * len(bands))
-        self.data_range = float(highest.nan_to_num(-torch.inf).max() - lowest.nan_to_num(torch.inf).min()) if known else 1.0
+        low, high, self.data_range = limits(statistics)
         for name, values, missing in (
-            ("scale", self.std, 1.0),
-            ("shift", self.mean, 0.0),
-            ("low", (lowest - self.mean) / self.std, -torch.inf),
-            ("high", (highest - self.mean) / self.std, torch.inf),
+            ("scale", std, 1.0),
+            ("shift", mean, 0.0),
+            ("low", (low - mean) / std, -torch.inf),
+            ("high", (high - mean) / std, torch.inf),
         ):
-            held = torch.cat((values.nan_to_num(missing, torch.inf, -torch.inf), torch.tensor([missing])))
+            held = torch.cat((values, torch.tensor([missing])))
             self._hold(name, held[self.order].view(-1, group_size))
 
     def _hold(self, name: str, values: Tensor) -> None:
         self.register_buffer(name, values, persistent=False)
 
     def arranged(self, image: Tensor) -> Tensor:
-        """Return the channels [B,C,H,W] in the order of the slots [B,groups*group_size,H,W]; 0 (False) where no band is."""
+        """Return the channels [B,C,H,W] in the order of the slots [B,S,H,W]; 0 (False) where no band is."""
         if self.in_order:
             return image
         if self.padded:
@@ -161,6 +159,7 @@ class AnyBands(BandedModel):
     """
 
     any_bands = True
+    convolves = False
 
     def _take_statistics(self, statistics: BandStatistics) -> None:
         """Make the first band set."""
@@ -257,4 +256,3 @@ class AnyBands(BandedModel):
     def meta(self) -> dict[str, Any]:
         """Return what a checkpoint must say beside the state dict; see `BandedModel.meta`."""
         return {**super().meta(), "members": [self.band_set(n).bands.to_json() for n in range(len(self.sets))]}
-

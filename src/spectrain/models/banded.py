@@ -89,8 +89,14 @@ class BandedModel(nn.Module):
         ValueError: ``standardise`` is unknown, or the statistics are not one a band.
     """
 
+    convolves = True
+    """Its layers are quickest on images whose bands lie side by side in memory (channels last)."""
+
     mean: Tensor
     std: Tensor
+    low: Tensor
+    high: Tensor
+    data_range: float
 
     def __init__(
         self,
@@ -112,10 +118,13 @@ class BandedModel(nn.Module):
         self._take_statistics(statistics)
 
     def _take_statistics(self, statistics: BandStatistics) -> None:
-        """Make mean and deviation buffers."""
+        """Make mean and deviation buffers; the range of the data, standardised, is none of the state dict."""
         mean, std = standardisation(statistics, self.standardise)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        low, high, self.data_range = limits(statistics)
+        self.register_buffer("low", (low - mean) / std, persistent=False)
+        self.register_buffer("high", (high - mean) / std, persistent=False)
 
     def add_bands(self, bands: Bands, statistics: BandStatistics) -> None:
         """Learn of a further band set; only models for any bands can.
@@ -180,10 +189,22 @@ class BandedModel(nn.Module):
 def standardisation(statistics: BandStatistics, how: Standardise) -> tuple[Tensor, Tensor]:
     """Return what is subtracted from each band and what it is then divided by, float32 [C] each."""
     subtracted = [m if how == "mean_std" and math.isfinite(m) else 0.0 for m in statistics.mean]
-    divided = [
-        1.0 if how == "none" else _divisor(m, s) for m, s in zip(statistics.mean, statistics.std, strict=True)
-    ]
+    divided = [1.0 if how == "none" else _divisor(m, s) for m, s in zip(statistics.mean, statistics.std, strict=True)]
     return torch.tensor(subtracted, dtype=torch.float32), torch.tensor(divided, dtype=torch.float32)
+
+
+def limits(statistics: BandStatistics) -> tuple[Tensor, Tensor, float]:
+    """Return the smallest and the largest value of each band, float32 [C], and the range over all bands, above 0.
+
+    -inf and inf where they are not known; the range is then 1.
+    """
+    count = len(statistics.mean)
+    low = torch.tensor(list(getattr(statistics, "minimum", [-math.inf] * count)), dtype=torch.float32)
+    high = torch.tensor(list(getattr(statistics, "maximum", [math.inf] * count)), dtype=torch.float32)
+    known = low.isfinite() & high.isfinite()
+    low, high = low.where(known, -torch.inf), high.where(known, torch.inf)
+    spread = float(high[known].max() - low[known].min()) if bool(known.any()) else 1.0
+    return low, high, spread if spread > 0 else 1.0
 
 
 def _divisor(mean: float, std: float) -> float:
@@ -218,7 +239,8 @@ def build_banded(
         more: further band sets with their statistics, for a network that takes any.
 
     Raises:
-        DataError: further band sets, and the network takes one; the file in ``init_from`` is missing, damaged or of another model.
+        DataError: further band sets, and the network takes one; the file in ``init_from`` is missing, damaged or of
+            another model.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(Key(seed, "initial weights").word())

@@ -50,8 +50,9 @@ class Dimensions:
 
 
 class MAESpectral(nn.Module):
-    """Masked autoencoder (He et al. 2022) whose tokens are blocks of a few bands by a few pixels, as in SpectralGPT
-    (Hong et al. 2024) and SpectralEye.
+    """Masked autoencoder (He et al. 2022) whose tokens are blocks of a few bands by a few pixels.
+
+    After SpectralGPT (Hong et al. 2024) and SpectralEye, for any bands and sizes.
 
     The encoder sees the visible tokens only, and only these are embedded. Where a token is, in the image and in the
     spectrum, is told by functions of numbers: its place in pixels or metres, the centre and width of its bands in nm
@@ -179,20 +180,21 @@ class MAESpectral(nn.Module):
         return self.positions != "learned"
 
     def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan:
-        """Draw which tokens the samples show and which are to be predicted: all hidden ones where ``everything``."""
+        """Draw which tokens the samples show and which are to be predicted: all in eval mode, or if asked."""
         return draw_plan(
             tokens.grid,
             key.at(purpose=f"{key.purpose}/mask"),
             index,
             masking=self.masking,
             ratio=self.mask_ratio,
-            decode_ratio=1.0 if everything else self.decode_ratio,
+            decode_ratio=self.decode_ratio if self.training and not everything else 1.0,
             valid=tokens.kept,
         )
 
     def predict(self, tokens: Tokens, plan: Plan, *, everything: bool = False) -> Tensor:
-        """Return the values of the tokens asked for, float32 [B,M,V]; of all of them in the plan, the visible first
-        [B,K+M,V], where ``everything``.
+        """Return the values of the tokens asked for, float32 [B,M,V].
+
+        Where ``everything``, of all tokens in the plan, the visible ones first [B,K+M,V].
         """
         seen = self.encoder(take(tokens.fed, plan.visible), plan.visible, tokens.spectrum, tokens.grid, plan.seen)
         values: Tensor = self.decoder(seen, plan, tokens.spectrum, tokens.grid, everything)
@@ -206,13 +208,14 @@ class MAESpectral(nn.Module):
         grid = tokens.grid
         every = torch.arange(grid.tokens, device=tokens.fed.device).expand(tokens.fed.shape[0], -1)
         found = self.encoder(tokens.fed, every, tokens.spectrum, grid, tokens.kept)
-        by_group = found.float().unflatten(1, (grid.groups, grid.places))
+        by_group = found.float().view(-1, grid.groups, grid.places, found.shape[2])
         if tokens.kept is None:
             pooled = by_group.mean(1)
         else:
-            kept = tokens.kept.unflatten(1, (grid.groups, grid.places))[..., None]
+            kept = tokens.kept.view(-1, grid.groups, grid.places, 1)
             pooled = torch.where(kept, by_group, 0).sum(1) / kept.sum(1).clamp(min=1)
-        return pooled.transpose(1, 2).unflatten(2, (grid.rows, grid.columns))
+        made: Tensor = pooled.transpose(1, 2).reshape(-1, found.shape[2], grid.rows, grid.columns)
+        return made
 
     def fsdp_blocks(self) -> Iterator[nn.Module]:
         """Yield the units of FSDP and of recomputation."""
@@ -280,7 +283,8 @@ class Encoder(nn.Module):
         for block in self.blocks:
             x = block(x, keys)
         x = self.norm(x)
-        return x if self.cls is None else x[:, 1:]
+        found: Tensor = x if self.cls is None else x[:, 1:]
+        return found
 
 
 class FullDecoder(nn.Module):
@@ -292,7 +296,9 @@ class FullDecoder(nn.Module):
         self.embed = nn.Linear(sizes.dim, dim)
         self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(dim), std=0.02))
         self.place = place
-        self.blocks = nn.ModuleList(Block(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth))
+        self.blocks = nn.ModuleList(
+            Block(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)
+        )
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, values)
 
@@ -351,7 +357,9 @@ def dimensions(config: MAESpectral.Config) -> Dimensions:
         problems.append(Problem(f"model.{key}", "model", what, fix))
 
     if len(config.patch_size) != 2:
-        wrong("patch_size", f"must be two numbers, not {len(config.patch_size)}", "write [side in px, bands], as [25, 5]")
+        wrong(
+            "patch_size", f"must be two numbers, not {len(config.patch_size)}", "write [side in px, bands], as [25, 5]"
+        )
     decoder_dim = config.decoder_embed_dim or config.embed_dim // 2
     decoder_heads = config.decoder_num_heads
     if config.decoder_head_dim is not None:
@@ -391,7 +399,7 @@ def _learned_grid(config: MAESpectral.Config, bands: Bands, image_size: tuple[in
     size = said or image_size
     problems = []
     if said is not None and image_size is not None and said != image_size:
-        what = f"learned positions are for images of {said[0]} x {said[1]} px, the data have {image_size[0]} x {image_size[1]}"
+        what = f"learned positions are for {said[0]} x {said[1]} px, the data have {image_size[0]} x {image_size[1]}"
         problems.append(Problem("model.img_size", "model", what, "set it to null, or model.positions=pixels"))
     if config.in_chans is not None and config.in_chans != len(bands):
         what = f"learned positions are for {config.in_chans} bands, the data have {len(bands)}"

@@ -1,4 +1,4 @@
-"""Where a token is: on the ground or in the image, and in the spectrum. Functions of numbers, not tables of a fixed size."""
+"""Where a token is, in the image and in the spectrum: by functions of numbers, not by tables of a fixed size."""
 
 from __future__ import annotations
 

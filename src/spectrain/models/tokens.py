@@ -88,7 +88,7 @@ def take(tokens: Tensor, index: Tensor) -> Tensor:
     """Return the rows [B,K,...] of [B,L,...] at ``index`` int64 [B,K], whole rows at a time."""
     batch, count = tokens.shape[:2]
     flat = (index + count * torch.arange(batch, device=index.device)[:, None]).flatten()
-    return tokens.flatten(0, 1).index_select(0, flat).unflatten(0, index.shape)
+    return tokens.flatten(0, 1).index_select(0, flat).view(*index.shape, *tokens.shape[2:])
 
 
 def put(tokens: Tensor, index: Tensor, rows: Tensor) -> Tensor:

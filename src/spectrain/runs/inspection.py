@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..config.schema import DatasetOptions
 from ..core.batch import RawBatch
 from ..core.errors import DataError, RunError
 from ..core.targets import NoTarget
+from ..data.hdf5_cubes import cube_key_of
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
@@ -92,7 +94,12 @@ class Inspection:
         return "\n".join([*lines, *([""] if self.advice else []), *self.advice])
 
 
-def inspect(path: str | Path, split: Sequence[str] | None = None, output: str | Path | None = None) -> Inspection:
+def inspect(
+    path: str | Path,
+    split: Sequence[str] | None = None,
+    output: str | Path | None = None,
+    window: int | None = None,
+) -> Inspection:
     """Look at a data set or a run.
 
     A data set is read once, in batches, with little memory; a band without any valid value is a warning here.
@@ -101,6 +108,7 @@ def inspect(path: str | Path, split: Sequence[str] | None = None, output: str | 
         path: a data set of a known kind, or a run folder.
         split: the splits to look at; all of them where None.
         output: a PNG of the first patches of the first split to write; not for runs.
+        window: side in px of the windows to cut cubes and rasters into; None is as `dataset.window` takes it.
 
     Raises:
         DataError: nothing is there, or it is of no known kind.
@@ -113,7 +121,7 @@ def inspect(path: str | Path, split: Sequence[str] | None = None, output: str | 
     names = list(split or reader.splits(path))
     if not names:
         raise DataError("there is no split in it", where=str(path), fix=f"known is: {reader.description}")
-    found = [(name, open_patches(path, name)) for name in names]
+    found = [(name, open_patches(path, name, DatasetOptions(window=window))) for name in names]
     facts = tuple(_facts(name, patches) for name, patches in found)
     if output is not None:
         _picture(found[0][1]).savefig(output)
@@ -180,7 +188,7 @@ def _compression(path: Path, split: str) -> str | None:
     if not h5py.is_hdf5(path):
         return None
     with h5py.File(path) as file:
-        held = file.get(split)
+        held = file.get(split) or file.get(cube_key_of(file) or split)
         return held.compression if isinstance(held, h5py.Dataset) else None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..core.batch import Batch
 from ..core.step import Step
 from ..core.targets import NoTarget, Target
-from ..metrics.base import Metrics
+from ..metrics.base import Metrics, Tables
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -58,6 +58,10 @@ class Task(ABC):
 
     def metrics(self) -> Metrics | None:
         """Return fresh sums for one evaluation, or None."""
+        return None
+
+    def tables(self) -> Tables | None:
+        """Return what collects the tables of a test, image by image and band by band; None where there are none."""
         return None
 
     def remarks(self, training: int, validation: int) -> dict[str, str]:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.reconstruction import Reconstruction
+from ..core.step import Step
 from ..losses.mae_spectral import Compared, MAESpectralLoss
+from ..metrics.base import Tables
 from ..models.any_bands import AnyBands, Tokens
+from ..models.banded import BandedModel
 from ..models.masking import Plan
 from ..models.tokens import put, take
-from .base import Metrics, Step, Task
+from .base import Metrics, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 class MaskedAutoencoding(Task):
-    """Masked autoencoding (He et al. 2022) with a model that says which tokens to hide, or plain autoencoding with one
-    that hides none.
+    """Masked autoencoding (He et al. 2022) with a model that hides tokens, autoencoding with one that hides nothing.
 
     The masks of training are drawn anew each epoch; those of validation belong to the sample, so that two validations
-    are of the same task.
+    are of the same task. In eval mode a step's output is a `Reconstruction`, in the images' own unit.
 
     Args:
         loss: see `MAESpectralLoss`.
@@ -45,21 +48,40 @@ class MaskedAutoencoding(Task):
         return cls(loss, metric, plot)
 
     def loss(self, model: nn.Module, batch: Batch) -> Step:
-        """Return the loss of a batch; where the model is in eval mode, with the reconstruction as output."""
-        inner = getattr(model, "module", model)
+        """Return the loss of a batch; in eval mode with the reconstruction."""
+        inner = getattr(model, "module", model)  # what parallelism has wrapped
         if not isinstance(inner, AnyBands):
-            raise TypeError("not yet")
+            return self._of_images(model, cast(BandedModel, inner), batch)
         tokens = inner.tokens(batch)
         plan = inner.net.plan(tokens, batch.key, batch.index)
         everything = self.criterion.needs_all
-        prediction = model(tokens, plan, everything=everything)
-        loss, parts = self.criterion.sums(compare(inner, tokens, plan, prediction, batch.real, everything))
-        return Step(loss, parts)
+        prediction: Tensor = model(tokens, plan, everything=everything)
+        loss, parts = self.criterion.sums(_compared(inner, tokens, plan, prediction, batch.real, everything))
+        if model.training:
+            return Step(loss, parts)
+        hidden = prediction[:, -plan.predicted.shape[1] :].detach()
+        return Step(loss, parts, _reconstruction(inner, batch, tokens, plan, hidden))
+
+    def _of_images(self, model: nn.Module, inner: BandedModel, batch: Batch) -> Step:
+        """Return the loss of a model that hides nothing and returns images."""
+        prediction, target = model(batch), inner.inputs(batch)[:, : len(inner.bands)]
+        loss, parts = self.criterion.sums(_compared_images(inner, batch, prediction, target))
+        if model.training:
+            return Step(loss, parts)
+        image = torch.addcmul(inner.mean.view(-1, 1, 1), prediction.detach(), inner.std.view(-1, 1, 1))
+        valid = None if batch.all_valid else batch.valid
+        return Step(loss, parts, Reconstruction(image, batch.image, valid, None, inner.data_range, inner.bands))
 
     def metrics(self) -> Metrics | None:
         """Return fresh sums of the configured metric."""
         started: Metrics | None = None if self.metric is None else self.metric.start()
         return started
+
+    def tables(self) -> Tables | None:
+        """Return what collects the tables of a test, where the metric has such."""
+        made = getattr(self.metric, "tables", None)
+        tables: Tables | None = None if made is None else made()
+        return tables
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""
@@ -67,27 +89,30 @@ class MaskedAutoencoding(Task):
         return figure
 
 
-def compare(
+def _compared(
     model: AnyBands, tokens: Tokens, plan: Plan, prediction: Tensor, real: Tensor, everything: bool
 ) -> Compared:
-    """Return predicted tokens beside what was there; rows of padding (``real`` False) count nothing."""
+    """Return predicted tokens beside what was there."""
     grid, held = tokens.grid, model.band_set(tokens.member)
-    index = torch.cat((plan.visible, plan.predicted), 1) if everything else plan.predicted
+    index, wanted = plan.predicted, plan.wanted
+    if everything:
+        index = torch.cat((plan.visible, plan.predicted), 1)
+        wanted = None if wanted is None else torch.cat((cast(Tensor, plan.seen), wanted), 1)
     bands = (grid.group_size, grid.patch**2)
-    counted = None if tokens.valid is None else take(tokens.valid, index)
-    wanted = plan.wanted
-    if everything and plan.seen is not None and wanted is not None:
-        wanted = torch.cat((plan.seen, wanted), 1)
-    if wanted is not None and counted is not None:
-        counted = counted & wanted[..., None]
-    counted = None if counted is None else counted.unflatten(2, bands)
-    whole = tokens.values.view(-1, grid.groups, grid.places, *bands)
-    measured = torch.addcmul(held.shift[:, None, :, None], whole, held.scale[:, None, :, None])
+    counted = None
+    if tokens.valid is not None:
+        counted = take(tokens.valid, index)
+        counted = (counted if wanted is None else counted & wanted[..., None]).view(*index.shape, *bands)
+    measured = torch.addcmul(
+        held.shift[:, None, :, None],
+        tokens.values.view(-1, grid.groups, grid.places, *bands),
+        held.scale[:, None, :, None],
+    )
     if tokens.valid is not None:
         measured = torch.where(tokens.valid.view_as(measured), measured, 0.0)
     return Compared(
-        prediction=prediction.unflatten(2, bands),
-        target=take(tokens.values, index).unflatten(2, bands),
+        prediction=prediction.view(*index.shape, *bands),
+        target=take(tokens.values, index).view(*index.shape, *bands),
         counted=counted,
         hidden_from=plan.visible.shape[1] if everything else 0,
         real=real,
@@ -101,3 +126,42 @@ def compare(
         low=held.low,
         high=held.high,
     )
+
+
+def _compared_images(model: BandedModel, batch: Batch, prediction: Tensor, target: Tensor) -> Compared:
+    """Return whole images as one token each."""
+    mean, std = model.mean.view(-1, 1, 1), model.std.view(-1, 1, 1)
+    measured = torch.addcmul(mean, target, std)
+    if not batch.all_valid:
+        measured = torch.where(batch.valid, measured, 0.0)
+    one = torch.zeros((len(target), 1), dtype=torch.int64, device=target.device)
+    return Compared(
+        prediction=prediction.flatten(2)[:, None],
+        target=target.flatten(2)[:, None],
+        counted=None if batch.all_valid else batch.valid.flatten(2)[:, None],
+        hidden_from=0,
+        real=batch.real,
+        group=one,
+        place=one,
+        groups=1,
+        places=1,
+        squares=measured.square().sum(1).flatten(1)[:, None],
+        scale=model.std[None],
+        shift=model.mean[None],
+        low=model.low[None],
+        high=model.high[None],
+    )
+
+
+def _reconstruction(model: AnyBands, batch: Batch, tokens: Tokens, plan: Plan, hidden: Tensor) -> Reconstruction:
+    """Return the images with what was hidden replaced by what was predicted."""
+    held = model.band_set(tokens.member)
+    marks = torch.zeros_like(tokens.values, dtype=torch.bool)
+    asked = torch.ones_like(plan.predicted, dtype=torch.bool) if plan.wanted is None else plan.wanted
+    marks = put(marks, plan.predicted, asked[..., None].expand(-1, -1, marks.shape[2]))
+    masked = model.images(marks, tokens)
+    standardised = model.images(put(tokens.values, plan.predicted, hidden), tokens)
+    image = torch.addcmul(held.mean.view(-1, 1, 1), standardised, held.std.view(-1, 1, 1))
+    image = torch.where(masked, image, batch.filled())
+    valid = None if batch.all_valid else batch.valid
+    return Reconstruction(image, batch.image, valid, masked, held.data_range, held.bands)

@@ -17,6 +17,7 @@ from ..config import Config, load_config
 from ..config.aliases import derived_names
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
+from ..data.mixture import members_of
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
 from .backbone import with_backbone
@@ -179,11 +180,14 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
 def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
     """Return what a checkpoint says of itself: all that is needed to use its weights elsewhere."""
     cfg, patches = session.cfg, session.train.patches
+    first, *more = (
+        {"bands": one.bands.to_json(), "image_size": list(one.shape[2:]), "statistics": figures.to_json()}
+        for one, figures in zip(members_of(patches), session.statistics, strict=True)
+    )
     return {
         "recipe": cfg.recipe,
-        "bands": patches.bands.to_json(),
-        "image_size": list(patches.shape[2:]),
-        "statistics": session.statistics.to_json(),
+        **first,
+        "more": more,
         "config": cfg.to_dict(),
         "fingerprint": patches.fingerprint(),
         "spectrain": __version__,
@@ -208,11 +212,12 @@ def check_monitor(session: Session, names: set[str]) -> None:
 
 def describe(session: Session, run: Run) -> str:
     """Return a line that says what is about to be trained, on what, where."""
-    count, bands, height, width = session.train.patches.shape
+    shapes = [one.shape for one in members_of(session.train.patches)]
+    data = " and ".join(f"{count} patches of {bands}×{height}×{width}" for count, bands, height, width in shapes)
     parameters = sum(parameter.numel() for parameter in session.model.parameters())
     return (
-        f"{session.cfg.recipe}: {parameters / 1e6:.2f} million parameters on {count} patches of "
-        f"{bands}×{height}×{width}, {session.train_order.steps_per_epoch} steps an epoch, "
+        f"{session.cfg.recipe}: {parameters / 1e6:.2f} million parameters on {data}, "
+        f"{session.train_order.steps_per_epoch} steps an epoch, "
         f"{session.device} → {run.folder}"
     )
 

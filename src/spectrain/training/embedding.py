@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..core.batch import Batch
 from ..data.loader import Loader
+from ..data.mixture import ByMember
 from ..data.values import Values
 from ..models.banded import BandedModel
 
@@ -22,7 +23,7 @@ What = Literal["features", "projection"]
 def embed_batches(
     model: BandedModel,
     augmentation: Any,
-    values: Values,
+    values: Values | ByMember,
     loader: Loader,
     batches: Iterable[NDArray[np.int64]],
     *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,11 +12,13 @@ from torch import Tensor
 from ..core.batch import Batch, RawBatch
 from ..core.distributed import world_size
 from ..core.random import Key
+from ..data.mixture import MixedEvalOrder, eval_order
 from ..data.order import EvalOrder
 from ..tasks.base import Step
 from .curves import StepLosses
 from .micro_batches import join, join_views
-from .session import Session, Source
+from .session import Session
+from .subject import Source, Subject
 
 
 @dataclass
@@ -39,19 +42,18 @@ class Evaluation:
 
 
 def rehearse(session: Session) -> set[str]:
-    """Take two samples of each split through reading, augmentation, model, loss and metrics; nothing is learned.
+    """Take two samples of each split and data set all the way from reading to metrics; nothing is learned.
 
     What does not fit (labels, sizes, bands) is found here, before a run begins.
 
     Returns:
         The names of the values that an epoch will have.
     """
-    count = min(2, *(len(source.patches) for source in (session.train, session.valid) if source is not None))
-    few = EvalOrder(count, count)
     key = Key(session.cfg.general.seed, "augment")
-    for raw in session.train.loader.load(few.batches()):
+    for raw in session.train.loader.load(eval_order(session.train.patches, 2, first=2).batches()):
         session.prepare(raw, session.train, key, augment=True)
-    found = evaluate(session, session.valid or session.train, few)
+    source = session.valid or session.train
+    found = evaluate(session, source, eval_order(source.patches, 2, first=2))
     names = {"lr", *(f"{name}_train" for name in found.losses.names)}
     if session.valid is None:
         return names
@@ -59,27 +61,41 @@ def rehearse(session: Session) -> set[str]:
 
 
 @torch.no_grad()
-def evaluate(session: Session, source: Source, order: EvalOrder) -> Evaluation:
+def evaluate(
+    subject: Subject,
+    source: Source,
+    order: EvalOrder | MixedEvalOrder,
+    each: Callable[[Step, Batch], None] | None = None,
+) -> Evaluation:
     """Evaluate the model on a split, or as much of it as ``order`` has.
 
     In eval mode, so batch norm learns nothing from it; every random draw is fixed by the sample, so two evaluations
     of the same weights agree. Rows that only fill up the last batch have no weight. Where the loss compares samples
     with each other, those of a group of ``order`` are compared, however they are cut into batches.
+
+    Args:
+        subject: the model and its task.
+        source: the split.
+        order: what of it, in what batches.
+        each: is shown each batch (each group, where samples are coupled) and what the task said of it.
     """
-    model, task = session.model, session.task
+    model, task = subject.model, subject.task
     losses, metrics, first = StepLosses(), task.metrics(), None
-    key = Key(session.cfg.general.seed, "valid")
+    key = Key(subject.cfg.general.seed, "valid")
     raws = iter(source.loader.load(order.batches()))
+    was_training = model.training
     model.eval()
     try:
         for group in order.groups():
-            step, batch, shown = _of_group(session, [next(raws) for _ in group], source, key)
+            step, batch, shown = _of_group(subject, [next(raws) for _ in group], source, key)
             losses.add({"loss": step.loss, **step.parts})
             if metrics is not None:
                 metrics.update(step.output, batch)
+            if each is not None:
+                each(step, batch)
             first = first or shown
     finally:
-        model.train()
+        model.train(was_training)
     losses.fetch()
     values: dict[str, float] = {}
     if metrics is not None:
@@ -92,21 +108,21 @@ def evaluate(session: Session, source: Source, order: EvalOrder) -> Evaluation:
 
 
 def _of_group(
-    session: Session, raws: list[RawBatch], source: Source, key: Key
+    subject: Subject, raws: list[RawBatch], source: Source, key: Key
 ) -> tuple[Step, Batch, tuple[Step, Batch]]:
     """Return the loss of a group, the batch that it is the loss of, and the first batch with its images, to draw."""
-    task, model = session.task, session.model
+    task, model = subject.task, subject.model
     if task.additive:
         (raw,) = raws
-        batch = session.prepare(raw, source, key, augment=False)
-        with session.autocast():
+        batch = subject.prepare(raw, source, key, augment=False)
+        with subject.autocast():
             step = task.loss(model, batch)
         return step, batch, (step, batch)
     outputs: list[Tensor] = []
     parts: list[Batch] = []
     for raw in raws:
-        batch = session.prepare(raw, source, key, augment=False)
-        with session.autocast():
+        batch = subject.prepare(raw, source, key, augment=False)
+        with subject.autocast():
             outputs.append(task.outputs(model, batch))
         parts.append(batch if not parts else join([batch]))  # the images of the first alone are kept, for a picture
     whole = join(parts)

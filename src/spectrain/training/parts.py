@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,21 @@ from torch import nn
 
 from ..config import Config
 from ..core.batch import Batch
+from ..core.errors import DataError
 from ..core.random import Key
+from ..data.mixture import eval_order
+from ..data.opening import open_patches
 from ..models.banded import BandedModel
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
-from .evaluate import evaluate
 from .interrupts import StopRequest
 from .loop import Training
 from .parallel import Parallel
 from .profiling import Profiler
 from .session import Session, build_session
 from .state import Progress, State
+from .subject import Subject, source_of
+from .tested import Tested, write_test
 from .trained import load_trained
 
 
@@ -56,18 +59,25 @@ class Meter:
 class SplitLoader:
     """One split as batches on the device, in the order and with the augmentation that the loop would use.
 
-    Iterating a training split goes through one epoch, :attr:`epoch`; set it before each. A validation split comes in
-    ascending order with fixed draws.
+    Iterating the training split goes through one epoch, :attr:`epoch`; set it before each. Any other comes in ascending
+    order with fixed draws.
     """
 
     def __init__(self, session: Session, split: str) -> None:
         self.session, self.split, self.epoch = session, split, 0
+        self.source, self.order = session.valid, session.valid_order
+        if split not in ("train", "valid"):
+            cfg = session.cfg
+            patches = open_patches(cfg.dataset.path or (), split, cfg.dataset)
+            self.source = source_of(cfg, patches, session.task, session.device)
+            size = cfg.hparams.batch_size_valid or cfg.hparams.batch_size
+            self.order = eval_order(patches, size, group=session.task.evaluation_group)
 
     def __len__(self) -> int:
         order = self.session.train_order
         if self.split == "train":
             return order.steps_per_epoch * order.micro_batches
-        return sum(1 for _ in self._evaluation_batches())
+        return 0 if self.order is None else sum(1 for _ in self.order.batches())
 
     def __iter__(self) -> Iterator[Batch]:
         session = self.session
@@ -76,13 +86,10 @@ class SplitLoader:
             indices = (micro for step in session.train_order.steps(self.epoch) for micro in step)
             for raw in session.train.loader.load(indices):
                 yield session.prepare(raw, session.train, key, augment=True)
-        elif session.valid is not None:
+        elif self.source is not None and self.order is not None:
             key = Key(session.cfg.general.seed, "valid")
-            for raw in session.valid.loader.load(self._evaluation_batches()):
-                yield session.prepare(raw, session.valid, key, augment=False)
-
-    def _evaluation_batches(self) -> Iterator[NDArray[np.int64]]:
-        return iter(()) if self.session.valid_order is None else self.session.valid_order.batches()
+            for raw in self.source.loader.load(self.order.batches()):
+                yield session.prepare(raw, self.source, key, augment=False)
 
 
 def build_model(cfg: Config) -> nn.Module:
@@ -96,7 +103,10 @@ def build_loss(cfg: Config) -> Any:
 
 
 def make_loader(cfg: Config, split: str = "train") -> SplitLoader:
-    """Return the batches of ``split``: "train" or "valid" (by ``dataset.train_key`` and ``dataset.valid_key``)."""
+    """Return the batches of ``split``.
+
+    "train" and "valid" are those that ``dataset.train_key`` and ``dataset.valid_key`` name, others a split of the data.
+    """
     return SplitLoader(build_session(cfg), split)
 
 
@@ -126,7 +136,7 @@ def train_epoch(
     session.task = cfg.task.build(
         loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build(bands=session.train.patches.bands)
     )
-    session.parallel = Parallel(model, cfg.general.parallel, session.device)
+    session.model, session.parallel = model, Parallel(model, cfg.general.parallel, session.device)
     session.optimizer = optimizer
     start = epoch * session.train_order.steps_per_epoch
     state = State(Progress(epoch=epoch, step=start))
@@ -148,30 +158,23 @@ def load_trained_model(path: str | Path) -> BandedModel:
     return load_trained(path).model
 
 
-def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_folder: str | Path) -> dict[str, float]:
-    """Evaluate ``model`` on the validation split of ``dataloader`` and write ``metrics.csv`` and a picture.
+def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_folder: str | Path) -> Tested:
+    """Evaluate ``model`` on the split of ``dataloader`` and write tables and pictures; see `training.tested.Tested`.
 
     Args:
-        model: from `load_trained_model` or `build_model`.
-        dataloader: from ``make_loader(cfg, "valid")``.
+        model: from `load_trained_model` or `build_model`; on the same bands as the loader's patches.
+        dataloader: from ``make_loader(cfg, "valid")``, or of another split.
         output_folder: made where it is missing.
 
     Returns:
-        Mean loss, its parts, and the metrics, by name.
+        Mean loss, its parts, and the metrics, by name; with the table of each image as ``.images``.
     """
-    session = dataloader.session
-    if session.valid is None or session.valid_order is None:
-        return {}
-    session.parallel = Parallel(model.to(session.device), session.cfg.general.parallel, session.device)
-    found = evaluate(session, session.valid, session.valid_order)
-    values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
-    folder = Path(output_folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "metrics.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(values)
-        writer.writerow(values.values())
-    figure = session.task.picture(*found.first) if found.first is not None else None
-    if figure is not None:
-        figure.savefig(folder / f"{session.cfg.task.name}.png")
-    return values
+    session, source, order = dataloader.session, dataloader.source, dataloader.order
+    if dataloader.split == "train":
+        source, order = session.train, eval_order(session.train.patches, session.cfg.hparams.batch_size)
+    if source is None or order is None:
+        raise DataError("there is no validation split", where="dataset.valid_key", fix="name one, or another split")
+    subject = Subject(
+        session.cfg, session.device, session.amp, session.task, session.augmentation, model.to(session.device)
+    )
+    return write_test(subject, source, order, Path(output_folder))

@@ -20,7 +20,8 @@ from ..metrics import probe as fits
 from .embedding import embed_batches
 
 if TYPE_CHECKING:
-    from .session import Session, Source
+    from .session import Session
+    from .subject import Source
 
 LABEL = "label"
 MOST_CLASSES = 20

@@ -11,6 +11,7 @@ from torch import Tensor, is_grad_enabled, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
+from .batchnorm import has_batch_norm
 from .parallel import blocks_of
 
 
@@ -28,8 +29,9 @@ def recompute_blocks(module: nn.Module) -> None:
 def _again(block: nn.Module, forward: Any, *inputs: Tensor) -> Any:
     if not (block.training and is_grad_enabled()):
         return forward(*inputs)
-    contexts = partial(_contexts, block)
-    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=contexts)
+    if not has_batch_norm(block):
+        return checkpoint(forward, *inputs, use_reentrant=False)
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=partial(_contexts, block))
 
 
 def _contexts(

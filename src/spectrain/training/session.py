@@ -6,9 +6,8 @@ made from the wrapped parameters.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +17,17 @@ import torch.distributed as dist
 from torch import nn
 
 from ..config.schema import Config
-from ..core.batch import Batch, RawBatch, stack_views
 from ..core.distributed import rank, world_size
 from ..core.errors import DataError, RunError
-from ..core.random import Key
-from ..data.loader import Loader
+from ..data.mixture import (
+    MixedEvalOrder,
+    MixedTrainOrder,
+    by_member,
+    eval_order,
+    members_of,
+    together,
+    train_order,
+)
 from ..data.opening import open_patches
 from ..data.order import EvalOrder, TrainOrder
 from ..data.patches import Patches
@@ -37,36 +42,24 @@ from .devices import autocast_dtype, launched_world, resolve_device, set_threads
 from .parallel import Parallel
 from .probe import Probe, build_probe
 from .recompute import recompute_blocks
+from .subject import Source, Subject, source_of
 
 log = logging.getLogger("spectrain")
 
 
 @dataclass
-class Source:
-    """One split, ready to be read: its patches, their way to physical values, and a loader."""
-
-    patches: Patches
-    values: Values
-    loader: Loader
-
-
-@dataclass
-class Session:
+class Session(Subject):
     """A training in memory. See :func:`build_session` for how it comes about.
 
-    ``joined``: accumulated micro-batches run as one batch, because batch norm couples their samples.
+    ``statistics``: one a data set, several only in a mixture. ``joined``: accumulated micro-batches run as one batch,
+    because batch norm couples their samples.
     """
 
-    cfg: Config
-    device: torch.device
-    amp: torch.dtype | None
-    task: Task
-    statistics: Statistics
+    statistics: list[Statistics]
     train: Source
     valid: Source | None
-    train_order: TrainOrder
-    valid_order: EvalOrder | None
-    augmentation: Any
+    train_order: TrainOrder | MixedTrainOrder
+    valid_order: EvalOrder | MixedEvalOrder | None
     parallel: Parallel
     optimizer: torch.optim.Optimizer
     schedule: Any
@@ -74,34 +67,9 @@ class Session:
     probe: Probe | None = None
 
     @property
-    def model(self) -> nn.Module:
-        """The unwrapped model."""
-        return self.parallel.module
-
-    @property
     def total_steps(self) -> int:
         """Optimiser steps in the whole run."""
         return self.cfg.hparams.epochs * self.train_order.steps_per_epoch
-
-    def prepare(self, raw: RawBatch, source: Source, key: Key, *, augment: bool) -> Batch:
-        """Return the batch the model sees: on the device, in physical values, with the task's views.
-
-        A task of several views gets them drawn by the augmentation also where ``augment`` is False: they are what
-        it compares. ``key`` then keeps the draws fixed.
-        """
-        batch = source.values(raw.to(self.device, non_blocking=True)).replace(key=key)
-        if augment or self.task.views > 1:
-            views = [self.augmentation(batch, key.at(view=view)) for view in range(self.task.views)]
-            batch = stack_views(views)
-        if self.cfg.general.channels_last:
-            batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
-        return batch
-
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the mixed-precision block, or one that does nothing."""
-        if self.amp is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.amp)
 
     def learning_rate(self, step: int) -> float:
         """Return the learning rate of optimiser step ``step``."""
@@ -142,12 +110,12 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     metric = cfg.metric.build()
     task: Task = cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot)
     probe = build_probe(metric, train_patches, valid_patches)
-    train = _source(cfg, train_patches, task, device, all_valid=statistics.all_valid)
+    complete = [one.all_valid for one in statistics]
+    train = source_of(cfg, train_patches, task, device, complete)
     valid = None
     if valid_patches is not None:
         same = valid_patches is train_patches
-        everything = statistics.all_valid if same else _all_valid(cfg, valid_patches)
-        valid = _source(cfg, valid_patches, task, device, all_valid=everything)
+        valid = source_of(cfg, valid_patches, task, device, complete if same else _all_valid(cfg, valid_patches))
 
     model: nn.Module = build_model(cfg, train_patches, statistics, fresh=checkpoint is None)
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
@@ -159,7 +127,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     if world_size() > 1 and general.sync_batchnorm:
         model = synchronised(model)
     compiled = wants_compile(general.compile, device)
-    if joined and not compiled:  # torch.compile takes no checkpoints that know of their second run
+    if general.recompute or (joined and not compiled):  # torch.compile takes none that know of their second run
         recompute_blocks(model)
     if compiled:
         model.compile()
@@ -173,8 +141,8 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
             schedule.load_state_dict(checkpoint["progress"]["schedule"])
 
     accumulate = hparams.accumulate_grad_batches
-    train_order = TrainOrder(
-        size=len(train_patches),
+    order = train_order(
+        train_patches,
         batch_size=hparams.batch_size * (accumulate if joined else 1),
         accumulate=1 if joined else accumulate,
         world=world_size(),
@@ -190,11 +158,9 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
             "; what backward needs waits in host memory" if device.type == "cuda" else "",
         )
     batch_valid = hparams.batch_size_valid or hparams.batch_size
-    valid_order = (
-        None
-        if valid is None
-        else EvalOrder(len(valid.patches), batch_valid, world_size(), rank(), task.evaluation_group)
-    )
+    valid_order = None
+    if valid is not None:
+        valid_order = eval_order(valid.patches, batch_valid, world_size(), rank(), task.evaluation_group)
     return Session(
         cfg=cfg,
         device=device,
@@ -203,9 +169,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         statistics=statistics,
         train=train,
         valid=valid,
-        train_order=train_order,
+        train_order=order,
         valid_order=valid_order,
-        augmentation=cfg.augmentation.build(bands=train_patches.bands),
+        augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(train_patches)]),
+        model=model,
         parallel=parallel,
         optimizer=optimizer,
         schedule=schedule,
@@ -214,16 +181,18 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     )
 
 
-def build_model(cfg: Config, patches: Patches, statistics: Statistics, *, fresh: bool = True) -> BandedModel:
+def build_model(cfg: Config, patches: Patches, statistics: Sequence[Statistics], *, fresh: bool = True) -> BandedModel:
     """Return the configured model for these patches' bands and image size, on the CPU.
 
     ``fresh`` takes the weights of ``model.init_from``; a model whose weights come from a checkpoint needs none.
     """
     _, _, height, width = patches.shape
+    members = members_of(patches)
     return build_banded(
         cfg.model,
         bands=patches.bands,
-        statistics=statistics,
+        statistics=statistics[0],
+        more=[(one.bands, figures) for one, figures in zip(members[1:], statistics[1:], strict=True)],
         image_size=(height, width),
         seed=cfg.general.seed,
         take_init_from=fresh,
@@ -244,19 +213,22 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
     if not cfg.dataset.valid_key:
         return train, None
     valid = open_patches(cfg.dataset.path, cfg.dataset.valid_key, cfg.dataset)
-    train.bands.require(valid.bands, where=f"{cfg.dataset.path}, {cfg.dataset.valid_key}")
+    for one, other in zip(members_of(train), members_of(valid), strict=True):
+        one.bands.require(other.bands, where=f"{other.path}, {cfg.dataset.valid_key}")
     if cfg.general.debug:
         valid = _first(valid, 2 * (cfg.hparams.batch_size_valid or cfg.hparams.batch_size) * world_size())
     return train, valid
 
 
 def _first(patches: Patches, count: int) -> Patches:
-    """Return the first ``count`` patches, or all where there are no more."""
-    return Subset(patches, patches.split, np.arange(min(count, len(patches)), dtype=np.int64))
+    """Return the first ``count`` patches of each data set, or all where there are no more."""
+    return together(
+        [Subset(one, one.split, np.arange(min(count, len(one)), dtype=np.int64)) for one in members_of(patches)]
+    )
 
 
-def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None) -> Statistics:
-    """Return the training statistics: the checkpoint's where it continues, else one pass by the main process."""
+def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None) -> list[Statistics]:
+    """Return the statistics of each data set: the checkpoint's where it continues, else by the main process."""
     fingerprint = patches.fingerprint()
     if checkpoint is not None:
         meta = checkpoint["meta"]
@@ -266,28 +238,22 @@ def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None
                 where=str(cfg.dataset.path),
                 fix="give the run its data back, or start a new one with model.init_from=RUN",
             )
-        return Statistics.from_json(meta["statistics"])
-    found: list[Any] = [None]
+        return [Statistics.from_json(record["statistics"]) for record in (meta, *meta.get("more", []))]
+    found: list[Any] = [None] * len(members_of(patches))
     if rank() == 0:
-        found[0] = patches_statistics(patches, Values(patches.bands, cfg.dataset.transform))
-        found[0].refuse_empty(patches.bands, str(patches.path))
-        for warning in found[0].warnings(patches.bands):
-            log.warning(warning)
+        for number, one in enumerate(members_of(patches)):
+            found[number] = patches_statistics(one, Values(one.bands, cfg.dataset.transform))
+            found[number].refuse_empty(one.bands, str(one.path))
+            for warning in found[number].warnings(one.bands):
+                log.warning(warning)
     if world_size() > 1:
         dist.broadcast_object_list(found)
-    statistics: Statistics = found[0]
-    return statistics
-
-
-def _all_valid(cfg: Config, patches: Patches) -> bool:
-    """Say whether a split other than the training one has no missing value."""
-    found: bool = patches_statistics(patches, Values(patches.bands, cfg.dataset.transform)).all_valid
     return found
 
 
-def _source(cfg: Config, patches: Patches, task: Task, device: torch.device, *, all_valid: bool) -> Source:
-    loader = Loader(patches, task.targets, num_workers=cfg.general.num_workers, pin_memory=device.type == "cuda")
-    return Source(patches, Values(patches.bands, cfg.dataset.transform, all_valid=all_valid), loader)
+def _all_valid(cfg: Config, patches: Patches) -> list[bool]:
+    """Say of each data set of a split other than the training one whether it has no missing value."""
+    return [patches_statistics(one, Values(one.bands, cfg.dataset.transform)).all_valid for one in members_of(patches)]
 
 
 def _load_weights(model: nn.Module, checkpoint: dict[str, Any]) -> None:

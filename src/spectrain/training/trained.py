@@ -34,6 +34,11 @@ class Trained:
     meta: dict[str, Any]
     path: Path
 
+    @property
+    def statistics(self) -> list[Statistics]:
+        """Of the data that it was trained on; several only for a mixture."""
+        return [Statistics.from_json(record["statistics"]) for record in (self.meta, *self.meta.get("more", []))]
+
 
 def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
     """Load a run (its best checkpoint, else its last) or one checkpoint.
@@ -58,6 +63,7 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         image_size=None if size is None else (size[0], size[1]),
         seed=cfg.general.seed,
         take_init_from=False,
+        more=[(Bands.from_json(one["bands"]), Statistics.from_json(one["statistics"])) for one in meta.get("more", [])],
     )
     model.load_state_dict(record["model"])
     model.eval()

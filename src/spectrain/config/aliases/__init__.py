@@ -9,12 +9,17 @@ from .contrastive import CONTRASTIVE
 from .convert import AliasError, Converter, Settings, as_is
 from .elsewhere import ELSEWHERE
 from .everywhere import EVERYWHERE
+from .mae import MAE
 
 if TYPE_CHECKING:
     from ..schema import Config
 
-RECIPES: dict[str, dict[str, tuple[str | None, Converter]]] = {"contrastive": CONTRASTIVE}
-"""Recipe -> {their key: (native key, converter)}; a native key of None means "accepted and left alone"."""
+RECIPES: dict[str, dict[str, tuple[str | None, Converter]]] = {"contrastive": CONTRASTIVE, "mae": MAE}
+"""Recipe -> {their key: (native key, converter)}; a native key of None means "accepted and left alone".
+
+A key may be one choice of a group (``scheduler=cosine_annealing``), as may the native key; or a group of theirs and all
+below it (``accuracy.*``), which then is ours (``metric.*``) in front of the same words.
+"""
 
 __all__ = [
     "EVERYWHERE",
@@ -25,6 +30,7 @@ __all__ = [
     "as_is",
     "derived_names",
     "known_elsewhere",
+    "known_to_command",
     "table_of",
 ]
 
@@ -37,8 +43,13 @@ def table_of(recipe: str) -> dict[str, tuple[str | None, Converter]]:
 def known_elsewhere(key: str) -> str | None:
     """Return the recipe or command that knows ``key``, or None."""
     for recipe, table in RECIPES.items():
-        if key in table:
+        if key in table and "." not in key:  # with a section it is meant for this recipe, so it is a mistake
             return recipe
+    return known_to_command(key)
+
+
+def known_to_command(key: str) -> str | None:
+    """Return the command other than a training that knows ``key``, or None."""
     return next((command for command, keys in ELSEWHERE.items() if key in keys), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +73,19 @@ class TrackedRun:
     @property
     def experiment(self) -> str:
         """The name under which runs are grouped where a tracker is not told another."""
-        return self.cfg.general.experiment_name or self.cfg.recipe or self.cfg.model.name
+        return self.cfg.general.experiment_name or self.size or self.cfg.recipe or self.cfg.model.name
+
+    @property
+    def title(self) -> str:
+        """The name of the run in a tracker that is not told another: of a model that comes in sizes, size and date."""
+        named = self.size is None or self.cfg.run_name is not None
+        return self.run_name if named else f"{self.size}_{date.today():%Y-%m-%d}"
+
+    @property
+    def size(self) -> str | None:
+        """What the model's sizes are called ("mae_large"); None where it has no such name."""
+        size: str | None = getattr(self.cfg.model, "variant", None)
+        return None if size == "custom" else size
 
     def options(self) -> dict[str, Any]:
         """Return the configuration as one flat dict, ``{"optimizer.lr": 0.1, ...}``."""

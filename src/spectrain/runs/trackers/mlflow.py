@@ -45,7 +45,7 @@ class MlflowTracker(Tracker):
         }
         found = self._find(experiment, run.run_id)
         if found is None:
-            name = run.cfg.mlflow.run_name or run.run_name
+            name = run.cfg.mlflow.run_name or run.title
             found = self._client.create_run(experiment, run_name=str(name), tags=tags)
             parameters = [
                 Param(NOT_ALLOWED.sub("_", key), str(value)[:LONGEST_PARAMETER]) for key, value in run.options().items()

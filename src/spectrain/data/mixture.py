@@ -1,0 +1,213 @@
+"""Several data sets with different bands or sizes in one training: a batch is of one of them."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..core.errors import DataError
+from ..core.random import Key, permuted
+from .order import EvalOrder, TrainOrder
+from .patches import Patches, Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Mixture(Patches):
+    """The same split of several data sets, one behind the other. Samples are numbered through.
+
+    Bands, shape and type are those of the first; `members` know their own.
+
+    Args:
+        members: two or more.
+    """
+
+    def __init__(self, members: Sequence[Patches]) -> None:
+        first = members[0]
+        self.members = list(members)
+        self.starts = [0, *accumulate(len(member) for member in members)]
+        self.path, self.split, self.bands, self.dtype = first.path, first.split, first.bands, first.dtype
+        self.shape = (self.starts[-1], *first.shape[1:])
+        self.has_mask = any(member.has_mask for member in members)
+        self.has_labels = all(member.has_labels for member in members)
+
+    def member_of(self, index: NDArray[np.int64]) -> int:
+        """Return which data set the samples at ``index`` [B] are of, -1 left out; 0 where there are none.
+
+        Raises:
+            ValueError: they are of more than one.
+        """
+        real = index[index >= 0]
+        if not len(real):
+            return 0
+        lowest, highest = (bisect_right(self.starts, int(number)) - 1 for number in (real.min(), real.max()))
+        if lowest != highest:
+            raise ValueError("a batch holds samples of one data set")
+        return lowest
+
+    def read(self, index: NDArray[np.int64]) -> Rows:
+        """Return the patches at ``index`` [B], all of one data set, in the order asked for; doubles are allowed.
+
+        Raises:
+            IndexError: an index outside [0, N).
+            DataError: the file was damaged or cut since it was opened.
+        """
+        index = np.asarray(index)
+        if len(index) and not 0 <= index.min() <= index.max() < len(self):
+            raise IndexError(f"there is no patch {index.max()}: there are {len(self)}, counted from 0")
+        member = self.member_of(index)
+        return self.members[member].read(index - self.starts[member])
+
+    def metadata(self) -> pd.DataFrame:
+        """Return one row a patch, with a column ``member``; ids have its number before them."""
+        import pandas as pd
+
+        tables = []
+        for number, member in enumerate(self.members):
+            table = member.metadata().assign(member=number)
+            tables.append(table.assign(patch_id=f"{number}/" + table["patch_id"].astype(str)))
+        return pd.concat(tables, ignore_index=True)
+
+    def fingerprint(self) -> str:
+        """Return a hash of the members' fingerprints."""
+        text = "\n".join(member.fingerprint() for member in self.members)
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def check(self) -> None:
+        """Raise a `DataError` where a file is gone or shorter than when it was opened."""
+        for member in self.members:
+            member.check()
+
+
+def members_of(patches: Patches) -> list[Patches]:
+    """Return the data sets of a mixture; any other patches alone."""
+    return patches.members if isinstance(patches, Mixture) else [patches]
+
+
+def together(members: Sequence[Patches]) -> Patches:
+    """Return one data set as it is, several as a mixture."""
+    return members[0] if len(members) == 1 else Mixture(members)
+
+
+class ByMember:
+    """A function of a batch for each data set of a mixture; the batch says which is meant.
+
+    Args:
+        parts: one a data set.
+    """
+
+    def __init__(self, parts: Sequence[Any]) -> None:
+        self.parts = list(parts)
+
+    def __call__(self, batch: Any, *more: Any) -> Any:
+        """Return what the batch's own part makes of it."""
+        return self.parts[batch.member](batch, *more)
+
+    def centred(self, batch: Any) -> Any:
+        """Return the view without chance, where the part has one."""
+        centred = getattr(self.parts[batch.member], "centred", None)
+        return batch if centred is None else centred(batch)
+
+
+def by_member(parts: Sequence[Any]) -> Any:
+    """Return one part as it is, several by the batch's data set."""
+    return parts[0] if len(parts) == 1 else ByMember(parts)
+
+
+class MixedTrainOrder:
+    """The steps of several training orders in a random order, each step of one data set; see `TrainOrder`.
+
+    An epoch is an epoch of each. Which step comes when is a pure function of (seed, epoch, step).
+
+    Args:
+        orders: one a data set, of one seed, batch size and world.
+
+    Raises:
+        DataError: a data set holds less than one sample for each micro-batch and process.
+    """
+
+    def __init__(self, orders: Sequence[TrainOrder]) -> None:
+        self.orders = list(orders)
+        self._starts = [0, *accumulate(order.size for order in orders)]
+        self._ends = list(accumulate(order.steps_per_epoch for order in orders))
+        self.seed = orders[0].seed
+        self.micro_batches = max(order.micro_batches for order in orders)
+        for number, order in enumerate(orders):
+            if order.micro_batches != self.micro_batches:
+                raise DataError(
+                    f"data set {number} of the mixture has {order.size} samples, too few for the micro-batches",
+                    where="dataset.path",
+                    fix="lower hparams.accumulate_grad_batches, or leave it out",
+                )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps an epoch."""
+        return self._ends[-1]
+
+    @property
+    def samples_per_step(self) -> int:
+        """Samples a step holds, on average."""
+        samples = sum(order.samples_per_step * order.steps_per_epoch for order in self.orders)
+        return max(1, round(samples / self.steps_per_epoch))
+
+    def steps(self, epoch: int, start: int = 0) -> Iterator[list[NDArray[np.int64]]]:
+        """Yield, for each optimiser step from ``start`` on, this rank's micro-batches of indices."""
+        key = Key(self.seed, "mixture", epoch)
+        for step in range(start, self.steps_per_epoch):
+            place = step
+            if self.orders[0].shuffle:
+                place = int(permuted(key, self.steps_per_epoch, torch.tensor([step])).item())
+            member = bisect_right(self._ends, place)
+            within = place - (self._ends[member - 1] if member else 0)
+            micro = next(self.orders[member].steps(epoch, within))
+            yield [piece + self._starts[member] for piece in micro]
+
+
+class MixedEvalOrder:
+    """The batches of several evaluations, one data set after the other; see `EvalOrder`.
+
+    Args:
+        orders: one a data set.
+        starts: number of the first sample of each.
+    """
+
+    def __init__(self, orders: Sequence[EvalOrder], starts: Sequence[int]) -> None:
+        self.orders, self.starts = list(orders), list(starts)
+
+    def groups(self) -> Iterator[list[NDArray[np.int64]]]:
+        """Yield, for each group, this rank's batches of indices; -1 where there is no sample left."""
+        for order, start in zip(self.orders, self.starts, strict=True):
+            for group in order.groups():
+                yield [np.where(index < 0, index, index + start) for index in group]
+
+    def batches(self) -> Iterator[NDArray[np.int64]]:
+        """Yield this rank's batches of indices, group after group."""
+        for group in self.groups():
+            yield from group
+
+
+def train_order(patches: Patches, **options: Any) -> TrainOrder | MixedTrainOrder:
+    """Return the order in which patches are trained on; ``options`` are those of `TrainOrder` but the size."""
+    orders = [TrainOrder(size=len(member), **options) for member in members_of(patches)]
+    return orders[0] if len(orders) == 1 else MixedTrainOrder(orders)
+
+
+def eval_order(
+    patches: Patches, batch_size: int, world: int = 1, rank: int = 0, group: int | None = None, first: int | None = None
+) -> EvalOrder | MixedEvalOrder:
+    """Return the order in which patches are evaluated; of at most the ``first`` so many of each data set."""
+    members = members_of(patches)
+    sizes = [len(member) if first is None else min(first, len(member)) for member in members]
+    orders = [EvalOrder(size, batch_size, world, rank, group) for size in sizes]
+    if len(orders) == 1:
+        return orders[0]
+    return MixedEvalOrder(orders, [0, *accumulate(len(member) for member in members)][:-1])

@@ -1,0 +1,183 @@
+"""Patches that are windows of larger stored images, or whole images, read one window at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.bands import Bands
+from .fingerprint import content_fingerprint
+from .patches import Patches, Rows
+from .stored import Values, checked_index
+from .window_grid import Cut, Places
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class StoredImages(Protocol):
+    """M images [C,H,W] of equal C and type, of any H and W, from which windows are read."""
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """In the machine's byte order."""
+        ...
+
+    @property
+    def shapes(self) -> NDArray[np.int64]:
+        """[M,3]: channels, height and width of each image."""
+        ...
+
+    def take(self, places: Places, size: tuple[int, int]) -> Values:
+        """Return the windows at ``places`` [B,3] (image, row, column) as [B,C,h,w], in memory of their own.
+
+        Every window must lie within its image.
+
+        Raises:
+            DataError: a file is gone, damaged, or shorter than it was.
+        """
+        ...
+
+    def check(self) -> None:
+        """Raise a `DataError` where a file is gone or shorter than it must be."""
+        ...
+
+
+class WindowLabels(Protocol):
+    """Labels of windows."""
+
+    def take(self, places: Places, size: tuple[int, int]) -> Values:
+        """Return the labels of the windows at ``places`` [B,3], first axis B."""
+        ...
+
+    def check(self) -> None:
+        """Raise a `DataError` where a file is gone or shorter than it must be."""
+        ...
+
+
+class Ground(Protocol):
+    """Where windows lie on the ground."""
+
+    def columns(self, cut: Cut) -> Mapping[str, Any]:
+        """Return columns of the metadata: ``lon_w lat_s lon_e lat_n`` in degrees and ``geometry`` (WKB)."""
+        ...
+
+
+class ImageLabels:
+    """One label an image, which all of its windows have: ``values`` [M]."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+
+    def take(self, places: Places, size: tuple[int, int]) -> Values:
+        """Return the labels [B]."""
+        return self._values[places[:, 0]]
+
+    def check(self) -> None:
+        """There is nothing to look at."""
+
+
+class LabelMaps:
+    """Maps of labels beside the images.
+
+    Args:
+        images: [T,H,W] each.
+        layered: labels are [B,T,h,w]; else T is 1 and they are [B,h,w].
+        nodata: what means "not measured" in maps of decimals, and is read as NaN.
+    """
+
+    def __init__(self, images: StoredImages, *, layered: bool, nodata: float | None = None) -> None:
+        self._images, self._layered = images, layered
+        self._nodata = nodata if images.dtype.kind == "f" else None
+
+    def take(self, places: Places, size: tuple[int, int]) -> Values:
+        """Return the labels of the windows."""
+        maps: NDArray[Any] = self._images.take(places, size)
+        if self._nodata is not None:
+            maps[maps == self._nodata] = np.nan
+        return maps if self._layered else maps[:, 0]
+
+    def check(self) -> None:
+        """Raise a `DataError` where a file is gone or shorter than it must be."""
+        self._images.check()
+
+
+class WindowPatches(Patches):
+    """Windows of one size from one image or from thousands.
+
+    Args:
+        path: what was opened.
+        split: name of the split.
+        bands: one a channel.
+        images: what the windows are cut from.
+        cut: the windows.
+        mask: 0 where nothing was observed, [1,H,W] or [C,H,W] an image; or None.
+        labels: of the windows, or None.
+        table: columns of the metadata with one value an image; ``file`` names the image, the same wherever the data
+            lie.
+        ground: where the windows lie, or None.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        split: str,
+        bands: Bands,
+        images: StoredImages,
+        cut: Cut,
+        *,
+        table: Mapping[str, Sequence[Any]],
+        mask: StoredImages | None = None,
+        labels: WindowLabels | None = None,
+        ground: Ground | None = None,
+    ) -> None:
+        self.path, self.split, self.bands, self.dtype = path, split, bands, images.dtype
+        self.has_mask, self.has_labels = mask is not None, labels is not None
+        self.shape = (len(cut.places), len(bands), *cut.size)
+        self.cut = cut
+        self._images, self._mask, self._labels = images, mask, labels
+        self._table, self._ground = table, ground
+
+    def read(self, index: NDArray[np.int64]) -> Rows:
+        """Return the windows at ``index`` [B], in the order asked for; doubles are allowed.
+
+        Raises:
+            IndexError: an index outside [0, N).
+            DataError: a file is damaged, or was cut since it was opened.
+        """
+        places, size = self.cut.places[checked_index(index, len(self))], self.cut.size
+        return Rows(
+            image=self._images.take(places, size),
+            mask=None if self._mask is None else self._mask.take(places, size) != 0,
+            labels=None if self._labels is None else self._labels.take(places, size),
+        )
+
+    def metadata(self) -> pd.DataFrame:
+        """Return one row a window: ``patch_id``, ``file``, ``row``, ``column``, and what is known of its image."""
+        import pandas as pd
+
+        from .splits import patch_id
+
+        image, row, column = self.cut.places.T
+        files = self._table["file"]
+        ids = [patch_id(files[one], y, x, *self.cut.size) for one, y, x in self.cut.places.tolist()]
+        columns: dict[str, Any] = {"patch_id": ids, "file": [files[one] for one in image], "row": row, "column": column}
+        for name, values in self._table.items():
+            columns.setdefault(name, [values[one] for one in image])
+        if self._ground is not None:
+            columns |= self._ground.columns(self.cut)
+        return pd.DataFrame(columns)
+
+    def fingerprint(self) -> str:
+        """Return a hash of bands, type, shape and the content of up to 64 windows, not of place, date or packing."""
+        return content_fingerprint(self)
+
+    def check(self) -> None:
+        """Raise a `DataError` where a file is gone or shorter than when it was opened."""
+        for part in (self._images, self._mask, self._labels):
+            if part is not None:
+                part.check()

@@ -1,0 +1,142 @@
+"""`spectrain test`: a trained model on a split of its own data or of others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..config.schema import DatasetOptions
+from ..core.errors import DataError
+from ..data.mixture import by_member, eval_order, members_of
+from ..data.opening import open_patches, recognise
+from ..data.patches import Patches
+from ..data.statistics import Statistics, patches_statistics
+from ..data.values import Values
+from ..models.any_bands import AnyBands
+from ..models.banded import BandedModel
+from ..training.devices import autocast_dtype, resolve_device
+from ..training.subject import Subject, source_of
+from ..training.tested import Tested, write_test
+from ..training.trained import Trained, load_trained
+
+log = logging.getLogger("spectrain")
+
+
+def test(
+    run: str | Path,
+    data: str | Path | Sequence[str | Path] | None = None,
+    output: str | Path | None = None,
+    *,
+    splits: Sequence[str] = (),
+    batch_size: int | None = None,
+    device: str | int = "auto",
+    overrides: DatasetOptions | None = None,
+    plugins: Sequence[str] = (),
+) -> list[Tested]:
+    """Test a trained model, and write means, a table of images, a table of bands and pictures.
+
+    Other bands than those of the training are refused, unless the model is for any bands. Such a model is then
+    standardised by the statistics of the data given, which the log says.
+
+    Args:
+        run: run folder (its best checkpoint, else its last) or checkpoint.
+        data: data set, or several; None is the one the run was trained on.
+        output: folder; None is ``test/DATA`` in the run folder. Each split has a folder in it.
+        splits: which; none takes ``test`` where there is one, else the validation split; of other data all there is.
+        batch_size: images at once; None is the run's.
+        device: "auto", "cpu", "cuda" or the number of a GPU.
+        overrides: how other data are to be read; None is as the run's were.
+        plugins: modules to import first.
+
+    Returns:
+        What was found, a split each.
+
+    Raises:
+        RunError: no such run, or its checkpoint cannot be read.
+        DataError: the data's bands are not those of the model, or a split that there is not.
+    """
+    trained = load_trained(run, plugins)
+    cfg, target = trained.cfg, resolve_device(device, 0)
+    options = overrides or replace(cfg.dataset, bands=None if data is not None else cfg.dataset.bands)
+    places = _places(trained, data)
+    results = []
+    for split in list(dict.fromkeys(splits)) or [_default_split(places, options, own=data is None)]:
+        patches = open_patches(places if len(places) > 1 else places[0], split, options)
+        model = model_for(trained, patches)
+        metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=patches.bands)
+        subject = Subject(
+            cfg=cfg,
+            device=target,
+            amp=autocast_dtype(cfg.general.use_amp, target),
+            task=cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot),
+            augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(patches)]),
+            model=model.to(target).eval(),
+        )
+        size = batch_size or cfg.hparams.batch_size_valid or cfg.hparams.batch_size
+        source = source_of(cfg, patches, subject.task, target)
+        order = eval_order(patches, size, group=subject.task.evaluation_group)
+        with source.loader:
+            results.append(write_test(subject, source, order, _folder(trained, places, output) / split))
+    return results
+
+
+def model_for(trained: Trained, patches: Patches) -> BandedModel:
+    """Return the trained model for the bands of these patches.
+
+    Raises:
+        DataError: it is of other bands, and not for any.
+    """
+    model, members = trained.model, members_of(patches)
+    if not isinstance(model, AnyBands):
+        if len(members) > 1:
+            raise DataError("the model takes one band set", where=str(patches.path), fix="test one data set at a time")
+        model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
+        return model
+    first, *more = [(one.bands, _statistics(trained, model, one)) for one in members]
+    made = model.for_bands(*first)
+    for bands, figures in more:
+        made.add_bands(bands, figures)
+    return made
+
+
+def _statistics(trained: Trained, model: AnyBands, patches: Patches) -> Statistics:
+    """Return the statistics that the model has of these bands; of the patches themselves where it knows them not."""
+    for number, figures in enumerate(trained.statistics):
+        if model.band_set(number).bands == patches.bands:
+            return figures
+    log.info(
+        "%s: the model was not trained on these %d bands, so the statistics are those of the data themselves",
+        patches.path,
+        len(patches.bands),
+    )
+    figures = patches_statistics(patches, Values(patches.bands, trained.cfg.dataset.transform))
+    figures.refuse_empty(patches.bands, str(patches.path))
+    return figures
+
+
+def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    given = data if data is not None else trained.cfg.dataset.path
+    if given is None:
+        raise DataError("no data were named", where="test", fix="spectrain test RUN --data DATA")
+    return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
+
+
+def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool) -> str:
+    """Return the split to test on where none is named."""
+    reader = recognise(places[0].expanduser(), options)
+    there = reader.splits(places[0].expanduser())
+    if "test" in there or not options.valid_key:
+        return "test"
+    if own:
+        return options.valid_key
+    return reader.pool or options.valid_key
+
+
+def _folder(trained: Trained, places: Sequence[Path], output: str | Path | None) -> Path:
+    if output is not None:
+        return Path(output)
+    folder = trained.path.parent
+    folder = folder.parent if folder.name == "checkpoints" else folder
+    return folder / "test" / "+".join(place.stem for place in places)

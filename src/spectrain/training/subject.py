@@ -1,0 +1,91 @@
+"""What is trained or tested: a model with its task, and how a batch is made ready for it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..config.schema import Config
+from ..core.batch import Batch, RawBatch, stack_views
+from ..core.random import Key
+from ..data.loader import Loader
+from ..data.mixture import ByMember, by_member, members_of
+from ..data.patches import Patches
+from ..data.values import Values
+from ..tasks.base import Task
+
+
+@dataclass
+class Source:
+    """One split, ready to be read: its patches, their way to physical values, and a loader."""
+
+    patches: Patches
+    values: Values | ByMember
+    loader: Loader
+
+
+@dataclass
+class Subject:
+    """A model with its task, on its device.
+
+    Attributes:
+        cfg: the configuration of its training.
+        device: where it runs.
+        amp: type of mixed precision, or None.
+        task: what is learned.
+        augmentation: what makes views.
+        model: unwrapped.
+    """
+
+    cfg: Config
+    device: torch.device
+    amp: torch.dtype | None
+    task: Task
+    augmentation: Any
+    model: nn.Module
+
+    def prepare(self, raw: RawBatch, source: Source, key: Key, *, augment: bool) -> Batch:
+        """Return the batch the model sees: on the device, in physical values, with the task's views.
+
+        A task of several views gets them drawn by the augmentation also where ``augment`` is False: they are what
+        it compares. ``key`` then keeps the draws fixed.
+        """
+        batch: Batch = source.values(raw.to(self.device, non_blocking=True)).replace(key=key)
+        if augment or self.task.views > 1:
+            views = [self.augmentation(batch, key.at(view=view)) for view in range(self.task.views)]
+            batch = stack_views(views)
+        if self.cfg.general.channels_last and getattr(self.model, "convolves", True):
+            batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
+        return batch
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the mixed-precision block, or one that does nothing."""
+        if self.amp is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=self.amp)
+
+
+def source_of(
+    cfg: Config, patches: Patches, task: Task, device: torch.device, all_valid: Sequence[bool] | None = None
+) -> Source:
+    """Return a split ready to be read.
+
+    Args:
+        cfg: the configuration.
+        patches: the split.
+        task: makes targets of its labels.
+        device: where batches go.
+        all_valid: for each data set, whether it is known to hold no missing value; None where that is not known.
+    """
+    members = members_of(patches)
+    complete = all_valid if all_valid is not None else [False] * len(members)
+    loader = Loader(patches, task.targets, num_workers=cfg.general.num_workers, pin_memory=device.type == "cuda")
+    values = [
+        Values(one.bands, cfg.dataset.transform, all_valid=whole) for one, whole in zip(members, complete, strict=True)
+    ]
+    return Source(patches, by_member(values), loader)
