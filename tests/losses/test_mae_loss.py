@@ -240,6 +240,16 @@ def test_plain_images_are_compared_as_by_a_slow_loop(part, masked, holes):
     assert float(found) == pytest.approx(np.average(values, weights=weights), rel=1e-4)
 
 
+@pytest.mark.parametrize("offset", [0.0, 300.0, 1e4])
+def test_the_deviation_of_values_far_from_zero_does_not_cancel(offset):
+    original = offset + 0.1 * images(2, 3, (32, 32)).double()
+    predicted = offset + 0.5 * (original - offset)
+    p, t = (x.float().double().numpy() for x in (predicted, original))
+    everywhere = np.ones(p.shape[1:], bool)
+    expected = np.mean([slow_variance(one, other, everywhere) for one, other in zip(p, t, strict=True)])
+    assert float(only("variance")(predicted.float(), original.float())) == pytest.approx(expected, rel=1e-3)
+
+
 def test_a_small_mask_does_not_make_a_small_loss():
     predicted, original, _ = pair_of(holes=False)
     mask = torch.zeros_like(original, dtype=torch.bool)
