@@ -172,10 +172,10 @@ def test_each_part_is_what_a_slow_loop_finds(part, holes, compare, size):
 def test_all_weights_one_is_the_sum_of_the_parts(part, compare):
     model, batch = model_of(), batch_with(True)
     step = MaskedAutoencoding(MAESpectralLoss(1, 1, 1, 1, 1, compare=compare)).loss(model, batch)
-    assert set(step.parts) == set(PARTS)
+    assert set(step.parts) == {f"loss_{name}" for name in PARTS}
     torch.testing.assert_close(sum(one.sum for one in step.parts.values()), step.loss.sum.detach())
     alone = found_by(only(part, compare=compare), model, batch)
-    assert float(step.parts[part].sum) == pytest.approx(float(alone.sum.detach()), rel=1e-5)
+    assert float(step.parts[f"loss_{part}"].sum) == pytest.approx(float(alone.sum.detach()), rel=1e-5)
 
 
 @pytest.mark.parametrize("holes", [False, True])
@@ -238,6 +238,16 @@ def test_plain_images_are_compared_as_by_a_slow_loop(part, masked, holes):
         values.append(slow(one, filled, counted))
         weights.append(counted.sum())
     assert float(found) == pytest.approx(np.average(values, weights=weights), rel=1e-4)
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0, 1e4])
+def test_the_deviation_of_values_far_from_zero_does_not_cancel(offset):
+    original = offset + 0.1 * images(2, 3, (32, 32)).double()
+    predicted = offset + 0.5 * (original - offset)
+    p, t = (x.float().double().numpy() for x in (predicted, original))
+    everywhere = np.ones(p.shape[1:], bool)
+    expected = np.mean([slow_variance(one, other, everywhere) for one, other in zip(p, t, strict=True)])
+    assert float(only("variance")(predicted.float(), original.float())) == pytest.approx(expected, rel=1e-3)
 
 
 def test_a_small_mask_does_not_make_a_small_loss():

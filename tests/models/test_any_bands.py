@@ -10,6 +10,7 @@ import torch
 from model_contract import batch_of, images, part_of, statistics
 
 from spectrain.core.bands import Band, Bands
+from spectrain.core.errors import ConfigError
 from spectrain.core.random import Key
 from spectrain.losses.mae_spectral import MAESpectralLoss
 from spectrain.models.banded import build_banded
@@ -136,6 +137,14 @@ def test_an_image_within_another_has_the_same_positions_in_metres():
     here = place(tokens.spectrum, tokens.grid).view(4, 4, -1)
     there = place(others.spectrum, others.grid).view(4, 4, -1)
     torch.testing.assert_close(here[::2, ::2], there[:2, :2])
+
+
+def test_further_bands_need_a_resolution_too_where_positions_are_in_metres():
+    model = build(Bands([Band("a", 500.0, resolution=10.0)]), positions="metres")
+    with pytest.raises(ConfigError, match="and b0, b1 have none"):
+        model.for_bands(bands_of(500, 600), statistics(2))
+    with pytest.raises(ConfigError, match="and b0 have none"):
+        model.add_bands(bands_of(500), statistics(1))
 
 
 @pytest.mark.parametrize("decoder", ["full", "cross"])

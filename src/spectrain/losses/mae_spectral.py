@@ -266,9 +266,14 @@ def _variance(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
     start = c.hidden_from
     group = c.group[:, start:]
     number = _added(_number(c)[:, start:], group, c.groups)
+    target = c.target[:, start:]
+    if c.counted is not None:
+        target = fill_invalid(target, c.counted[:, start:])
+    around = _added(target.sum(3), group, c.groups) / number.clamp(min=1)  # so that a large mean does not cancel
+    around = around.gather(1, group[..., None].expand(-1, -1, around.shape[2]))[..., None]
 
     def deviation(values: Tensor) -> Tensor:
-        values = values[:, start:]
+        values = values[:, start:] - around
         if c.counted is not None:
             values = fill_invalid(values, c.counted[:, start:])
         mean = _added(values.sum(3), group, c.groups) / number.clamp(min=1)

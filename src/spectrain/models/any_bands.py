@@ -63,6 +63,7 @@ class AnyBandsNetwork(Protocol):
     by_wavelength: bool
     mask_channel: bool
 
+    def require(self, bands: Bands) -> None: ...  # noqa: D102
     def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan: ...  # noqa: D102
     def predict(self, tokens: Tokens, plan: Plan, *, everything: bool = False) -> Tensor: ...  # noqa: D102
     def feature_map(self, tokens: Tokens) -> Tensor: ...  # noqa: D102
@@ -169,6 +170,7 @@ class AnyBands(BandedModel):
     def add_bands(self, bands: Bands, statistics: BandStatistics) -> None:
         """Learn of a further band set, the next member."""
         net = self.net
+        net.require(bands)
         self.sets.append(BandSet(bands, statistics, self.standardise, net.group_size, net.by_wavelength))
 
     @property

@@ -179,6 +179,11 @@ class MAESpectral(nn.Module):
         """Bands are sorted by wavelength before they are grouped."""
         return self.positions != "learned"
 
+    def require(self, bands: Bands) -> None:
+        """Raise a `ConfigError` where these bands lack what the network has to know of them."""
+        if self.positions == "metres":
+            _require_resolution(bands)
+
     def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan:
         """Draw which tokens the samples show and which are to be predicted: all in eval mode, or if asked."""
         return draw_plan(
