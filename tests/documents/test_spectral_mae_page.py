@@ -219,6 +219,8 @@ def test_the_dataset(write):
     write({"dataset/segmentation_dataset.yaml": text.replace("load_rgb: true", "load_rgb: false")})
     cfg = resolved("dataset=segmentation_dataset", config_dir="conf")
     assert (cfg.augmentation.name, cfg.model.standardise, cfg.dataset.load_rgb) == ("none", "none", False)
+    write({"dataset/mine.yaml": DATASET})
+    assert resolved("dataset=mine", config_dir="conf").dataset.transform == "log10_reflectance"
     cfg = resolved("dataset=segmentation_dataset", "augmentation=warp", "dataset.csv_file=b.csv", config_dir="conf")
     assert (cfg.augmentation.name, cfg.augmentation.shift, cfg.dataset.path) == ("warp", 0.0, "b.csv")
 
