@@ -380,6 +380,7 @@ def test_a_published_configuration_of_spectraleye(write):
 def test_a_published_model_file_in_a_folder_of_the_users(write):
     text = "name: mae_medium\nmodel:\n  img_size: 240\n  num_channels: 1\n  num_wavelengths: 30\n"
     text += "  spatial_patch_size: 12\n  wavelength_patch_size: 6\n  encoder_embed_dim: 256\n  mlp_ratio: 4\n"
+    text += "  _target_: model_training.models.spectral_gpt.spectral_gpt.MaskedAutoencoderViT\n"
     write("conf/model/mae_medium.yaml", text)
     write("conf/model/mine.yaml", text)
     for choice in ("mae_medium", "mine"):
@@ -454,6 +455,22 @@ def test_published_names_on_the_command_line(words, key, value):
 )
 def test_published_names_with_values_that_cannot_be_meant(mistakes, word, key, words):
     assert words in mistakes(word, recipe="mae")[key].what
+
+
+def test_other_published_files_in_a_folder_of_the_users(write):
+    plots = "plots:\n  prediction:\n    _target_: model_training.plots.plot_bottleneck.display_rgb\n"
+    write("conf/show_prediction/plot_rgb.yaml", f"{plots}    _partial_: true\n    nb_to_plot: 2\n")
+    data = "_target_: model_training.dataset.combined_dataset.get_dataset\n_partial_: true\ncsv_path: all.csv\n"
+    write("conf/dataset/combined_dataset.yaml", f"{data}train_ratio: 0.9\nseed: 42\ntrial_mode: false\n")
+    loss = "_target_: model_training.losses.custom_loss.CustomLoss\nreconstruction_weight: 2.0\nangle_weight: 0.5\n"
+    write("conf/loss/custom_loss.yaml", loss)
+    write("conf/show_prediction/mine.yaml", f"{plots}    nb_to_plot: 3\n")
+    assert mae("show_prediction=mine", config_dir="conf").show_prediction.nb_to_plot == 3
+    cfg = mae("dataset=combined_dataset", "loss=custom_loss", config_dir="conf")
+    assert (cfg.show_prediction.name, cfg.show_prediction.nb_to_plot, cfg.show_prediction.dpi) == ("plot_rgb", 2, 150)
+    assert (cfg.dataset.path, cfg.dataset.valid_fraction, cfg.dataset.split_seed) == ("all.csv", 0.1, 42)
+    assert cfg.dataset.transform == "log10_reflectance"
+    assert (cfg.loss.name, cfg.loss.mse_weight, cfg.loss.sam_weight) == ("mae_spectral", 2.0, 0.5)
 
 
 def test_a_name_of_theirs_for_a_choice_may_be_a_file_of_the_users(write):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 
 import pytest
+from blocks import blocks_of, commands
 
 from spectrain.cli import main
 from spectrain.config import load_config
@@ -250,6 +251,20 @@ def test_a_folder_of_the_users_own_with_all_of_it(write):
     assert (cfg.model.in_chans, cfg.loss.sam_weight, cfg.hparams.epochs) == (30, 0.1, 3)
 
 
+SHELL = [command for block in blocks_of("mae.md") if block.language == "sh" for command in commands(block)]
+
+
+@pytest.mark.parametrize("command", SHELL)
+def test_the_commands_of_our_page_compose(write, command, capsys):
+    write(FOLDER)
+    words = shlex.split(command)
+    words = words[words.index("train") :]
+    with pytest.raises(SystemExit) as stopped:
+        main(words if "--cfg" in words else [*words, "--cfg", "job"])
+    assert not stopped.value.code
+    assert capsys.readouterr().out.startswith("# The whole configuration")
+
+
 @pytest.mark.parametrize(
     ("word", "key", "fix"),
     [
@@ -257,6 +272,8 @@ def test_a_folder_of_the_users_own_with_all_of_it(write):
         ("general.device_id_s=[0]", "general.device_id_s", "did you mean general.device_ids?"),
         ("loss.sam_wieght=1", "loss.sam_wieght", "did you mean loss.sam_weight?"),
         ("model.embed_dims=1", "model.embed_dims", "did you mean model.embed_dim?"),
+        ("acuracy=none", "acuracy", "did you mean accuracy (metric)?"),
+        ("general.use_dpp=true", "general.use_dpp", "did you mean general.use_ddp (general.parallel)?"),
         ("model=mae_larg", "model", "did you mean mae_large?"),
         ("mlflow.tag.version=1", "mlflow.tag.version", None),
     ],

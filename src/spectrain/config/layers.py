@@ -50,6 +50,7 @@ class Layers(list[Layer]):
             theirs = [entry for entry in files if translator.translates(entry.key)]
             before, after = sources[: self.files_at], sources[self.files_at :]
             self[:] = [translator.layer(source) for source in (*before, theirs, *after)]
+            self[self.files_at].targets.clear()  # they say what the file itself is, see Library.part
             now = self._choices()
             if now == chosen:
                 break
