@@ -321,3 +321,167 @@ def test_no_alias_hides_an_option():
         assert not {f"{group}={name}" for group in CHOICES for name in Library().names(group)} & set(table_of(recipe))
     assert known_elsewhere("epochs") == "contrastive"
     assert known_elsewhere("nonsense") is None
+
+
+# --- the published configuration of SpectralEye (names and values; its references written out)
+
+PUBLISHED = """\
+defaults:
+  - dataset: combined_dataset
+  - augmentation: transform
+  - model: mae_medium
+  - loss: custom_loss
+  - metric: reconstruction_mse
+  - show_prediction: plot_rgb
+  - optimizer: adam
+  - scheduler: cosine_annealing
+  - scheduler_seq: none
+  - override hydra/job_logging: default
+  - _self_
+dataloader: {num_workers: 2, pin_memory: true, prefetch_factor: 2, persistent_workers: true, shuffle: true}
+hparams: {nb_epochs: 250, batch_size: 2, lr: 0.0002, valid_interval: 5, use_gradient_checkpointing: true}
+general:
+  working_dir: working_env
+  use_cuda: true
+  device_id: 1
+  use_ddp: false
+  use_amp: true
+  parallel: {use_parallel: true, device_ids: [0, 1, 2]}
+  save_model: true
+  model_path:
+  save_results: true
+  output_folder: results/${now:%Y-%m-%d}
+  use_pretrained: false
+  pretrained_path:
+  seed: 51
+spatial_size: 500
+hydra:
+  run: {dir: "runs/${model.name}"}
+"""
+
+
+def mae(*overrides, **rest):
+    return load_config("mae", overrides=overrides, **rest)
+
+
+def test_a_published_configuration_of_spectraleye(write):
+    cfg = mae(config=write("config.yaml", PUBLISHED))
+    names = [getattr(cfg, group).name for group in ("model", "loss", "metric", "optimizer", "scheduler")]
+    assert names == ["mae_spectral", "mae_spectral", "reconstruction", "adam", "cosine"]
+    assert (cfg.dataset.transform, cfg.augmentation.name, cfg.augmentation.shift) == ("log10_reflectance", "warp", 0.3)
+    assert (cfg.hparams.epochs, cfg.hparams.batch_size, cfg.optimizer.lr) == (250, 2, 2e-4)
+    general = cfg.general
+    assert (general.device, general.device_ids, general.num_workers, general.seed) == (1, [0, 1, 2], 2, 51)
+    assert (general.recompute, general.parallel, general.use_amp, cfg.model.init_from) == (True, "auto", True, None)
+    assert {"spatial_size", "hydra.run.dir", "general.output_folder", "dataloader.shuffle"} <= set(cfg.left_alone)
+    assert cfg.origins["general.device_ids"] == "config.yaml:21"
+
+
+def test_a_published_model_file_in_a_folder_of_the_users(write):
+    text = "name: mae_medium\nmodel:\n  img_size: 240\n  num_channels: 1\n  num_wavelengths: 30\n"
+    text += "  spatial_patch_size: 12\n  wavelength_patch_size: 6\n  encoder_embed_dim: 256\n  mlp_ratio: 4\n"
+    text += "  _target_: model_training.models.spectral_gpt.spectral_gpt.MaskedAutoencoderViT\n"
+    write("conf/model/mae_medium.yaml", text)
+    write("conf/model/mine.yaml", text)
+    for choice in ("mae_medium", "mine"):
+        model = (cfg := mae(f"model={choice}", config_dir="conf")).model
+        assert (model.name, model.variant, model.encoder_depth) == ("mae_spectral", "mae_medium", 16)
+        assert (model.img_size, model.in_chans, model.patch_size, model.embed_dim) == (240, 30, [12, 6], 256)
+        assert cfg.origins["model.patch_size"] == f"conf/model/{choice}.yaml:6"
+    assert mae("model.num_wavelengths=12", config_dir="conf").model.in_chans == 12
+
+
+@pytest.mark.parametrize(
+    ("words", "key", "value"),
+    [
+        (["model.num_wavelengths=12"], "model.in_chans", 12),
+        (["model.model.num_wavelengths=12"], "model.in_chans", 12),
+        (["model.model.mask_ratio=0.5"], "model.mask_ratio", 0.5),
+        (["model.spatial_patch_size=12"], "model.patch_size", [12, 5]),
+        (["model.wavelength_patch_size=3", "model.spatial_patch_size=10"], "model.patch_size", [10, 3]),
+        (["loss.reconstruction_weight=2"], "loss.mse_weight", 2.0),
+        (["loss.angle_weight=2"], "loss.sam_weight", 2.0),
+        (["loss.variance_weight=2"], "loss.variance_weight", 2.0),
+        (["loss.range_weight=2"], "loss.range_penalty_weight", 2.0),
+        (["accuracy=reconstruction_mse", "accuracy.ssim=false"], "metric.ssim", False),
+        (["accuracy=none"], "metric.name", "none"),
+        (["show_prediction.plots.prediction.nb_to_plot=2"], "show_prediction.nb_to_plot", 2),
+        (["scheduler=reduce_on_plateau"], "scheduler.name", "plateau"),
+        (["scheduler=warmup"], "scheduler.warmup_epochs", 5.0),
+        (["scheduler=warmup", "scheduler.warmup_epochs=9"], "scheduler.warmup_epochs", 9.0),
+        (["scheduler=cosine_annealing", "scheduler.T_max=3", "scheduler.eta_min=0"], "scheduler.min_factor", 0.0),
+        (["scheduler=step_lr"], "scheduler.gamma", 0.9),
+        (["scheduler=step_lr", "scheduler.gamma=0.5"], "scheduler.gamma", 0.5),
+        (["scheduler=step_lr", "scheduler.step_size=400"], "scheduler.milestones", [400, 800]),
+        (["scheduler=step_lr", "scheduler.step_size=999", "hparams.epochs=2000"], "scheduler.milestones", [999, 1998]),
+        (["augmentation=transform"], "augmentation.rotate", 30.0),
+        (["augmentation=transform", "augmentation.use_transform=false"], "augmentation.name", "none"),
+        (["dataset.csv_path=a.csv"], "dataset.path", "a.csv"),
+        (["dataset.train_ratio=0.7"], "dataset.valid_fraction", 0.3),
+        (["dataset.seed=42"], "dataset.split_seed", 42),
+        (["dataset.transform_type=null"], "augmentation.name", "none"),
+        (["dataset.normalize=false"], "model.standardise", "none"),
+        (["hparams.use_gradient_checkpointing=true"], "general.recompute", True),
+        (["general.device_id=1"], "general.device", 1),
+        (["general.device_id=1", "general.use_cuda=false"], "general.device", "cpu"),
+        (["general.use_cuda=true"], "general.device", "auto"),
+        (["general.use_ddp=true"], "general.parallel", "ddp"),
+        (["general.parallel.device_ids=[0,2]"], "general.device_ids", [0, 2]),
+        (["general.parallel.device_ids=[0,2]", "general.parallel.use_parallel=false"], "general.device_ids", []),
+        (["general.pretrained_path=a.pt", "general.use_pretrained=true"], "model.init_from", "a.pt"),
+        (["general.pretrained_path=a.pt", "general.use_pretrained=false"], "model.init_from", None),
+    ],
+)
+def test_published_names_on_the_command_line(words, key, value):
+    found = (cfg := mae(*words))
+    for name in key.split("."):
+        found = getattr(found, name)
+    assert found == value
+    assert cfg.origins.get(key, "command line") in ("command line", "default")
+
+
+@pytest.mark.parametrize(
+    ("word", "key", "words"),
+    [
+        ("model.num_channels=3", "model.num_channels", "must be 1"),
+        ("general.use_pretrained=true", "general.use_pretrained", "pretrained_path is not given"),
+        ("scheduler.eta_min=1e-6", "scheduler.eta_min", "write scheduler.min_factor"),
+        ("scheduler.step_size=often", "scheduler.step_size", "whole number of epochs"),
+        ("dataset.transform_type=augment_basics", "augmentation", "there is no 'augment_basics'"),
+        ("model.num_wavelengths=many", "model.in_chans (written model.num_wavelengths)", "must be a whole number"),
+        ("accuracy.sim=false", "metric.sim (written accuracy.sim)", "is not an option"),
+        ("model.model.maskratio=1", "model.maskratio (written model.model.maskratio)", "is not an option"),
+    ],
+)
+def test_published_names_with_values_that_cannot_be_meant(mistakes, word, key, words):
+    assert words in mistakes(word, recipe="mae")[key].what
+
+
+def test_other_published_files_in_a_folder_of_the_users(write):
+    plots = "plots:\n  prediction:\n    _target_: model_training.plots.plot_bottleneck.display_rgb\n"
+    write("conf/show_prediction/plot_rgb.yaml", f"{plots}    _partial_: true\n    nb_to_plot: 2\n")
+    data = "_target_: model_training.dataset.combined_dataset.get_dataset\n_partial_: true\ncsv_path: all.csv\n"
+    write("conf/dataset/combined_dataset.yaml", f"{data}train_ratio: 0.9\nseed: 42\ntrial_mode: false\n")
+    loss = "_target_: model_training.losses.custom_loss.CustomLoss\nreconstruction_weight: 2.0\nangle_weight: 0.5\n"
+    write("conf/loss/custom_loss.yaml", loss)
+    write("conf/show_prediction/mine.yaml", f"{plots}    nb_to_plot: 3\n")
+    assert mae("show_prediction=mine", config_dir="conf").show_prediction.nb_to_plot == 3
+    cfg = mae("dataset=combined_dataset", "loss=custom_loss", config_dir="conf")
+    assert (cfg.show_prediction.name, cfg.show_prediction.nb_to_plot, cfg.show_prediction.dpi) == ("plot_rgb", 2, 150)
+    assert (cfg.dataset.path, cfg.dataset.valid_fraction, cfg.dataset.split_seed) == ("all.csv", 0.1, 42)
+    assert cfg.dataset.transform == "log10_reflectance"
+    assert (cfg.loss.name, cfg.loss.mse_weight, cfg.loss.sam_weight) == ("mae_spectral", 2.0, 0.5)
+
+
+def test_a_name_of_theirs_for_a_choice_may_be_a_file_of_the_users(write):
+    write("conf/loss/custom_loss.yaml", "name: mae_spectral\nrange_weight: 0.5\n")
+    assert mae("loss=custom_loss", config_dir="conf").loss.range_penalty_weight == 0.5
+    write("conf/recipe/own.yaml", "# @package _global_\ndefaults: [mae, {override /loss: custom_loss}, _self_]\n")
+    assert load_config("own", config_dir="conf").loss.range_penalty_weight == 0.5
+    text = "# @package _global_\ndefaults: [mae, {override /loss: custom_loss}, _self_]\nloss.range_weight: 0.7\n"
+    write("conf/recipe/own.yaml", text)
+    assert load_config("own", config_dir="conf").loss.range_penalty_weight == 0.7, "what builds on a file wins over it"
+
+
+def test_names_of_another_recipe_with_a_section_are_mistakes(mistakes):
+    assert set(mistakes("general.device_id=1", "dataset.csv_file=a.csv")) == {"general.device_id", "dataset.csv_file"}

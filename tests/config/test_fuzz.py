@@ -18,7 +18,17 @@ from spectrain.config.sources import read_file
 from spectrain.core.errors import ConfigError
 
 KEYS = sorted(
-    {*scalars(), *part_keys(), *CHOICES, *SECTIONS, *table_of("contrastive"), "defaults", "_target_", "plugin"}
+    {
+        *scalars(),
+        *part_keys(),
+        *CHOICES,
+        *SECTIONS,
+        *table_of("contrastive"),
+        *table_of("mae"),
+        "defaults",
+        "_target_",
+        "plugin",
+    }
 )
 keys = (
     st.sampled_from(KEYS)
@@ -43,9 +53,9 @@ quiet = settings(
 )
 
 
-def resolved_or_refused(**sources) -> None:
+def resolved_or_refused(recipe: str, **sources) -> None:
     try:
-        cfg = load_config("contrastive", **sources)
+        cfg = load_config(recipe, **sources)
     except ConfigError as error:
         problems = error.problems
     else:
@@ -66,7 +76,8 @@ def resolved_or_refused(**sources) -> None:
 @example(options={"hparams": {"epochs": {"a": [1]}}})
 def test_any_json_is_a_configuration_or_a_clear_mistake(options):
     Path("any.json").write_text(json.dumps(options), encoding="utf-8")
-    resolved_or_refused(config="any.json")
+    for recipe in ("contrastive", "mae"):
+        resolved_or_refused(recipe, config="any.json")
 
 
 @quiet
@@ -76,7 +87,8 @@ def test_any_json_is_a_configuration_or_a_clear_mistake(options):
 )
 @example(overrides=["run_name='\ud83d"], flags=["--no-flip", "--"])
 def test_any_command_line_is_a_configuration_or_a_clear_mistake(overrides, flags):
-    resolved_or_refused(overrides=overrides, flags=flags)
+    for recipe in ("contrastive", "mae"):
+        resolved_or_refused(recipe, overrides=overrides, flags=flags)
 
 
 @pytest.mark.parametrize("kind", [".json", ".yaml", ".toml"])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import dataclass
+from datetime import date
 from typing import ClassVar
 
 import pytest
@@ -14,7 +16,7 @@ from matplotlib.figure import Figure
 from spectrain.runs import trackers
 from spectrain.runs.run import Run
 from spectrain.runs.trackers import worker
-from spectrain.runs.trackers.base import Refused, Tracker
+from spectrain.runs.trackers.base import Refused, TrackedRun, Tracker
 
 
 class FakeTracker(Tracker):
@@ -202,3 +204,25 @@ def test_without_trackers_there_is_no_journal(cfg):
     train(run, 1)
     run.finish("finished")
     assert not (run.folder / "trackers").exists()
+
+
+@dataclass(frozen=True)
+class FakeSized:
+    name: str = "mae_spectral"
+    variant: str = "mae_large"
+
+
+@pytest.mark.parametrize(
+    ("changes", "experiment", "title"),
+    [
+        ({}, "contrastive", "of-the-run"),
+        ({"model": FakeSized()}, "mae_large", f"mae_large_{date.today():%Y-%m-%d}"),
+        ({"model": FakeSized(variant="custom")}, "contrastive", "of-the-run"),
+        ({"model": FakeSized(), "run_name": "of-the-run"}, "mae_large", "of-the-run"),
+        ({"model": FakeSized(), "general": FakeGeneral(experiment_name="mine")}, "mine", None),
+    ],
+)
+def test_names_of_experiment_and_run(cfg, changes, experiment, title):
+    run = TrackedRun(cfg.but(**changes), cfg.artifact_dir, "of-the-run", "id", cfg.artifact_dir, {})
+    assert run.experiment == experiment
+    assert title is None or run.title == title

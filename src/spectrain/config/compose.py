@@ -76,7 +76,7 @@ def _composed(choices: Mapping[str, str], config_dir: Path | None) -> dict[str, 
 
 @contextlib.contextmanager
 def _plugin_nodes(store: Any) -> Iterator[None]:
-    """Let Hydra find our ``config.yaml`` and the plugins' parts; afterwards its store, the process's own, is as it was."""
+    """Let Hydra find our ``config.yaml`` and the plugins' parts; its store, the whole process's, is left as it was."""
     added: list[tuple[str, str, Any]] = []
     for group in GROUPS:
         for name, part in registered(group).items():

@@ -69,12 +69,19 @@ def advice(key: str, chosen: Mapping[str, Iterable[str]], aliases: Mapping[str, 
     siblings = sorted(name for above, _, name in (known.rpartition(".") for known in native) if above == section)
     if elsewhere := sorted(known for known in native if known.rpartition(".")[2] == leaf):
         return f"did you mean {' or '.join(elsewhere)}?"
+    theirs = {alias.removesuffix(".*"): native for alias, native in aliases.items() if "=" not in alias}
     if section and siblings:
-        near = nearest(leaf, siblings)
-        return f"did you mean {section}.{near[0]}?" if near else f"{section} has {', '.join(siblings)}"
-    theirs = [alias for alias in aliases if alias.isidentifier() or "." in alias.removesuffix(".*")]
+        beside = [alias.rpartition(".")[2] for alias in theirs if alias.rpartition(".")[0] == section]
+        near = nearest(leaf, [*siblings, *beside])
+        return f"did you mean {_with(section, near[0], theirs)}?" if near else f"{section} has {', '.join(siblings)}"
     if near := nearest(key, [*native, *theirs, *CHOICES]):
-        meaning = aliases.get(near[0])
-        return f"did you mean {near[0]}{f' ({meaning})' if meaning else ''}?"
+        return f"did you mean {_with('', near[0], theirs)}?"
     near = nearest(leaf, [known.rpartition(".")[2] for known in native])
     return f"did you mean {' or '.join(bare(near[0]) or near)}?" if near else None
+
+
+def _with(section: str, name: str, theirs: Mapping[str, str | None]) -> str:
+    """Return a key, and behind a name of theirs in brackets ours."""
+    key = f"{section}.{name}" if section else name
+    meaning = (theirs.get(key) or "").removesuffix(".*")
+    return f"{key} ({meaning})" if meaning else key

@@ -61,9 +61,9 @@ class Library:
             ConfigError: the user's file cannot be read.
         """
         said = {entry.key: entry.value for entry in self.user_entries(group, name)[0]}
-        if named := part_of(group, said.get("_target_")) or said.get("name"):
-            return part_of_file(group, str(named))
-        return part_of_file(group, name)
+        printed = [part_of(group, value) for key, value in said.items() if key.rpartition(".")[2] == "_target_"]
+        named = next(filter(None, printed), None) or said.get("name") or name
+        return part_of_file(group, str(named))
 
     def base(self, group: str, name: str) -> str | None:
         """Return our file whose values count where the user's file for a choice says nothing; None where there is none.

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from .coerce import Misfit, coerce, plain_text, shown
 from .command_line import ORIGIN, flag_entries, override_entries
 from .compose import compose_groups
 from .entries import Entry
-from .keys import CHOICES, advice, is_open, part_keys, scalars
+from .keys import advice, is_open, part_keys, scalars
+from .layers import Layers
 from .library import Library
 from .option import Option
 from .parts import Node, flat, shown_key
@@ -29,7 +30,7 @@ from .recipes import recipe_entries
 from .schema import GROUPS, SECTIONS, Config, TopLevel
 from .sources import read_file
 from .targets import part_of, refused
-from .translate import Layer, Setting, Translator
+from .translate import Layer, Setting
 
 log = logging.getLogger("spectrain")
 
@@ -107,7 +108,7 @@ class _Resolver:
         table = {key: alias for base in lineage for key, alias in table_of(base).items()}
         aliases = {key: alias for key, alias in table.items() if not self._is_users_choice(key)}
         natives = {key: native for key, (native, _) in aliases.items()}
-        layers = self._layers(aliases, name, (entries, *files, words))
+        layers = Layers(self.library, aliases, name, (entries, *files, words))
         for layer in layers:
             self.problems += layer.problems
             self.left_alone |= layer.left_alone
@@ -161,61 +162,7 @@ class _Resolver:
         group, chooses, choice = alias.partition("=")
         return bool(chooses) and self.library.user_file(group, choice) is not None
 
-    def _layers(self, aliases: Mapping[str, Any], recipe: str, sources: Sequence[list[Entry]]) -> list[Layer]:
-        """Return the layers, the lowest first: what the user's group files say in their names, and the sources.
-
-        What a user's file says wins over our recipes, but not over the user's own. Which files are chosen is known once
-        all is translated, and a file may choose in turn (``transform_type``), hence the repetition.
-        """
-        own = self.library.user_file("recipe", recipe) is not None
-        self._files_at = 0 if own else 1
-        chosen: dict[str, str] = {}
-        for _ in range(len(CHOICES)):
-            self._translator = translator = Translator(aliases)
-            said = [(group, entry) for group, name in chosen.items() for entry in self._user_entries(group, name)]
-            files = [replace(entry, key=f"{group}.{entry.key}") for group, entry in said]
-            theirs = [entry for entry in files if translator.translates(entry.key)]
-            before, after = sources[: self._files_at], sources[self._files_at :]
-            layers = [translator.layer(source) for source in (*before, theirs, *after)]
-            now = self._choices(layers)
-            if now == chosen:
-                break
-            chosen = now
-        if not own:
-            for entry in files:
-                layers[0].settings.pop(entry.key, None)
-        return layers
-
-    def _choices(self, layers: list[Layer]) -> dict[str, str]:
-        """Return what is chosen in each group; a printed class path is the choice so far where that is its part."""
-        chosen: dict[str, str] = {}
-        for layer in layers:
-            for group, target in layer.targets.items():
-                choice = layer.choices.get(group)
-                name = str(choice.value) if choice is not None else chosen.get(group)
-                if name is not None and self._is(group, name, str(target.value)):
-                    layer.choices.setdefault(group, replace(target, value=name))
-                elif choice is None:
-                    layer.choices[group] = target
-                else:
-                    what = f"is given twice, first in {choice.origin} as {choice.written}"
-                    layer.problems.append(Problem(target.written, target.origin, what))
-            chosen |= {group: str(choice.value) for group, choice in layer.choices.items()}
-        return chosen
-
-    def _is(self, group: str, name: str, part: str) -> bool:
-        try:
-            return self.library.part(group, name) == part
-        except ConfigError:  # it is told where the file is read
-            return False
-
-    def _user_entries(self, group: str, name: str) -> list[Entry]:
-        try:
-            return self.library.user_entries(group, name)[0]
-        except ConfigError:  # likewise
-            return []
-
-    def _nodes(self, layers: list[Layer]) -> tuple[dict[str, Node], dict[str, Any]]:
+    def _nodes(self, layers: Layers) -> tuple[dict[str, Node], dict[str, Any]]:
         """Return a node for each group that is chosen rightly, and what Hydra composed."""
         chosen: dict[str, Setting] = {}
         for layer in layers:
@@ -234,7 +181,8 @@ class _Resolver:
         except ConfigError as error:
             raise ConfigError([*self.problems, *error.problems]) from error
         for group, choice in right.items():
-            self._strip(group, str(choice.value), composed.get(group) or {})
+            layers.strip(group, str(choice.value), composed.get(group) or {})
+        self._dataset_target(composed.get("dataset") or {})
         nodes = {}
         for group in GROUPS:
             values = composed.pop(group, None) or {}
@@ -243,13 +191,10 @@ class _Resolver:
                 self.origins[f"{group}.name"] = right[group].origin
         return nodes, composed
 
-    def _strip(self, group: str, name: str, values: dict[str, Any]) -> None:
-        """Take out of a composed group what the user's file says in their names: a layer has it in ours."""
-        for entry in self._user_entries(group, name):
-            if self._translator.translates(f"{group}.{entry.key}"):
-                _remove(values, entry.key.split("."))
-        target = values.pop("_target_", None) if group == "dataset" else None
-        if target is not None and part_of(group, target) is None:
+    def _dataset_target(self, values: dict[str, Any]) -> None:
+        """Take a printed class path out of the composed dataset, which has no part to be checked by."""
+        target = values.pop("_target_", None)
+        if target is not None and part_of("dataset", target) is None:
             origin = self.origins.get("dataset._target_", "default")
             self.problems.append(Problem("dataset._target_", origin, refused(target)))
 
@@ -271,7 +216,7 @@ class _Resolver:
             log.info("%s=%s is %s, instead of the built-in one", group, name, self.library.user_file(group, name))
         return not problems
 
-    def _lay_over(self, nodes: dict[str, Node], layers: list[Layer]) -> None:
+    def _lay_over(self, nodes: dict[str, Node], layers: Layers) -> None:
         """Set the options of parts from the layers, except what was said of a part that a higher layer replaced.
 
         Personal defaults serve all recipes: what they say of parts that are not chosen here is left alone too.
@@ -286,7 +231,7 @@ class _Resolver:
                         continue
                     name = key.removeprefix(f"{group}.")
                     foreign = index < chosen_in or (index == _PERSONAL_LAYER and key in part_keys())
-                    foreign = foreign and index != self._files_at
+                    foreign = foreign and index != layers.files_at
                     if replaced or (foreign and not node.knows(name)):
                         self.left_alone[key] = f"{setting.origin}, not for {group}={node.choice.value}"
                     elif not node.knows(name) and (command := known_to_command(setting.written)):
@@ -339,17 +284,6 @@ class _Resolver:
         return Config(
             **top, **sections, **parts, recipe=recipe, origins=dict(self.origins), left_alone=dict(self.left_alone)
         )
-
-
-def _remove(values: dict[str, Any], path: list[str]) -> None:
-    """Remove a value of nested tables, and the tables that are empty then; a path that is not there is no mistake."""
-    inner = values.get(path[0])
-    if len(path) == 1:
-        values.pop(path[0], None)
-    elif isinstance(inner, dict):
-        _remove(inner, path[1:])
-        if not inner:
-            del values[path[0]]
 
 
 def _is_whole(source: list[Entry]) -> bool:

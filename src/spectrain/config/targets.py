@@ -1,4 +1,4 @@
-"""The ``_target_`` values and class paths printed in the documents of the four systems, and the parts they mean here.
+"""The ``_target_`` values printed in the documents of the four systems or in their code, and the parts they mean here.
 
 The table is all there is: no other text in a configuration ever names something to import.
 """
@@ -12,6 +12,12 @@ TARGETS: dict[str, tuple[str, str]] = {
     "losses.mae_spectral.MAESpectralLoss": ("loss", "mae_spectral"),
     "dataset.segmentation_dataset.SegmentationDataset": ("dataset", "segmentation_dataset"),
     "plots.plot_bottleneck.display_rgb": ("show_prediction", "plot_rgb"),
+    "model_training.models.spectral_gpt.spectral_gpt.MaskedAutoencoderViT": ("model", "mae_spectral"),
+    "model_training.models.spectral_gpt.models_mae_spectral.MaskedAutoencoderViT": ("model", "mae_spectral"),
+    "model_training.losses.custom_loss.CustomLoss": ("loss", "mae_spectral"),
+    "model_training.metrics.reconstruction_mse.ReconstructionMSE": ("metric", "reconstruction"),
+    "model_training.dataset.combined_dataset.get_dataset": ("dataset", "segmentation_dataset"),
+    "model_training.plots.plot_bottleneck.display_rgb": ("show_prediction", "plot_rgb"),
 }
 """Printed path -> (group, name)."""
 

@@ -10,7 +10,8 @@ from .convert import Converter, Settings, as_is, number, truth
 PATCH_SIZE = (25, 5)
 STEP_LR = (15, 0.9)
 """Epochs from one fall of the published step schedule to the next, and the factor."""
-_EPOCHS = 200
+LONGEST = 1000
+"""Epochs for which that schedule is written out, where a training is not known to be longer."""
 
 
 def patch_size(value: Any, theirs: Mapping[str, Any]) -> Settings:
@@ -83,12 +84,13 @@ def step_lr(value: Any, theirs: Mapping[str, Any]) -> Settings:
     every = theirs.get("scheduler.step_size", STEP_LR[0])
     if isinstance(every, bool) or not isinstance(every, int) or every < 1:
         raise ValueError(f"must have a whole number of epochs as scheduler.step_size, not {every!r}")
-    given = theirs.get("hparams.epochs", theirs.get("hparams.nb_epochs"))
-    epochs = given if isinstance(given, int) and given <= 100_000 else _EPOCHS
-    settings = {"scheduler": "step", "scheduler.milestones": list(range(every, epochs, every))}
-    if "scheduler.gamma" not in theirs:
-        settings["scheduler.gamma"] = STEP_LR[1]
-    return Settings({key: item for key, item in settings.items() if key == "scheduler" or key not in theirs})
+    epochs = theirs.get("hparams.epochs", theirs.get("hparams.nb_epochs"))
+    last = epochs if isinstance(epochs, int) and LONGEST < epochs < 100 * LONGEST else LONGEST
+    settings: dict[str, Any] = {
+        "scheduler.milestones": list(range(every, last + 1, every)),
+        "scheduler.gamma": STEP_LR[1],
+    }
+    return Settings({"scheduler": "step", **{key: item for key, item in settings.items() if key not in theirs}})
 
 
 def eta_min(value: Any, theirs: Mapping[str, Any]) -> float:
