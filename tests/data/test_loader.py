@@ -103,10 +103,10 @@ def test_batches_are_what_the_reader_reads(loading):
         np.testing.assert_array_equal(batch.target.y.numpy(), LABELS[index])
 
 
-def test_a_filler_row_keeps_its_index_and_holds_patch_0(loading):
+def test_a_filler_row_keeps_its_index_and_holds_a_sample_of_its_own_batch(loading):
     last = list(loading(_patches()).load([np.array([19, -1, -1])]))[-1]
     assert last.index.tolist() == [19, -1, -1]
-    np.testing.assert_array_equal(last.image[1].numpy(), IMAGES[0])
+    np.testing.assert_array_equal(last.image[1].numpy(), IMAGES[19])
 
 
 def test_without_mask_and_labels(num_workers):

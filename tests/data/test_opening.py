@@ -62,10 +62,15 @@ def test_what_may_not_be_read_is_said(path, monkeypatch):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("places", [[], ["a", "b"]])
-def test_a_list_of_places_is_refused(places):
-    with pytest.raises(DataError, match=f"dataset.path lists {len(places)} places"):
-        open_patches(places)
+def test_an_empty_list_of_places_is_refused():
+    with pytest.raises(DataError, match=r"dataset\.path lists no data"):
+        open_patches([])
+
+
+def test_a_list_names_the_place_that_is_missing(path):
+    with pytest.raises(DataError, match="there is no such file or folder") as caught:
+        open_patches([path, path.parent / "absent"])
+    assert "absent" in str(caught.value)
 
 
 def test_readers_of_plugins_are_asked_first(path, monkeypatch):
