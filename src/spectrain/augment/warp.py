@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..core.errors import DataError
+from ..core.pieces import groups, in_pieces, pieces
 from ..core.window import Window
 from .geometry import Geometry
-from .pieces import groups, in_pieces, pieces
 
 Part = tuple[slice, slice]
 Beyond = Literal["inside", "reflect", "zero"]

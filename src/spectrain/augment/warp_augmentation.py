@@ -12,6 +12,7 @@ from torch import Tensor
 from ..config.option import option
 from ..core.bands import Bands
 from ..core.batch import Batch, everywhere
+from ..core.pieces import pieces
 from ..core.random import Key, uniform
 from ..core.registry import register
 from ..core.window import Window
@@ -20,7 +21,6 @@ from .dihedral import DihedralWarp
 from .finish import add_noise, remove_mean
 from .geometry import Parameters, Ranges, compose
 from .options import check
-from .pieces import pieces
 from .sometimes import Sometimes
 from .warp import AffineWarp
 from .window import drawn_window, middle_window

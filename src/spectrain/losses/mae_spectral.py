@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..config.option import option
 from ..core.fill import fill_invalid
 from ..core.loss_sum import LossSum
+from .token_sums import TokenSums, token_sums
 
 Compare = Literal["masked", "all"]
 
@@ -180,53 +181,98 @@ class MAESpectralLoss(nn.Module):
 
     def sums(self, c: Compared) -> tuple[LossSum, dict[str, LossSum]]:
         """Return the loss and its parts, each as a sum over images and their weight (hidden values, in tokens)."""
-        error = c.prediction - c.target
-        if c.counted is not None:
-            error = fill_invalid(error, c.counted)
-        of_token = _number(c).sum(2)  # how many values are compared, of each token
-        compared = of_token[:, c.hidden_from :] if self.compare == "masked" else of_token
-        weight = compared.sum(1) * c.real / math.prod(c.prediction.shape[2:])
+        f = self._figures(c)
+        counted = f.number[:, c.hidden_from :] if self.compare == "masked" else f.number
+        weight = counted.sum((1, 2)) * c.real / math.prod(c.prediction.shape[2:])
         parts: dict[str, LossSum] = {}
         total = c.prediction.new_zeros(())
         for name, of in PARTS.items():
             if self.weights[name] > 0:
-                one = (of(self, c, error) * weight).sum()
+                one = (of(self, c, f) * weight).sum()
                 parts[f"loss_{name}"] = LossSum(one.detach(), weight.sum())
                 total = total + self.weights[name] * one
         if not parts:
             total = total + 0 * c.prediction.sum()
         return LossSum(total, weight.sum()), parts
 
+    def _figures(self, c: Compared) -> Figures:
+        """Return what the parts need of each token and band."""
+        batch, count, bands, pixels = c.prediction.shape
+        if c.counted is None:
+            number = torch.full((batch, count, bands), float(pixels), device=c.prediction.device)
+            target = c.target
+        else:
+            number = c.counted.sum(3).to(torch.float32)
+            target = fill_invalid(c.target, c.counted)
+        hidden = _hidden(c, number)
+        centre = _added(_hidden(c, target.sum(3)), c.group, c.groups) / _added(hidden, c.group, c.groups).clamp(min=1)
+        centre = centre.gather(1, c.group[..., None].expand(-1, -1, bands))  # of each token's own bands
+        low, high = c.low, c.high
+        if self.value_range is not None:
+            low, high = ((value - c.shift) / c.scale for value in self.value_range)
+        found = token_sums(
+            c.prediction.flatten(0, 1),
+            c.target.flatten(0, 1),
+            None if c.counted is None else c.counted.flatten(0, 1),
+            centre=centre.flatten(0, 1)[..., None],
+            **{
+                name: of_group[c.group].flatten(0, 1)[..., None]
+                for name, of_group in (("scale", c.scale), ("shift", c.shift), ("low", low), ("high", high))
+            },
+        )
+        shaped = (getattr(found, field.name).unflatten(0, (batch, count)) for field in fields(found))
+        return Figures(number, hidden, target, centre, TokenSums(*shaped))
 
-def _number(c: Compared) -> Tensor:
-    """Return how many values are compared, float32 [B,M,u]."""
-    if c.counted is not None:
-        return c.counted.sum(3).to(torch.float32)
-    return torch.full(c.prediction.shape[:3], float(c.prediction.shape[3]), device=c.prediction.device)
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the parts of the loss are made of.
+
+    Attributes:
+        number: [B,M,u], how many values of each band of each token are compared.
+        hidden: the same, 0 for tokens that were visible.
+        target: [B,M,u,P], 0 where nothing is compared.
+        centre: [B,M,u], mean of the hidden target values of that band.
+        sums: with B and M for R.
+    """
+
+    number: Tensor
+    hidden: Tensor
+    target: Tensor
+    centre: Tensor
+    sums: TokenSums
 
 
-def _mean(loss: MAESpectralLoss, c: Compared, values: Tensor) -> Tensor:
-    """Return the mean [B] of [B,M,u,P], which is 0 where nothing is compared, over what is compared."""
-    number, total = _number(c).sum(2), values.flatten(2).sum(2)
+def _hidden(c: Compared, values: Tensor) -> Tensor:
+    """Return [B,M,...] with 0 for the tokens that were visible."""
+    if not c.hidden_from:
+        return values
+    return torch.cat((torch.zeros_like(values[:, : c.hidden_from]), values[:, c.hidden_from :]), 1)
+
+
+def _mean(loss: MAESpectralLoss, c: Compared, f: Figures, of_token: Tensor) -> Tensor:
+    """Return the mean [B] over what is compared, from the sums of tokens [B,M]."""
+    number = f.number.sum(2)
     if loss.compare == "masked":
-        number, total = number[:, c.hidden_from :], total[:, c.hidden_from :]
-    return total.sum(1) / number.sum(1).clamp(min=1)
+        number, of_token = number[:, c.hidden_from :], of_token[:, c.hidden_from :]
+    return of_token.sum(1) / number.sum(1).clamp(min=1)
 
 
-def _mse(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+def _mse(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
+    squared = f.sums.squared.sum(2)
     if loss.normalise_tokens:
-        error = error / _deviation_of_tokens(c.target, c.counted)
-    return _mean(loss, c, error.square())
+        squared = squared / _variance_of_tokens(c, f)
+    return _mean(loss, c, f, squared)
 
 
-def _deviation_of_tokens(target: Tensor, counted: Tensor | None) -> Tensor:
-    """Return the deviation of each token [B,M,1,1] (unbiased, 1e-6 added to the variance, as in MAE)."""
-    if counted is None:
-        return (target.var(dim=(2, 3), keepdim=True) + 1e-6).sqrt()
-    number = counted.sum((2, 3), keepdim=True)
-    mean = fill_invalid(target, counted).sum((2, 3), keepdim=True) / number.clamp(min=1)
-    squares = fill_invalid(target - mean, counted).square().sum((2, 3), keepdim=True)
-    return (squares / (number - 1).clamp(min=1) + 1e-6).sqrt()
+def _variance_of_tokens(c: Compared, f: Figures) -> Tensor:
+    """Return the variance of each token [B,M] (unbiased, and 1e-6, as in MAE)."""
+    if c.counted is None:
+        return c.target.flatten(2).var(2) + 1e-6
+    number = f.number.sum(2)
+    mean = f.target.sum((2, 3)) / number.clamp(min=1)
+    squares = fill_invalid(f.target - mean[..., None, None], c.counted).square().sum((2, 3))
+    return squares / (number - 1).clamp(min=1) + 1e-6
 
 
 TINY = 1e-12
@@ -236,23 +282,19 @@ A spectrum less than a millionth as long as the longest in its image counts as n
 """
 
 
-def _sam(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+def _sam(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
     """Spectral angle between a (measured) and a + e (hidden values predicted), from the error e alone.
 
     ``|a x (a + e)| = |a x e|``, so the sine is ``sqrt(|a|²|e|² - (a·e)²)`` and the cosine ``|a|² + a·e``, over the same
     lengths: exact for small errors, where the arc cosine has lost half of its digits. Visible tokens have no error.
     """
     start = c.hidden_from
-    group, place = c.group[:, start:], c.place[:, start:]
-    scale, shift = c.scale[group][..., None], c.shift[group][..., None]
-    error = error[:, start:] * scale
-    measured = torch.addcmul(shift, c.target[:, start:], scale)
-    errors = _added(error.square().sum(2), place, c.places)
-    along = _added((measured * error).sum(2), place, c.places)
+    place = c.place[:, start:]
+    errors, along = (_added(one[:, start:], place, c.places) for one in (f.sums.errors, f.sums.along))
     if c.counted is None:
-        touched = torch.ones_like(place, dtype=error.dtype)[..., None]
+        touched = torch.ones_like(place, dtype=errors.dtype)[..., None]
     else:
-        touched = c.counted[:, start:].any(2).to(error.dtype)
+        touched = c.counted[:, start:].any(2).to(errors.dtype)
     least = TINY * c.squares.amax((1, 2), keepdim=True)  # images may be in any unit
     chosen = (_added(touched, place, c.places) > 0) & (c.squares > least)
     squares = torch.where(chosen, c.squares, 1.0)
@@ -262,39 +304,31 @@ def _sam(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
     return torch.where(chosen, angle, 0.0).sum((1, 2)) / chosen.sum((1, 2)).clamp(min=1)
 
 
-def _variance(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
-    start = c.hidden_from
-    group = c.group[:, start:]
-    number = _added(_number(c)[:, start:], group, c.groups)
-    target = c.target[:, start:]
-    if c.counted is not None:
-        target = fill_invalid(target, c.counted[:, start:])
-    around = _added(target.sum(3), group, c.groups) / number.clamp(min=1)  # so that a large mean does not cancel
-    around = around.gather(1, group[..., None].expand(-1, -1, around.shape[2]))[..., None]
+def _variance(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
+    """How much less the hidden values of a band deviate as predicted; moments are taken around the target's mean."""
+    centred = f.target - f.centre[..., None]
+    centred = centred if c.counted is None else fill_invalid(centred, c.counted)
+    of_target = centred.square().sum(3)
+    of_prediction = of_target + 2 * f.sums.with_target + f.sums.squared
+    enough = _added(f.hidden, c.group, c.groups)
+    number = enough.clamp(min=1)
 
-    def deviation(values: Tensor) -> Tensor:
-        values = values[:, start:] - around
-        if c.counted is not None:
-            values = fill_invalid(values, c.counted[:, start:])
-        mean = _added(values.sum(3), group, c.groups) / number.clamp(min=1)
-        square = _added(values.square().sum(3), group, c.groups) / number.clamp(min=1)
-        return (square - mean.square()).clamp(min=0).add(1e-6).sqrt()
+    def mean(values: Tensor) -> Tensor:
+        return _added(_hidden(c, values), c.group, c.groups) / number
 
-    lost = (deviation(c.target) - deviation(c.prediction)).clamp(min=0)
-    enough = number >= 2
-    return torch.where(enough, lost, 0.0).sum((1, 2)) / enough.sum((1, 2)).clamp(min=1)
+    target = mean(of_target)  # less the square of the mean, which is 0
+    prediction = (mean(of_prediction) - mean(f.sums.error).square()).clamp(min=0)
+    lost = ((target + 1e-6).sqrt() - (prediction + 1e-6).sqrt()).clamp(min=0)
+    return torch.where(enough >= 2, lost, 0.0).sum((1, 2)) / (enough >= 2).sum((1, 2)).clamp(min=1)
 
 
-def _range(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
-    low, high = c.low, c.high
-    if loss.value_range is not None:
-        low, high = ((value - c.shift) / c.scale for value in loss.value_range)
-    beyond = c.prediction - torch.clamp(c.prediction, low[c.group][..., None], high[c.group][..., None])
-    beyond = beyond if c.counted is None else fill_invalid(beyond, c.counted)
-    return _mean(loss, c, beyond.abs())
+def _range(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
+    return _mean(loss, c, f, f.sums.beyond)
 
 
-def _spectral_sum(loss: MAESpectralLoss, c: Compared, error: Tensor) -> Tensor:
+def _spectral_sum(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
+    error = c.prediction - c.target
+    error = error if c.counted is None else fill_invalid(error, c.counted)
     total = _added(error.flatten(2), c.place, c.places)
     return total.square().mean((1, 2)) / (c.groups**2 if loss.spectral_sum_normalised else 1)
 
@@ -307,7 +341,7 @@ def _added(tokens: Tensor, index: Tensor, count: int) -> Tensor:
     return tokens.new_zeros((batch * count, tokens.shape[1])).index_add(0, flat, tokens).view(batch, count, -1)
 
 
-PARTS: dict[str, Callable[[MAESpectralLoss, Compared, Tensor], Tensor]] = {
+PARTS: dict[str, Callable[[MAESpectralLoss, Compared, Figures], Tensor]] = {
     "mse": _mse,
     "sam": _sam,
     "variance": _variance,

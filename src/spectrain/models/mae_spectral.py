@@ -316,9 +316,12 @@ class FullDecoder(nn.Module):
         keys = None
         if plan.seen is not None and plan.wanted is not None:
             keys = key_mask(torch.cat((plan.seen, plan.wanted), 1))
-        for block in self.blocks:
+        *before, last = self.blocks
+        for block in before:
             x = block(x, keys)
-        out: Tensor = self.head(self.norm(x if everything else x[:, visible.shape[1] :]))
+        # nobody asks what the last block makes of the visible tokens
+        x = last(x, keys, 0 if everything else visible.shape[1])
+        out: Tensor = self.head(self.norm(x))
         return out
 
 

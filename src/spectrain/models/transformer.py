@@ -2,8 +2,33 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor | None) -> Tensor:
+    """Return softmax(query key' / sqrt(d)) value, [B,heads,M,d] for queries [B,heads,M,d] and keys [B,heads,N,d].
+
+    Backward on a CPU, torch shares whole heads out to its threads. Where they do not come out even (three heads for two
+    threads), the queries of each are cut in two, so that no thread waits; a sixth of the time for one image.
+    """
+    if not _uneven(query):
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=keys)
+    batch, heads, count, dim = query.shape
+    halves = query.reshape(batch, heads, 2, count // 2, dim).transpose(1, 2).reshape(-1, heads, count // 2, dim)
+    key, value = key.repeat_interleave(2, 0), value.repeat_interleave(2, 0)
+    keys = None if keys is None else keys.repeat_interleave(2, 0)
+    y = F.scaled_dot_product_attention(halves, key, value, attn_mask=keys)
+    return y.reshape(batch, 2, heads, count // 2, dim).transpose(1, 2).reshape(batch, heads, count, dim)
+
+
+def _uneven(query: Tensor) -> bool:
+    """Say whether the heads of a batch would leave a thread without work in backward."""
+    if query.device.type != "cpu" or not query.requires_grad or query.shape[2] % 2:
+        return False
+    heads, threads = query.shape[0] * query.shape[1], torch.get_num_threads()
+    return heads % threads > 0 and heads < 4 * threads
 
 
 class SelfAttention(nn.Module):
@@ -20,14 +45,15 @@ class SelfAttention(nn.Module):
         self.qkv = nn.Linear(dim, 3 * dim)
         self.proj = nn.Linear(dim, dim)
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """Return [B,N,dim]; ``keys`` bool [B,1,1,N] is False for tokens that nobody may look at, None for no such."""
+    def forward(self, x: Tensor, keys: Tensor | None, first: int = 0) -> Tensor:
+        """Return [B,N-first,dim] for the tokens from ``first`` on.
+
+        ``keys``, bool [B,1,1,N], is False for tokens that nobody may look at; None for no such.
+        """
         batch, count, dim = x.shape
         query, key, value = self.qkv(x).view(batch, count, 3, self.heads, dim // self.heads).unbind(2)
-        y = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), attn_mask=keys
-        )
-        out: Tensor = self.proj(y.transpose(1, 2).reshape(batch, count, dim))
+        y = attend(query[:, first:].transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), keys)
+        out: Tensor = self.proj(y.transpose(1, 2).reshape(batch, count - first, dim))
         return out
 
 
@@ -46,9 +72,7 @@ class CrossAttention(nn.Module):
         batch, count, dim = x.shape
         query = self.q(x).view(batch, count, self.heads, -1)
         key, value = self.kv(context).view(batch, context.shape[1], 2, self.heads, dim // self.heads).unbind(2)
-        y = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), attn_mask=keys
-        )
+        y = attend(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), keys)
         out: Tensor = self.proj(y.transpose(1, 2).reshape(batch, count, dim))
         return out
 
@@ -77,9 +101,9 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
         self.mlp = Mlp(dim, mlp_ratio)
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        """Return [B,N,dim]."""
-        x = x + self.attn(self.norm1(x), keys)
+    def forward(self, x: Tensor, keys: Tensor | None, first: int = 0) -> Tensor:
+        """Return [B,N-first,dim]: only the tokens from ``first`` on, which look at all."""
+        x = x[:, first:] + self.attn(self.norm1(x), keys, first)
         out: Tensor = x + self.mlp(self.norm2(x))
         return out
 
