@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 _FEWEST_BANDS = 4
@@ -11,7 +12,9 @@ _FEWEST_BANDS = 4
 
 
 def pieces(values: Tensor, at_once: int) -> Iterator[slice]:
-    """Yield slices of rows, each of at most ``at_once`` values (but one row) on a CPU; one slice on other devices.
+    """Yield slices of rows, each of at most ``at_once`` values (but one row) on a CPU.
+
+    One slice on other devices, and for torch.compile, which makes pieces of its own.
 
     Args:
         values: [B, ...]; an empty batch is one empty slice.
@@ -19,7 +22,7 @@ def pieces(values: Tensor, at_once: int) -> Iterator[slice]:
     """
     count = values.shape[0]
     step = max(1, count)
-    if values.device.type == "cpu":
+    if values.device.type == "cpu" and not torch.compiler.is_compiling():
         step = max(1, at_once // max(1, values[:1].numel()))
     for start in range(0, max(1, count), step):
         yield slice(start, min(start + step, count))

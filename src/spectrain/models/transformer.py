@@ -25,7 +25,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keys: Tensor | None) -> Te
 
 def _uneven(query: Tensor) -> bool:
     """Say whether the heads of a batch would leave a thread without work in backward."""
-    if query.device.type != "cpu" or not query.requires_grad or query.shape[2] % 2:
+    if torch.compiler.is_compiling() or query.device.type != "cpu" or not query.requires_grad or query.shape[2] % 2:
         return False
     heads, threads = query.shape[0] * query.shape[1], torch.get_num_threads()
     return heads % threads > 0 and heads < 4 * threads

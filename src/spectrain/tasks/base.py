@@ -56,6 +56,10 @@ class Task(ABC):
         """Return the loss from `outputs`; only for tasks that are not additive."""
         raise TypeError(f"{type(self).__name__} is additive: its loss does not need cached outputs")
 
+    def compile(self) -> None:
+        """Compile what the task computes besides the model, where that is worth it; called where the model is."""
+        return None
+
     def metrics(self) -> Metrics | None:
         """Return fresh sums for one evaluation, or None."""
         return None

@@ -41,6 +41,7 @@ class MaskedAutoencoding(Task):
 
     def __init__(self, loss: MAESpectralLoss, metric: Any = None, plot: Any = None) -> None:
         self.criterion, self.metric, self.plot = loss, metric, plot
+        self._sums = loss.sums
 
     @classmethod
     def from_config(cls, config: Config, *, loss: MAESpectralLoss, metric: Any, plot: Any) -> MaskedAutoencoding:
@@ -56,7 +57,7 @@ class MaskedAutoencoding(Task):
         plan = inner.net.plan(tokens, batch.key, batch.index)
         everything = self.criterion.needs_all
         prediction: Tensor = model(tokens, plan, everything=everything)
-        loss, parts = self.criterion.sums(_compared(inner, tokens, plan, prediction, batch.real, everything))
+        loss, parts = self._sums(_compared(inner, tokens, plan, prediction, batch.real, everything))
         if model.training:
             return Step(loss, parts)
         hidden = prediction[:, -plan.predicted.shape[1] :].detach()
@@ -65,12 +66,16 @@ class MaskedAutoencoding(Task):
     def _of_images(self, model: nn.Module, inner: BandedModel, batch: Batch) -> Step:
         """Return the loss of a model that hides nothing and returns images."""
         prediction, target = model(batch), inner.inputs(batch)[:, : len(inner.bands)]
-        loss, parts = self.criterion.sums(_compared_images(inner, batch, prediction, target))
+        loss, parts = self._sums(_compared_images(inner, batch, prediction, target))
         if model.training:
             return Step(loss, parts)
         image = torch.addcmul(inner.mean.view(-1, 1, 1), prediction.detach(), inner.std.view(-1, 1, 1))
         valid = None if batch.all_valid else batch.valid
         return Step(loss, parts, Reconstruction(image, batch.image, valid, None, inner.data_range, inner.bands))
+
+    def compile(self) -> None:
+        """Compile the loss: its dozen passes over the values become a few."""
+        self._sums = torch.compile(self.criterion.sums)
 
     def metrics(self) -> Metrics | None:
         """Return fresh sums of the configured metric."""

@@ -131,6 +131,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         recompute_blocks(model)
     if compiled:
         model.compile()
+        task.compile()
     parallel = Parallel(model, general.parallel, device)
     optimizer = cfg.optimizer.build(parameters=[p for p in model.parameters() if p.requires_grad])
     parallel.suit(optimizer)
