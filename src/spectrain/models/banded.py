@@ -199,12 +199,14 @@ def limits(statistics: BandStatistics) -> tuple[Tensor, Tensor, float]:
     -inf and inf where they are not known; the range is then 1.
     """
     count = len(statistics.mean)
-    low = torch.tensor(list(getattr(statistics, "minimum", [-math.inf] * count)), dtype=torch.float32)
-    high = torch.tensor(list(getattr(statistics, "maximum", [math.inf] * count)), dtype=torch.float32)
-    known = low.isfinite() & high.isfinite()
-    low, high = low.where(known, -torch.inf), high.where(known, torch.inf)
-    spread = float(high[known].max() - low[known].min()) if bool(known.any()) else 1.0
-    return low, high, spread if spread > 0 else 1.0
+    low: list[float] = list(getattr(statistics, "minimum", [-math.inf] * count))
+    high: list[float] = list(getattr(statistics, "maximum", [math.inf] * count))
+    known = [math.isfinite(one) and math.isfinite(other) for one, other in zip(low, high, strict=True)]
+    low = [one if there else -math.inf for one, there in zip(low, known, strict=True)]
+    high = [one if there else math.inf for one, there in zip(high, known, strict=True)]
+    spread = max((one for one in high if one < math.inf), default=1.0)
+    spread -= min((one for one in low if one > -math.inf), default=0.0)
+    return torch.tensor(low), torch.tensor(high), spread if spread > 0 else 1.0
 
 
 def _divisor(mean: float, std: float) -> float:
