@@ -25,6 +25,26 @@ DEMOS: dict[str, list[str]] = {
         "hparams.plot_interval=5",
         "run_name=demo-contrastive",
     ],
+    "mae": [
+        "dataset.path={folder}/indian_pines.h5",
+        "dataset.window=32",
+        "dataset.stride=8",
+        "dataset.valid_fraction=0.25",
+        "trackers=[]",
+        "model=mae_tiny",
+        "model.patch_size=[4,5]",
+        "model.embed_dim=96",
+        "model.encoder_depth=4",
+        "model.decoder_depth=2",
+        "optimizer.lr=0.002",
+        "optimizer.weight_decay=0.01",
+        "scheduler.warmup_epochs=3",
+        "hparams.epochs=40",
+        "hparams.batch_size=16",
+        "hparams.valid_interval=5",
+        "hparams.log_every=5",
+        "run_name=demo-mae",
+    ],
 }
 
 
