@@ -130,8 +130,16 @@ def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool
     if "test" in there or not options.valid_key:
         return "test"
     if own:
-        return options.valid_key
+        return "test" if _has_test(places, options) else options.valid_key
     return reader.pool or options.valid_key
+
+
+def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
+    """Say whether these options give a test split: one that is drawn (``test_fraction``) or of a splits file."""
+    try:
+        return len(open_patches(places, "test", options)) > 0
+    except DataError:
+        return False
 
 
 def _folder(trained: Trained, places: Sequence[Path], output: str | Path | None) -> Path:
