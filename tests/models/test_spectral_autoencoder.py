@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -43,9 +44,8 @@ class TestSpectralAutoencoder(ModelContract):
 def test_published_widths():
     model = SpectralAutoencoder(30, 30, SpectralAutoencoder.Config().widths)
     sides = [30, 256, 128, 64, 32, 3, 32, 64, 128, 256, 30]
-    assert sum(p.numel() for p in model.parameters()) == sum(
-        before * after + after for before, after in zip(sides, sides[1:], strict=False)
-    )
+    wanted = sum(before * after + after for before, after in pairwise(sides))
+    assert sum(parameter.numel() for parameter in model.parameters()) == wanted
 
 
 @pytest.mark.parametrize("holes", [False, True])

@@ -122,6 +122,23 @@ def test_two_processes_equal_one(folder, two_processes, data, case):
         assert_same(result[f"{data}: {case}"], whole)
 
 
+def test_a_whole_run_in_two_processes_equals_one(folder, tmp_path):
+    """With validation, statistics, checkpoint and the rest, sharded and recomputed; then one process tests it."""
+    path = place(folder, "mixture")
+    one = trained(path, tmp_path / "one", "hparams.epochs=2")
+    more = [*HALF, *FSDP, *AGAIN, "hparams.epochs=2", f"out_dir={tmp_path / 'two'}"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command += ["-m", "spectrain", "train", "mae", *words(path, *more)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    assert done.returncode == 0, done.stderr[-3000:]
+    with h5py.File(one.folder / "curves.h5") as first, h5py.File(tmp_path / "two" / "curves.h5") as second:
+        for name in ("loss_step_train", "loss_train", "loss_valid", "loss_sam_valid", "mse_masked_valid", "psnr_valid"):
+            np.testing.assert_allclose(second[name][()], first[name][()], rtol=1e-4, err_msg=name)
+        loss = second["loss_valid"][()].min()
+    [found] = spectrain.test(tmp_path / "two")
+    assert found["loss"] == pytest.approx(loss, rel=1e-5)
+
+
 @pytest.mark.parametrize("data", ["holes", "mixture"])
 def test_stopped_in_mid_epoch_and_continued_in_a_fresh_process_is_bit_identical(folder, tmp_path, data):
     from spectrain.training import loop
