@@ -27,6 +27,7 @@ from spectrain.data.opening import open_patches
 from spectrain.data.splits_file import given_splits
 from spectrain.inference.testing import test as run_test
 from spectrain.training.parts import evaluate_model_dataloader, load_trained_model, make_loader
+from spectrain.training.trained import load_trained
 
 SPLIT = ["dataset.test_fraction=0.2", "dataset.valid_fraction=0.2"]
 MEANS = ("mse_masked", "sam_masked", "psnr_masked", "mse", "sam", "psnr")
@@ -222,6 +223,35 @@ def test_a_model_for_any_bands_on_other_bands(folder, run, caplog):
     assert np.isfinite([found[name] for name in ("loss", *MEANS)]).all()
     with h5py.File(folder / "other.h5") as file:
         np.testing.assert_allclose(found.wavelengths["wavelength_nm"], file["wavelength_nm"][()])
+
+
+def test_what_a_run_says_of_single_bands_is_for_the_same_bands_alone(folder, tmp_path, caplog):
+    cube, wavelengths = cube_of(slice(0, None, 4))
+    bare = tmp_path / "bare.h5"
+    with h5py.File(bare, "w") as file:  # it names no wavelengths: the training did
+        file["cube"] = cube[:, ::-1]
+    listed = f"dataset.wavelengths=[{','.join(map(str, wavelengths.tolist()))}]"
+    more = [listed, "dataset.bands=[band_2,band_5,band_7]", "hparams.epochs=1", "dataset.scale=[1,1,2]"]
+    run = spectrain.train("mae", overrides=words(bare, *more, f"out_dir={tmp_path / 'run'}")).folder
+    with caplog.at_level(logging.INFO):
+        [same] = run_test(run, folder / "whole.h5")
+        assert "was not trained on" not in caplog.text
+        [other] = run_test(run, folder / "other.h5")
+    assert same.wavelengths["wavelength_nm"] == pytest.approx(wavelengths[[1, 4, 6]].tolist())
+    assert "was not trained on these 5 bands" in caplog.text
+    with h5py.File(folder / "other.h5") as file:
+        assert other.wavelengths["wavelength_nm"] == pytest.approx(file["wavelength_nm"][()].tolist())
+    with pytest.raises(DataError, match=r"dataset\.wavelengths"):  # what is given on purpose is not left out
+        run_test(run, folder / "other.h5", overrides=load_trained(run).cfg.dataset)
+
+
+def test_a_transform_that_is_given_for_other_data_is_used(folder, run, tmp_path):
+    options = replace(load_trained(run).cfg.dataset, transform="log10")
+    plain, log = (
+        run_test(run, folder / "other.h5", tmp_path / str(number), overrides=one)[0]
+        for number, one in enumerate((None, options))
+    )
+    assert log["mse"] != plain["mse"] and math.isfinite(log["mse"])
 
 
 def test_on_several_data_sets_at_once(folder, run, tmp_path):
