@@ -305,6 +305,9 @@ def test_models_of_one_band_set_are_tested_on_it_and_refuse_others(folder, of_on
     message = fails(capsys, str(run), "--data", str(folder / "other.h5"), "-o", str(tmp_path / "other"))
     assert "the model was trained on 8 bands, the data have 5" in message
     assert "other.h5" in message and "in this order" in message
+    moved = write(tmp_path / "moved.h5", cube_of(slice(0, None, 4))[0], np.linspace(1000, 2000, 8))
+    message = fails(capsys, str(run), "--data", str(moved))
+    assert "the data have it at 1000 nm" in message
     message = fails(capsys, str(run), "--data", str(folder / "whole.h5"), "--data", str(folder / "other.h5"))
     assert "the model takes one band set" in message
     assert not (tmp_path / "other").exists()
