@@ -47,3 +47,14 @@ def test_other_bands_than_the_models_are_refused_by_name(given, said):
     with pytest.raises(DataError, match=said) as caught:
         SENTINEL.require(Bands(Band(name) for name in given), where="scene.tif")
     assert "scene.tif" in str(caught.value)
+
+
+def test_bands_of_the_same_names_elsewhere_in_the_spectrum_are_refused():
+    def cube(*wavelengths):
+        return Bands(Band(f"band_{number}", nm) for number, nm in enumerate(wavelengths, start=1))
+
+    cube(443, 2202.4).require(cube(442, 2185.7), where="the twin")  # Sentinel-2A and 2B
+    cube(443, 2202.4).require(cube(None, 2185.7), where="without")
+    with pytest.raises(DataError, match="'band_2' at 560 nm, the data have it at 650 nm") as caught:
+        cube(490, 560).require(cube(490, 650), where="other.h5")
+    assert "other.h5" in str(caught.value) and "dataset.wavelengths" in str(caught.value)

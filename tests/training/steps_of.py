@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import h5py
 import numpy as np
+import small_mae
 import torch
 
 TASKS = Path(__file__).resolve().with_name("toy_plugin.py")
@@ -47,6 +48,8 @@ def config(data: Path, kind: str, *more: str):
 
     if kind in RESNETS:
         return resnet_config(data, kind, *more)
+    if kind == "mae":
+        return small_mae.config(data, *more)
 
     labels = [] if kind == "toy_mean" else ["dataset.labels_key={split}_" + kind]
     contrastive = kind == "contrastive"
@@ -150,7 +153,8 @@ def main() -> None:
     data, cases = json.loads(Path(sys.argv[1]).read_text())
     with process_group("cpu"):
         results = {
-            name: steps_of(Path(data), kind, more, double=kind in RESNETS) for name, (kind, more) in cases.items()
+            name: steps_of(Path(data), kind, more, double=kind in (*RESNETS, "mae"))
+            for name, (kind, more) in cases.items()
         }
         torch.save(results, f"{sys.argv[2]}.{rank()}")
 

@@ -97,9 +97,24 @@ class Bands(tuple[Band, ...]):
     def require(self, given: Bands, *, where: str) -> None:
         """Raise a `DataError` that names the difference unless ``given`` has these names in this order.
 
-        Bands that are `unnamed` say nothing but how many there are.
+        Bands that are `unnamed` say nothing but how many there are. Where both have a wavelength they must agree to 2 %
+        (those of Sentinel-2A and 2B differ by less): cubes of any camera call their bands band_1, band_2, ...
         """
-        if given.names == self.names or (len(given) == len(self) and self == Bands.unnamed(len(self))):
+        if given.names == self.names:
+            for one, other in zip(self, given, strict=True):
+                if (
+                    one.wavelength
+                    and other.wavelength
+                    and abs(one.wavelength - other.wavelength) > 0.02 * one.wavelength
+                ):
+                    raise DataError(
+                        f"the model was trained on {one.name!r} at {one.wavelength:g} nm, the data have it at "
+                        f"{other.wavelength:g} nm",
+                        where=where,
+                        fix="give the bands of the training, or correct dataset.wavelengths",
+                    )
+            return
+        if len(given) == len(self) and self == Bands.unnamed(len(self)):
             return
         missing = [name for name in self.names if name not in given.names]
         extra = [name for name in given.names if name not in self.names]

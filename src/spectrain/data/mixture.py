@@ -129,23 +129,24 @@ class MixedTrainOrder:
 
     Args:
         orders: one a data set, of one seed, batch size and world.
+        places: where each data set lies, for messages.
 
     Raises:
         DataError: a data set holds less than one sample for each micro-batch and process.
     """
 
-    def __init__(self, orders: Sequence[TrainOrder]) -> None:
+    def __init__(self, orders: Sequence[TrainOrder], places: Sequence[str]) -> None:
         self.orders = list(orders)
         self._starts = [0, *accumulate(order.size for order in orders)]
         self._ends = list(accumulate(order.steps_per_epoch for order in orders))
         self.seed = orders[0].seed
         self.micro_batches = max(order.micro_batches for order in orders)
-        for number, order in enumerate(orders):
+        for order, place in zip(orders, places, strict=True):
             if order.micro_batches != self.micro_batches:
                 raise DataError(
-                    f"data set {number} of the mixture has {order.size} samples, too few for the micro-batches",
-                    where="dataset.path",
-                    fix="lower hparams.accumulate_grad_batches, or leave it out",
+                    f"{order.size} samples are too few for the {self.micro_batches} micro-batches of a step",
+                    where=place,
+                    fix="lower hparams.accumulate_grad_batches, or leave this data set out of the mixture",
                 )
 
     @property
@@ -197,8 +198,9 @@ class MixedEvalOrder:
 
 def train_order(patches: Patches, **options: Any) -> TrainOrder | MixedTrainOrder:
     """Return the order in which patches are trained on; ``options`` are those of `TrainOrder` but the size."""
-    orders = [TrainOrder(size=len(member), **options) for member in members_of(patches)]
-    return orders[0] if len(orders) == 1 else MixedTrainOrder(orders)
+    members = members_of(patches)
+    orders = [TrainOrder(size=len(member), **options) for member in members]
+    return orders[0] if len(orders) == 1 else MixedTrainOrder(orders, [f"{one.path}, {one.split}" for one in members])
 
 
 def eval_order(

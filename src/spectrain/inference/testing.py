@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config.schema import DatasetOptions
+from ..core.bands import Bands
 from ..core.errors import DataError
-from ..data.mixture import by_member, eval_order, members_of
+from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
@@ -47,7 +48,8 @@ def test(
         splits: which; none takes ``test`` where there is one, else the validation split; of other data all there is.
         batch_size: images at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
-        overrides: how other data are to be read; None is as the run's were.
+        overrides: how the data are to be read; None is as the run's were, but for what it says of single bands
+            (``dataset.bands``, and lists of wavelengths and so on) where other data have other bands.
         plugins: modules to import first.
 
     Returns:
@@ -58,13 +60,18 @@ def test(
         DataError: the data's bands are not those of the model, or a split that there is not.
     """
     trained = load_trained(run, plugins)
-    cfg, target = trained.cfg, resolve_device(device, 0)
-    options = overrides or replace(cfg.dataset, bands=None if data is not None else cfg.dataset.bands)
     places = _places(trained, data)
+    options = overrides or (
+        trained.cfg.dataset if data is None else replace(trained.cfg.dataset, splits=None, fold=None)
+    )
+    cfg, target = replace(trained.cfg, dataset=options), resolve_device(device, 0)
     results = []
     for split in list(dict.fromkeys(splits)) or [_default_split(places, options, own=data is None)]:
-        patches = open_patches(places if len(places) > 1 else places[0], split, options)
-        model = model_for(trained, patches)
+        if data is None or overrides is not None:
+            patches = open_patches(places if len(places) > 1 else places[0], split, options)
+        else:
+            patches = together([_opened(trained, place, split, options) for place in places])
+        model = model_for(trained, patches, options.transform)
         metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=patches.bands)
         subject = Subject(
             cfg=cfg,
@@ -82,8 +89,34 @@ def test(
     return results
 
 
-def model_for(trained: Trained, patches: Patches) -> BandedModel:
-    """Return the trained model for the bands of these patches.
+def _opened(trained: Trained, place: Path, split: str, options: DatasetOptions) -> Patches:
+    """Return a split of other data, read as the run's were; its options of single bands hold for the same bands alone.
+
+    These are ``bands`` and lists of wavelengths, scales, offsets and nodata.
+    """
+    known = [Bands.from_json(record["bands"]) for record in (trained.meta, *trained.meta.get("more", []))]
+    try:
+        patches = open_patches(place, split, options)
+        if any(_same_bands(patches.bands, bands) for bands in known):
+            return patches
+    except DataError:  # a list of another length; what is wrong with the data themselves is said below
+        pass
+
+    def one(value: float | list[float] | None) -> float | None:
+        return None if isinstance(value, list) else value
+
+    wavelengths = None if isinstance(options.wavelengths, list) else options.wavelengths
+    scale, offset, nodata = one(options.scale), one(options.offset), one(options.nodata)
+    plain = replace(options, bands=None, wavelengths=wavelengths, scale=scale, offset=offset, nodata=nodata)
+    return open_patches(place, split, plain)
+
+
+def _same_bands(one: Bands, other: Bands) -> bool:
+    return [(band.name, band.wavelength) for band in one] == [(band.name, band.wavelength) for band in other]
+
+
+def model_for(trained: Trained, patches: Patches, transform: str | Sequence[str] | None = None) -> BandedModel:
+    """Return the trained model for the bands of these patches; ``transform`` is that of the training where None.
 
     Raises:
         DataError: it is of other bands, and not for any.
@@ -94,14 +127,15 @@ def model_for(trained: Trained, patches: Patches) -> BandedModel:
             raise DataError("the model takes one band set", where=str(patches.path), fix="test one data set at a time")
         model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
         return model
-    first, *more = [(one.bands, _statistics(trained, model, one)) for one in members]
+    transform = trained.cfg.dataset.transform if transform is None else transform
+    first, *more = [(one.bands, _statistics(trained, model, one, transform)) for one in members]
     made = model.for_bands(*first)
     for bands, figures in more:
         made.add_bands(bands, figures)
     return made
 
 
-def _statistics(trained: Trained, model: AnyBands, patches: Patches) -> Statistics:
+def _statistics(trained: Trained, model: AnyBands, patches: Patches, transform: str | Sequence[str]) -> Statistics:
     """Return the statistics that the model has of these bands; of the patches themselves where it knows them not."""
     for number, figures in enumerate(trained.statistics):
         if model.band_set(number).bands == patches.bands:
@@ -111,7 +145,7 @@ def _statistics(trained: Trained, model: AnyBands, patches: Patches) -> Statisti
         patches.path,
         len(patches.bands),
     )
-    figures = patches_statistics(patches, Values(patches.bands, trained.cfg.dataset.transform))
+    figures = patches_statistics(patches, Values(patches.bands, transform))
     figures.refuse_empty(patches.bands, str(patches.path))
     return figures
 
@@ -130,8 +164,16 @@ def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool
     if "test" in there or not options.valid_key:
         return "test"
     if own:
-        return options.valid_key
+        return "test" if _has_test(places, options) else options.valid_key
     return reader.pool or options.valid_key
+
+
+def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
+    """Say whether these options give a test split: one that is drawn (``test_fraction``) or of a splits file."""
+    try:
+        return len(open_patches(places, "test", options)) > 0
+    except DataError:
+        return False
 
 
 def _folder(trained: Trained, places: Sequence[Path], output: str | Path | None) -> Path:

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.batch import Batch
 from ..core.step import Step
@@ -15,6 +15,9 @@ from ..data.mixture import MixedEvalOrder, members_of
 from ..data.order import EvalOrder
 from .evaluate import evaluate
 from .subject import Source, Subject
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Table = dict[str, list[Any]]
 PICTURES = 4
@@ -52,19 +55,19 @@ def write_test(
     """
     tables = subject.task.tables()
     ids = source.patches.metadata()["patch_id"].astype(str).tolist()
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = 0
+    figures: list[Figure] = []
 
     def each(step: Step, batch: Batch) -> None:
-        nonlocal drawn
         if tables is not None:
             tables.update(step.output, batch)
-        if drawn < pictures and (figure := subject.task.picture(step, batch)) is not None:
-            drawn += 1
-            (folder / "pictures").mkdir(exist_ok=True)
-            figure.savefig(folder / "pictures" / f"{subject.cfg.task.name}_{drawn:02d}.png")
+        if len(figures) < pictures and (figure := subject.task.picture(step, batch)) is not None:
+            figures.append(figure)
 
     found = evaluate(subject, source, order, each)
+    folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
+    for number, figure in enumerate(figures, start=1):
+        (folder / "pictures").mkdir(exist_ok=True)
+        figure.savefig(folder / "pictures" / f"{subject.cfg.task.name}_{number:02d}.png")
     values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
     images: Table = {}
     bands: Table = {}
