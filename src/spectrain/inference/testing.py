@@ -65,7 +65,8 @@ def test(
     for split in list(dict.fromkeys(splits)) or [_default_split(places, options, own=data is None)]:
         patches = open_patches(places if len(places) > 1 else places[0], split, options)
         model = model_for(trained, patches)
-        metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=patches.bands)
+        bands = Values(patches.bands, cfg.dataset.transform).transformed
+        metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
         subject = Subject(
             cfg=cfg,
             device=target,

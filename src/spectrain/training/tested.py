@@ -59,7 +59,7 @@ def write_test(
         nonlocal drawn
         if tables is not None:
             tables.update(step.output, batch)
-        if drawn < pictures and (figure := subject.task.picture(step, batch)) is not None:
+        if drawn < pictures and (figure := subject.picture(step, batch, source)) is not None:
             drawn += 1
             (folder / "pictures").mkdir(exist_ok=True)
             figure.savefig(folder / "pictures" / f"{subject.cfg.task.name}_{drawn:02d}.png")
