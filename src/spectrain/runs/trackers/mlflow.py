@@ -21,7 +21,8 @@ class MlflowTracker(Tracker):
     The store is ``mlflow.tracking_uri``, else ``MLFLOW_TRACKING_URI``, else what MLflow itself takes in that folder: an
     ``mlruns`` of older MLflows that is there already, otherwise ``mlflow.db``. A run that goes on is the same MLflow
     run; a point that is logged again after a cut-back stands beside its older self, and the later one counts. MLflow
-    keeps infinity as the largest number.
+    keeps infinity as the largest number. At the end the best checkpoint lies under ``model``, and beside it
+    ``model.json``, which says what it is.
     """
 
     title = "MLflow"
@@ -79,10 +80,14 @@ class MlflowTracker(Tracker):
                 self._client.log_artifact(self._id, str(event.path), "plots")
 
     def finish(self, status: str) -> None:
-        """Keep configuration and report beside the numbers, and end the run."""
+        """Keep configuration, report and the best model beside the numbers, and end the run."""
         if self._keeps_files:
             for path in self._run.files():
                 self._client.log_artifact(self._id, str(path))
+            checkpoint = self._run.best_checkpoint()
+            if checkpoint is not None and self._run.cfg.mlflow.log_model:
+                self._client.log_artifact(self._id, str(checkpoint), "model")
+                self._client.log_dict(self._id, self._run.model_facts(checkpoint), "model/model.json")
         self._client.set_terminated(self._id, status=STATUS[status])
 
     def _experiment(self, name: str) -> str:
