@@ -109,6 +109,9 @@ def test_mlflow_in_the_store_that_mlflow_ui_shows(cfg, tmp_path):
     assert found.info.run_id == Run.open(run.folder).info["trackers"]["mlflow"]["run_id"]
     assert found.data.params["general.seed"] == "3"
     assert found.data.tags["version"] == "v1.0"
+    assert found.data.tags["mlflow.source.name"] == "spectrain train contrastive"
+    assert found.data.tags["mlflow.user"]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert found.data.tags["mlflow.note.content"] == "about <this>"
     check(run, mlflow_values(client, found.info.run_id, found.data.metrics))
     files = {file.path for file in client.list_artifacts(found.info.run_id)}

@@ -102,6 +102,11 @@ class TrackedRun:
         walk("", self.cfg.to_dict())
         return flat
 
+    @property
+    def facts(self) -> RunInfo:
+        """What `run.json` says now."""
+        return RunInfo.read(self.folder)
+
     def best_checkpoint(self) -> Path | None:
         """Return the best checkpoint, else the last; None where the run has left none."""
         places = [self.folder / CHECKPOINTS / f"{name}.pt" for name in ("best", "last")]
@@ -109,7 +114,7 @@ class TrackedRun:
 
     def model_facts(self, checkpoint: Path) -> dict[str, Any]:
         """Return what the run says of the model in a checkpoint of it, as JSON values."""
-        info = RunInfo.read(self.folder)
+        info = self.facts
         best = info.get("best", {}) if checkpoint.stem == "best" else {}
         return {
             "file": checkpoint.name,

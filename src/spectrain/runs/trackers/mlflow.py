@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .base import Event, Refused, TrackedRun, Tracker
 
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 NOT_ALLOWED = re.compile(r"[^\w.\-/ ]")  # in names of metrics and parameters
+KIND = "mlflow.experimentKind"  # without it the pages take a training for a conversation
 LONGEST_PARAMETER, PARAMETERS_AT_ONCE = 6000, 100
 
 
@@ -42,6 +44,7 @@ class MlflowTracker(Tracker):
             "spectrain.run_name": run.run_name,
             "spectrain.folder": str(run.folder),
             "mlflow.note.content": str(run.cfg.general.notes or ""),
+            **_source(run),
             **run.cfg.mlflow.tags,
         }
         found = self._find(experiment, run.run_id)
@@ -95,7 +98,7 @@ class MlflowTracker(Tracker):
 
         if (found := self._client.get_experiment_by_name(name)) is None:
             try:
-                return str(self._client.create_experiment(name))
+                return str(self._client.create_experiment(name, tags={KIND: "custom_model_development"}))
             except MlflowException:  # another run made it just now, or MLflow says why not
                 if (found := self._client.get_experiment_by_name(name)) is None:
                     raise
@@ -107,6 +110,16 @@ class MlflowTracker(Tracker):
         """Return the MLflow run of this run, also where its name was lost in a crash; None where there is none."""
         found = self._client.search_runs([experiment], f"tags.`spectrain.run_id` = '{run_id}'", max_results=1)
         return found[0] if found else None
+
+
+def _source(run: TrackedRun) -> dict[str, str]:
+    """Return the tags that fill MLflow's own columns: who, by what, of which commit."""
+    tags = {"mlflow.source.name": f"spectrain train {run.cfg.recipe}".strip(), "mlflow.source.type": "LOCAL"}
+    with suppress(OSError, KeyError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    if git := run.facts.get("git"):
+        tags["mlflow.source.git.commit"] = str(git["commit"])
+    return tags
 
 
 @contextmanager
