@@ -128,7 +128,11 @@ def test_mlflow_keeps_the_best_model_with_what_it_is(cfg, tmp_path):
             run.checkpoint(name).parent.mkdir(exist_ok=True)
             run.checkpoint(name).write_bytes(name.encode())
         run.log_epoch({"loss_valid": 0.25}, epoch=7, step=70)
-        run.update_info(best={"epoch": 7, "monitor": "loss_valid", "value": 0.25}, parameters=12, bands=[["red"]])
+        run.update_info(
+            best={"epoch": 7, "monitor": "loss_valid", "value": 0.25},
+            parameters=12,
+            bands=[[{"name": "red", "wavelength": 650.0, "unit": None}]],
+        )
         run.finish("finished")
         return Run.open(run.folder).info["trackers"]["mlflow"]["run_id"]
 
@@ -144,7 +148,8 @@ def test_mlflow_keeps_the_best_model_with_what_it_is(cfg, tmp_path):
     assert Path(client.download_artifacts(both, "model/best.pt")).read_bytes() == b"best"
     facts = json.loads(Path(client.download_artifacts(both, "model/model.json")).read_text())
     assert (facts["file"], facts["epoch"], facts["monitor"], facts["value"]) == ("best.pt", 7, "loss_valid", 0.25)
-    assert (facts["parameters"], facts["bands"], facts["model"]) == (12, [["red"]], "tiny_net")
+    assert (facts["parameters"], facts["model"]) == (12, "tiny_net")
+    assert facts["bands"] == [[{"name": "red", "wavelength": 650.0}]]
     assert set(kept(last)) == {"last.pt", "model.json"}
     facts = json.loads(Path(client.download_artifacts(last, "model/model.json")).read_text())
     assert facts["epoch"] is None and facts["run_id"]

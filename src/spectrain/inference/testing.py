@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +10,11 @@ from ..config.schema import DatasetOptions
 from ..core.errors import DataError
 from ..data.mixture import by_member, eval_order, members_of
 from ..data.opening import open_patches, recognise
-from ..data.patches import Patches
-from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
-from ..models.any_bands import AnyBands
-from ..models.banded import BandedModel
 from ..training.devices import autocast_dtype, resolve_device
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
-from ..training.trained import Trained, load_trained
-
-log = logging.getLogger("spectrain")
+from ..training.trained import Trained, load_trained, model_for
 
 
 def test(
@@ -64,7 +57,7 @@ def test(
     results = []
     for split in list(dict.fromkeys(splits)) or [_default_split(places, options, own=data is None)]:
         patches = open_patches(places if len(places) > 1 else places[0], split, options)
-        model = model_for(trained, patches)
+        model = model_for(trained, patches, own=0 if data is None else None)
         bands = Values(patches.bands, cfg.dataset.transform).transformed
         metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
         subject = Subject(
@@ -81,40 +74,6 @@ def test(
         with source.loader:
             results.append(write_test(subject, source, order, _folder(trained, places, output) / split))
     return results
-
-
-def model_for(trained: Trained, patches: Patches) -> BandedModel:
-    """Return the trained model for the bands of these patches.
-
-    Raises:
-        DataError: it is of other bands, and not for any.
-    """
-    model, members = trained.model, members_of(patches)
-    if not isinstance(model, AnyBands):
-        if len(members) > 1:
-            raise DataError("the model takes one band set", where=str(patches.path), fix="test one data set at a time")
-        model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
-        return model
-    first, *more = [(one.bands, _statistics(trained, model, one)) for one in members]
-    made = model.for_bands(*first)
-    for bands, figures in more:
-        made.add_bands(bands, figures)
-    return made
-
-
-def _statistics(trained: Trained, model: AnyBands, patches: Patches) -> Statistics:
-    """Return the statistics that the model has of these bands; of the patches themselves where it knows them not."""
-    for number, figures in enumerate(trained.statistics):
-        if model.band_set(number).bands == patches.bands:
-            return figures
-    log.info(
-        "%s: the model was not trained on these %d bands, so the statistics are those of the data themselves",
-        patches.path,
-        len(patches.bands),
-    )
-    figures = patches_statistics(patches, Values(patches.bands, trained.cfg.dataset.transform))
-    figures.refuse_empty(patches.bands, str(patches.path))
-    return figures
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:

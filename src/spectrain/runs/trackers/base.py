@@ -123,7 +123,7 @@ class TrackedRun:
             "monitor": best.get("monitor"),
             "value": best.get("value"),
             "parameters": info.get("parameters"),
-            "bands": info.get("bands"),
+            "bands": [[_known(band) for band in bands] for bands in info.get("bands", [])],
             "data": info.get("data"),
             "fingerprint": info.get("fingerprint"),
             "recipe": info.get("recipe"),
@@ -136,6 +136,11 @@ class TrackedRun:
         """Return the files that a tracker keeps beside the numbers, those that exist."""
         names = ("config.yaml", "run.json", "metrics.csv", "report.html")
         return [path for name in names if (path := self.folder / name).is_file()]
+
+
+def _known(band: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of what a band measures."""
+    return {name: band[name] for name in ("name", "wavelength", "width", "unit") if band.get(name) is not None}
 
 
 class Tracker(ABC):
