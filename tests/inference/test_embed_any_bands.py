@@ -140,6 +140,20 @@ def test_a_masked_autoencoder_has_no_projection(folder, run, tmp_path):
     assert not (tmp_path / "a.h5").exists()
 
 
+def test_a_list_of_cubes_with_splits_and_texts(run, tmp_path):
+    lines = ["hs_file,split,participant,remark,rgb_file"]
+    for number, split in enumerate(["train", "train", "valid"]):
+        write(tmp_path / f"{number}.h5", 5, height=32)
+        lines.append(f"{number}.h5,{split},p{number},a <b> & 'c',nothing.png")
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    found = spectrain.embed(run, tmp_path / "list.csv", explore=True, query=1)
+    rows = embedded(found.path)
+    assert {name: len(part) for name, part in rows.items()} == {"train": 16, "valid": 8}
+    with h5py.File(found.path) as file:
+        assert len(set(file["train_ids"].asstr()[:])) == 16
+    assert "participant" in found.page.read_text()
+
+
 @pytest.mark.parametrize("name", ["hyperspectral/jasper_ridge.h5", "hyperspectral/samson.h5", "enmap_potsdam"])
 def test_real_sensors(shared_data, run, tmp_path, name):
     if not (shared_data / name).exists():
