@@ -87,11 +87,12 @@ class MlflowTracker(Tracker):
         if self._keeps_files:
             for path in self._run.files():
                 self._client.log_artifact(self._id, str(path))
-            checkpoint = self._run.best_checkpoint()
-            if checkpoint is not None and self._run.cfg.mlflow.log_model:
-                self._client.log_artifact(self._id, str(checkpoint), "model")
-                self._client.log_dict(self._id, self._run.model_facts(checkpoint), "model/model.json")
         self._client.set_terminated(self._id, status=STATUS[status])
+        checkpoint = self._run.best_checkpoint()
+        if self._keeps_files and checkpoint is not None and self._run.cfg.mlflow.log_model:
+            # last, as a large one may take longer than the end of a training waits
+            self._client.log_dict(self._id, self._run.model_facts(checkpoint), "model/model.json")
+            self._client.log_artifact(self._id, str(checkpoint), "model")
 
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
