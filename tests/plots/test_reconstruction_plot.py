@@ -134,13 +134,24 @@ def test_masked_pixels_are_grey_and_holes_are_striped():
     assert (composed[~masked] == original[~masked]).all()
 
 
-def test_a_pixel_is_masked_where_a_band_shown_is():
+def test_a_pixel_shows_the_bands_that_are_visible():
     masked = torch.zeros(1, 4, 12, 10, dtype=torch.bool)
     masked[0, 1, 0, 0] = True
     masked[0, 3, 0, 1] = True  # not among the three that are shown
+    masked[0, :3, 0, 2] = True
+    masked[0, 0, 2, 5] = True  # a hole
     original, seen, _ = pictures(draw(made(Bands.unnamed(4), batch=1, masked=masked)))
-    assert (seen[0, 0] == GREY).all()
+    assert seen[0, 0].tolist() == [original[0, 0, 0], 0, original[0, 0, 2]]
     assert (seen[0, 1] == original[0, 1]).all()
+    assert (seen[0, 2] == GREY).all()
+    assert (seen[2, 5] == original[2, 5]).all()
+
+
+def test_one_band_is_grey_where_it_is_masked():
+    output = made(Bands.unnamed(1), batch=1)
+    original, seen, _ = pictures(draw(output))
+    hidden = (output.masked & output.valid)[0, 0].numpy()
+    assert (seen[hidden] == GREY).all() and (seen[~hidden] == original[~hidden]).all()
 
 
 def test_reconstruction_and_original_have_one_stretch():
@@ -262,10 +273,10 @@ def test_a_diverged_model_is_drawn(value):
 
 def test_a_picture_of_the_place_stands_first():
     picture = np.zeros((30, 40, 3), dtype=np.uint8)
-    figure = draw(made(Bands.unnamed(4), rgb=[None, picture]))
+    figure = draw(made(Bands.unnamed(4), rgb=[None, picture].__getitem__))
     assert titles(figure)[:2] == ["RGB", "original"]
     assert [image.shape for image in pictures(figure)] == [(12, 10, 3)] * 3 + [(30, 40, 3)] + [(12, 10, 3)] * 3
-    assert titles(draw(made(Bands.unnamed(4), rgb=[None, None])))[0] == "original"
+    assert titles(draw(made(Bands.unnamed(4), rgb=[None, None].__getitem__)))[0] == "original"
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])

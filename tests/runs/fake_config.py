@@ -32,6 +32,7 @@ class FakeMlflow:
     run_name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
     tracking_uri: str | None = None
+    log_model: bool = True
 
 
 @dataclass(frozen=True)

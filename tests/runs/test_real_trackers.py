@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fake_config import FakeGeneral, FakeMlflow, FakeWandb
@@ -108,11 +109,51 @@ def test_mlflow_in_the_store_that_mlflow_ui_shows(cfg, tmp_path):
     assert found.info.run_id == Run.open(run.folder).info["trackers"]["mlflow"]["run_id"]
     assert found.data.params["general.seed"] == "3"
     assert found.data.tags["version"] == "v1.0"
+    assert found.data.tags["mlflow.source.name"] == "spectrain train contrastive"
+    assert found.data.tags["mlflow.user"]
+    assert experiment.tags["mlflow.experimentKind"] == "custom_model_development"
     assert found.data.tags["mlflow.note.content"] == "about <this>"
     check(run, mlflow_values(client, found.info.run_id, found.data.metrics))
     files = {file.path for file in client.list_artifacts(found.info.run_id)}
     assert {"config.yaml", "metrics.csv", "report.html", "plots"} <= files
     assert len(client.list_artifacts(found.info.run_id, "plots")) == 3
+
+
+def test_mlflow_keeps_the_best_model_with_what_it_is(cfg, tmp_path):
+    import mlflow
+
+    def trained(cfg, *names):
+        run = Run.create(cfg)
+        for name in names:
+            run.checkpoint(name).parent.mkdir(exist_ok=True)
+            run.checkpoint(name).write_bytes(name.encode())
+        run.log_epoch({"loss_valid": 0.25}, epoch=7, step=70)
+        run.update_info(
+            best={"epoch": 7, "monitor": "loss_valid", "value": 0.25},
+            parameters=12,
+            bands=[[{"name": "red", "wavelength": 650.0, "unit": None}]],
+        )
+        run.finish("finished")
+        return Run.open(run.folder).info["trackers"]["mlflow"]["run_id"]
+
+    cfg = cfg.but(trackers=("mlflow",))
+    both, last, none = trained(cfg, "best", "last"), trained(cfg, "last"), trained(cfg)
+    left_out = trained(cfg.but(mlflow=FakeMlflow(log_model=False)), "best")
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+
+    def kept(run_id):
+        return {Path(file.path).name: file.path for file in client.list_artifacts(run_id, "model")}
+
+    assert set(kept(both)) == {"best.pt", "model.json"}
+    assert Path(client.download_artifacts(both, "model/best.pt")).read_bytes() == b"best"
+    facts = json.loads(Path(client.download_artifacts(both, "model/model.json")).read_text())
+    assert (facts["file"], facts["epoch"], facts["monitor"], facts["value"]) == ("best.pt", 7, "loss_valid", 0.25)
+    assert (facts["parameters"], facts["model"]) == (12, "tiny_net")
+    assert facts["bands"] == [[{"name": "red", "wavelength": 650.0}]]
+    assert set(kept(last)) == {"last.pt", "model.json"}
+    facts = json.loads(Path(client.download_artifacts(last, "model/model.json")).read_text())
+    assert facts["epoch"] is None and facts["run_id"]
+    assert kept(none) == kept(left_out) == {}
 
 
 def test_mlflow_goes_on_in_an_mlruns_folder_that_is_there(cfg, tmp_path, monkeypatch):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -14,7 +15,10 @@ import yaml
 
 import spectrain
 from spectrain.config import load_config
+from spectrain.core.bands import Band, Bands
+from spectrain.core.batch import Batch
 from spectrain.core.errors import ConfigError, RunError
+from spectrain.core.targets import NoTarget
 from spectrain.training.session import build_session
 
 QUICK = ["augmentation.crop=12", "augmentation.jitter=2", "hparams.batch_size=4", "hparams.epochs=1"]
@@ -120,6 +124,56 @@ def test_other_bands_are_named(data, first, tmp_path, caplog):
 def test_a_backbone_that_there_is_not(data, words, error, message):
     with pytest.raises(error, match=message):
         build_session(second(data, *words))
+
+
+@pytest.fixture(scope="module")
+def masked(data, tmp_path_factory):
+    """A run of a masked autoencoder on two bands."""
+    out = tmp_path_factory.mktemp("masked") / "run"
+    sizes = ["embed_dim=16", "encoder_depth=1", "encoder_num_heads=2", "decoder_depth=1", "decoder_num_heads=2"]
+    words = ["model=mae_spectral", *(f"model.{size}" for size in sizes), "model.patch_size=[6,2]", "trackers=[]"]
+    words += ["hparams.epochs=1", "hparams.batch_size=4", "general.device=cpu", "show_prediction=none"]
+    return spectrain.train("mae", overrides=[f"dataset.path={data}", *words, f"out_dir={out}"]).folder
+
+
+def test_a_masked_autoencoder_is_no_backbone_of_a_resnet(data, masked):
+    with pytest.raises(ConfigError) as caught:
+        build_session(second(data, f"model.backbone={masked}"))
+    text = str(caught.value)
+    assert "model.backbone" in text and "names a run of mae_spectral, whose encoder supcon_resnet cannot take" in text
+    assert "no backbone and no stem" in text and "give a run of supcon_resnet" in text
+
+
+def holding(image, valid=None):
+    valid = torch.ones_like(image, dtype=torch.bool) if valid is None else valid
+    return Batch(image, valid, NoTarget(), torch.arange(len(image)), all_valid=bool(valid.all()))
+
+
+def test_features_of_a_masked_autoencoder_are_one_map_for_any_bands(masked):
+    """The form on which later tasks build: [(stride, float32 [B,F,ceil(H/stride),ceil(W/stride)])], differentiable.
+
+    The stride is the token's side, F the encoder's dimension, whatever the bands; `for_bands` shares the network. A
+    place without a token that is at least half valid is 0.
+    """
+    model = spectrain.load_trained_model(masked)
+    image = torch.rand(3, 2, 16, 20)
+    ((stride, found),) = model.features(holding(image))
+    assert (stride, found.shape, found.dtype) == (6, (3, 16, 3, 4), torch.float32)
+    torch.testing.assert_close(model.pooled(holding(image)), found.mean((2, 3)))
+
+    bands = Bands(Band(f"b{number}", wavelength=450 + 50 * number) for number in range(7))
+    figures = SimpleNamespace(mean=[0.5] * 7, std=[0.2] * 7)
+    other = model.for_bands(bands, figures)
+    assert other.network is model.network
+    image = torch.rand(2, 7, 13, 12)
+    valid = torch.ones_like(image, dtype=torch.bool)
+    valid[0, :, :6, :6] = False
+    ((stride, found),) = other.features(holding(image, valid))
+    assert (stride, found.shape) == (6, (2, 16, 3, 2))
+    assert not found[0, :, 0, 0].any() and (found[1].norm(dim=0) > 0).all()
+    found.square().mean().backward()
+    moved = {name for name, weight in model.network.named_parameters() if weight.grad is not None}
+    assert "encoder.embed.weight" in moved and not any(name.startswith("decoder") for name in moved)
 
 
 def test_two_sources_of_weights(data, first):

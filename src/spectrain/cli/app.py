@@ -204,7 +204,7 @@ def embed(
         device=device,
         plugins=plugin or (),
     )
-    for path in (done.path, *done.pictures, *([done.page] if done.page else [])):
+    for path in done.paths:
         print(path)
 
 

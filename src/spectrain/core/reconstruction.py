@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ class Reconstruction:
         masked: bool [B,C,H,W], True where the model did not see the value; None where it saw none.
         data_range: largest minus smallest value that the data can take, above 0; for PSNR and SSIM.
         bands: of the images, C of them.
-        rgb: for each row a picture [H',W',3] of the same place, uint8 or 0 to 1, or None; None where there is none.
+        rgb: gives for a row, when it is drawn, a picture [H',W',3] of the same place, uint8 or 0 to 1, or None; None
+            where there are no pictures.
     """
 
     prediction: Tensor
@@ -34,7 +35,7 @@ class Reconstruction:
     masked: Tensor | None
     data_range: float
     bands: Bands
-    rgb: Sequence[NDArray[Any] | None] | None = None
+    rgb: Callable[[int], NDArray[Any] | None] | None = None
 
     def __post_init__(self) -> None:
         shape = self.target.shape

@@ -104,6 +104,10 @@ class BandChoice(Patches):
         """Return a hash of the stored set's fingerprint, the bands taken, and the content of up to 64 patches."""
         return content_fingerprint(self, also=self.stored.fingerprint())
 
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return an RGB picture of the place of a patch; None where there is none."""
+        return self.stored.picture(index)
+
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""
         self.stored.check()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
@@ -18,6 +19,7 @@ from .group_splits import drawn_splits, listed_splits, rows_of, split_name
 from .hdf5_cubes import Cube, read_cube
 from .hdf5_images import cube_images, cube_labels, same_parts
 from .patches import Patches
+from .pictures import Pictures
 from .reader import ALL
 from .window_grid import cut_images
 from .windows import ImageLabels, WindowLabels, WindowPatches
@@ -26,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 FILE = ("hs_file", "file", "path", "cube", "h5_file")
 GROUP = ("participant", "patient", "group", "ID")
+RGB = ("rgb_file", "rgb")
 SPLIT, LABEL = "split", "label"
 _SHOWN = 3
 
@@ -36,7 +39,8 @@ class CsvCubesReader:
     The cubes are ([bands,H,W]) datasets of HDF5 files (:func:`~spectrain.data.hdf5_cubes.read_cube`). A column
     ``label`` gives each image a label, numbers as they are and texts by their place in the alphabet. Splits are those
     of a column ``split``, else whole groups are drawn: the column that `dataset.group` names, or ``participant``,
-    ``patient``, ``group`` or ``ID``, else the files' folder.
+    ``patient``, ``group`` or ``ID``, else the files' folder. A column ``rgb_file`` names a picture of each image, which
+    is read only where a plot shows it.
     """
 
     @dataclass
@@ -88,6 +92,7 @@ class CsvCubesReader:
             mask=None if masks is None else cube_images(cubes, masks),
             labels=_labels(table, cubes, options),
             table=_columns(table),
+            pictures=_pictures(table, sides) if options.load_rgb else None,
         )
 
 
@@ -107,6 +112,14 @@ def _file(folder: Path, text: str) -> Path:
     """Return where a file is: relative to a folder, or absolute; backslashes of Windows separate too."""
     path = folder / Path(text).expanduser()
     return folder / text.replace("\\", "/") if "\\" in text and not path.exists() else path
+
+
+def _pictures(table: CsvTable, sides: NDArray[np.int64]) -> Pictures | None:
+    """Return the RGB pictures that a column names, relative to the CSV as the cubes are; None without the column."""
+    column = table.named(RGB)
+    if column is None:
+        return None
+    return Pictures([_file(table.path.parent, text) if text else None for text in table.column(column)], sides)
 
 
 def _cubes(table: CsvTable, files: Sequence[Path | None], options: DatasetOptions) -> list[Cube]:

@@ -81,6 +81,11 @@ class Mixture(Patches):
         text = "\n".join(member.fingerprint() for member in self.members)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return an RGB picture of the place of a patch; None where there is none."""
+        member = bisect_right(self.starts, index) - 1
+        return self.members[member].picture(index - self.starts[member])
+
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""
         for member in self.members:

@@ -75,5 +75,9 @@ class Patches(ABC):
     def fingerprint(self) -> str:
         """Return a short hash of what the patches are: bands, type, shape and the content of up to 64 patches."""
 
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return an RGB picture [H',W',3] of the place of a patch, read now; None where there is none."""
+        return None
+
     def check(self) -> None:  # noqa: B027 - a reader of files that cannot be cut needs none
         """Raise a `DataError` where the file is shorter than its index says; called at open and at each epoch."""

@@ -82,6 +82,10 @@ class Subset(Patches):
         rows = hashlib.blake2b(self.rows.astype("<i8").tobytes(), digest_size=16).hexdigest()
         return content_fingerprint(self, also=f"{self.whole.fingerprint()} {rows}")
 
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return an RGB picture of the place of a patch; None where there is none."""
+        return self.whole.picture(int(self.rows[index]))
+
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""
         self.whole.check()

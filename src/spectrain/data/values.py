@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -60,6 +60,14 @@ class Values:
         self.transforms = _one_a_band(bands, transform)
         self.all_valid = all_valid
         self._cache: dict[tuple[torch.dtype, torch.device], _Constants] = {}
+
+    @property
+    def transformed(self) -> Bands:
+        """The bands of what comes out: without a unit where the transform is not linear."""
+        unitless = [name in ("log10", "log10_reflectance") for name in self.transforms]
+        return Bands(
+            replace(band, unit=None) if gone else band for band, gone in zip(self.bands, unitless, strict=True)
+        )
 
     def __call__(self, raw: RawBatch) -> Batch:
         """Return the batch in physical, transformed values; ``image`` is float32 and finite everywhere."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.bands import Bands
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
+from .pictures import Pictures
 from .stored import Values, checked_index
 from .window_grid import Cut, Places
 
@@ -120,6 +121,7 @@ class WindowPatches(Patches):
         table: columns of the metadata with one value an image; ``file`` names the image, the same wherever the data
             lie.
         ground: where the windows lie, or None.
+        pictures: of the images, or None.
     """
 
     def __init__(
@@ -134,13 +136,14 @@ class WindowPatches(Patches):
         mask: StoredImages | None = None,
         labels: WindowLabels | None = None,
         ground: Ground | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self.path, self.split, self.bands, self.dtype = path, split, bands, images.dtype
         self.has_mask, self.has_labels = mask is not None, labels is not None
         self.shape = (len(cut.places), len(bands), *cut.size)
         self.cut = cut
         self._images, self._mask, self._labels = images, mask, labels
-        self._table, self._ground = table, ground
+        self._table, self._ground, self._pictures = table, ground, pictures
 
     def read(self, index: NDArray[np.int64]) -> Rows:
         """Return the windows at ``index`` [B], in the order asked for; doubles are allowed.
@@ -171,6 +174,13 @@ class WindowPatches(Patches):
         if self._ground is not None:
             columns |= self._ground.columns(self.cut)
         return pd.DataFrame(columns)
+
+    def picture(self, index: int) -> NDArray[np.uint8] | None:
+        """Return what an RGB picture shows of a window, read now; None where there is none."""
+        if self._pictures is None:
+            return None
+        image, row, column = self.cut.places[index].tolist()
+        return self._pictures.take(image, row, column, self.cut.size)
 
     def fingerprint(self) -> str:
         """Return a hash of bands, type, shape and the content of up to 64 windows, not of place, date or packing."""

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any, get_args
 
 import h5py
+import torch
 
 from .. import __version__
+from ..config.schema import DatasetOptions
 from ..core.errors import DataError, SpectrainError
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
+from ..models.any_bands import AnyBands
 from ..runs.atomic import atomic_write
 from ..training.devices import resolve_device
 from ..training.embedding import What
-from ..training.trained import Trained, load_trained
+from ..training.trained import Trained, load_trained, model_for
 from .embedding_file import facts_of, write_facts
 from .embedding_writer import write_splits
 from .looking import write_explore_page, write_query
@@ -35,16 +38,24 @@ class Embedded:
         path: the HDF5 file (see `inference.embedding_file`).
         pictures: of the query, if there was one.
         page: the page to explore, if it was asked for.
+        others: of the further data sets, where there are several.
     """
 
     path: Path
     pictures: tuple[Path, ...] = ()
     page: Path | None = None
+    others: tuple[Embedded, ...] = ()
+
+    @property
+    def paths(self) -> list[Path]:
+        """Everything that was written, data set by data set."""
+        own = [self.path, *self.pictures, *([self.page] if self.page else [])]
+        return own + [path for other in self.others for path in other.paths]
 
 
 def embed(
     run: str | Path,
-    data: str | Path | None = None,
+    data: str | Path | Sequence[str | Path] | None = None,
     output: str | Path | None = None,
     *,
     splits: Sequence[str] = (),
@@ -63,14 +74,16 @@ def embed(
 
     Images are seen as in training, less the chance: the same values and bands, the crop in the centre at training's
     zoom, demeaned where training demeaned. (The published code embeds whole images, at another zoom than it trained
-    with.) An image without any valid pixel has an embedding of NaN, and a line says how many there are.
+    with.) An image without any valid pixel (or, where a model cuts images into tokens, without one that is half valid)
+    has an embedding of NaN, and a line says how many there are. A model for any bands embeds any data; bands that it
+    was not trained on are standardised by the statistics of the data.
 
     Embeddings that are in ``output`` already, of the same weights and data, are taken from there.
 
     Args:
         run: run folder (its best checkpoint, else its last), checkpoint, or imported weights.
-        data: data set; None is the one the run was trained on.
-        output: HDF5 file; None is ``embeddings/<name of the data>.h5`` in the run folder.
+        data: data set, or several, each with a file of its own; None is what the run was trained on.
+        output: HDF5 file, of one data set; None is ``embeddings/<name of the data>.h5`` in the run folder.
         splits: which splits; all where empty.
         what: "features", the encoder's pooled vector; "projection", what the loss compared, of unit length.
         pca: principal components to write, fitted on the training split where it is among ``splits``, else on all;
@@ -92,48 +105,96 @@ def embed(
     if what not in get_args(What):
         raise SpectrainError(f"there are no embeddings {what!r}", fix=f"take one of {', '.join(get_args(What))}")
     trained = load_trained(run, plugins)
-    place = _data_of(trained, data)
-    chosen = _open(trained, place, splits)
-    _check_query(query, top, chosen[0])
-    path = Path(output) if output is not None else _default_output(trained, place, what)
+    places = _places(trained, data)
+    if len(places) > 1 and output is not None:
+        raise SpectrainError(
+            f"{len(places)} data sets do not go into one file", where="output", fix="name one of them, or leave it out"
+        )
+    done = []
+    for member, place in enumerate(places):
+        chosen = _open(trained, place, splits, other=data is not None)
+        _check_query(query, top, chosen[0])
+        path = Path(output) if output is not None else _default_output(trained, places, member, what)
+        own = member if data is None else None
+        _embed(trained, chosen, path, own, what=what, batch_size=batch_size, device=resolve_device(device, 0))
+        if pca or explore:
+            add_pca(path, trained.cfg.dataset.train_key, max(pca, 2 if explore else 0))
+        if umap:
+            add_umap(path, trained.cfg.general.seed)
+        pictures = [] if query is None else [write_query(path, chosen[0], trained.cfg, query, top)]
+        page = write_explore_page(path, chosen, trained.cfg, explore_images) if explore else None
+        done.append(Embedded(path, tuple(pictures), page))
+    return replace(done[0], others=tuple(done[1:]))
+
+
+def _embed(
+    trained: Trained,
+    chosen: list[Patches],
+    path: Path,
+    member: int | None,
+    *,
+    what: What,
+    batch_size: int | None,
+    device: torch.device,
+) -> None:
+    """Write the embeddings of one data set, unless they are there; ``member`` is its number in the run, or None."""
     facts = _facts(trained, chosen, what)
-    if not _there_already(path, facts):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        target = resolve_device(device, 0)
-        size = batch_size or trained.cfg.hparams.batch_size_valid or trained.cfg.hparams.batch_size
+    if _there_already(path, facts):
+        return
+    hparams = trained.cfg.hparams
+    size = batch_size or hparams.batch_size_valid or hparams.batch_size
+    model = model_for(trained, chosen[0], own=member, reference=lambda: _reference(trained, chosen))
+    path.parent.mkdir(parents=True, exist_ok=True)
 
-        def write(stream: Any) -> None:
-            with h5py.File(stream, "w") as file:
-                write_splits(file, trained, chosen, what, target, size)
-                write_facts(file, facts)
+    def write(stream: Any) -> None:
+        with h5py.File(stream, "w") as file:
+            write_splits(file, trained.cfg, model, chosen, what, device, size)
+            write_facts(file, facts)
 
-        atomic_write(path, write)
-    if pca or explore:
-        add_pca(path, trained.cfg.dataset.train_key, max(pca, 2 if explore else 0))
-    if umap:
-        add_umap(path, trained.cfg.general.seed)
-    pictures = [] if query is None else [write_query(path, chosen[0], trained.cfg, query, top)]
-    page = write_explore_page(path, chosen, trained.cfg, explore_images) if explore else None
-    return Embedded(path, tuple(pictures), page)
+    atomic_write(path, write)
 
 
-def _data_of(trained: Trained, data: str | Path | None) -> Path:
-    place = data if data is not None else trained.cfg.dataset.path
-    if isinstance(place, list):
-        (place,) = place
-    if place is None:
+def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    given = data if data is not None else trained.cfg.dataset.path
+    if not given:
         raise DataError("no data were named", where="embed", fix="spectrain embed RUN DATA")
-    return Path(place)
+    return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
 
 
-def _open(trained: Trained, place: Path, splits: Sequence[str]) -> list[Patches]:
-    """Return the chosen splits, whose bands must be those of the model."""
-    options = replace(trained.cfg.dataset, fold=None, splits=None)
-    names = list(splits) or list(recognise(place).splits(place))
+def _open(trained: Trained, place: Path, splits: Sequence[str], *, other: bool) -> list[Patches]:
+    """Return the chosen splits of a data set; those of a model that is not for any bands must have its bands."""
+    options = _options(trained, other=other)
+    names = list(splits) or list(recognise(place.expanduser(), options).splits(place.expanduser()))
     chosen = [open_patches(place, split, options) for split in dict.fromkeys(names)]
     for patches in chosen:
-        trained.model.bands.require(patches.bands, where=f"{place}, {patches.split}")
+        if isinstance(trained.model, AnyBands):
+            chosen[0].bands.require(patches.bands, where=f"{place}, {patches.split}")
+        else:
+            trained.model.bands.require(patches.bands, where=f"{place}, {patches.split}")
     return chosen
+
+
+def _options(trained: Trained, *, other: bool) -> DatasetOptions:
+    """Return how data are read: as in training, less what is said of each of the training's own bands."""
+    options = replace(trained.cfg.dataset, fold=None, splits=None)
+    if not (other and isinstance(trained.model, AnyBands)):
+        return options
+    return replace(
+        options,
+        bands=None,
+        wavelengths=None,
+        scale=None if isinstance(options.scale, list) else options.scale,
+        offset=None if isinstance(options.offset, list) else options.offset,
+        nodata=None if isinstance(options.nodata, list) else options.nodata,
+    )
+
+
+def _reference(trained: Trained, chosen: list[Patches]) -> Patches:
+    """Return what a data set's statistics are taken of: all of it, else its training split, else the first embedded."""
+    place, options = chosen[0].path, _options(trained, other=True)
+    reader = recognise(place, options)
+    split = options.train_key if options.train_key in reader.splits(place) else chosen[0].split
+    return open_patches(place, reader.pool or split, options)
 
 
 def _check_query(query: int | None, top: int, patches: Patches) -> None:
@@ -147,11 +208,14 @@ def _check_query(query: int | None, top: int, patches: Patches) -> None:
         )
 
 
-def _default_output(trained: Trained, place: Path, what: What) -> Path:
+def _default_output(trained: Trained, places: Sequence[Path], member: int, what: What) -> Path:
+    name = places[member].stem
+    if [place.stem for place in places].count(name) > 1:
+        name = f"{name}_{member}"
     folder = trained.path.parent
     folder = folder.parent if folder.name == "checkpoints" else folder
     suffix = "" if what == "features" else f"_{what}"
-    return folder / "embeddings" / f"{place.stem}{suffix}.h5"
+    return folder / "embeddings" / f"{name}{suffix}.h5"
 
 
 def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any]:

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..config import Config
 from ..data.loader import Loader
 from ..data.order import EvalOrder
 from ..data.patches import Patches
 from ..data.values import Values
+from ..models.banded import BandedModel
 from ..training.devices import autocast_dtype
 from ..training.embedding import What, embed_batches
-from ..training.trained import Trained
 from .embedding_file import Floats, write_split
 
 log = logging.getLogger("spectrain")
@@ -27,10 +28,18 @@ SAY_EVERY = 10.0
 
 
 def write_splits(
-    file: h5py.File, trained: Trained, chosen: list[Patches], what: What, device: torch.device, batch_size: int
+    file: h5py.File,
+    cfg: Config,
+    model: BandedModel,
+    chosen: list[Patches],
+    what: What,
+    device: torch.device,
+    batch_size: int,
 ) -> None:
     """Embed the splits one after the other into an open file; memory is that of a few batches."""
-    cfg, model = trained.cfg, trained.model.to(device).to(memory_format=torch.channels_last)
+    model = model.to(device)
+    if model.convolves:
+        model = model.to(memory_format=torch.channels_last)
     augmentation = cfg.augmentation.build(bands=model.bands)
     amp = autocast_dtype(cfg.general.use_amp, device)
     for patches in chosen:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,11 @@ from ..core.errors import DataError
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
-from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
-from ..models.any_bands import AnyBands
-from ..models.banded import BandedModel
 from ..training.devices import autocast_dtype, resolve_device
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
-from ..training.trained import Trained, load_trained
-
-log = logging.getLogger("spectrain")
+from ..training.trained import Trained, load_trained, model_for
 
 
 def test(
@@ -71,8 +65,9 @@ def test(
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
             patches = together([_opened(trained, place, split, options) for place in places])
-        model = model_for(trained, patches, options.transform)
-        metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=patches.bands)
+        model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
+        bands = Values(patches.bands, cfg.dataset.transform).transformed
+        metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
         subject = Subject(
             cfg=cfg,
             device=target,
@@ -113,41 +108,6 @@ def _opened(trained: Trained, place: Path, split: str, options: DatasetOptions) 
 
 def _same_bands(one: Bands, other: Bands) -> bool:
     return [(band.name, band.wavelength) for band in one] == [(band.name, band.wavelength) for band in other]
-
-
-def model_for(trained: Trained, patches: Patches, transform: str | Sequence[str] | None = None) -> BandedModel:
-    """Return the trained model for the bands of these patches; ``transform`` is that of the training where None.
-
-    Raises:
-        DataError: it is of other bands, and not for any.
-    """
-    model, members = trained.model, members_of(patches)
-    if not isinstance(model, AnyBands):
-        if len(members) > 1:
-            raise DataError("the model takes one band set", where=str(patches.path), fix="test one data set at a time")
-        model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
-        return model
-    transform = trained.cfg.dataset.transform if transform is None else transform
-    first, *more = [(one.bands, _statistics(trained, model, one, transform)) for one in members]
-    made = model.for_bands(*first)
-    for bands, figures in more:
-        made.add_bands(bands, figures)
-    return made
-
-
-def _statistics(trained: Trained, model: AnyBands, patches: Patches, transform: str | Sequence[str]) -> Statistics:
-    """Return the statistics that the model has of these bands; of the patches themselves where it knows them not."""
-    for number, figures in enumerate(trained.statistics):
-        if model.band_set(number).bands == patches.bands:
-            return figures
-    log.info(
-        "%s: the model was not trained on these %d bands, so the statistics are those of the data themselves",
-        patches.path,
-        len(patches.bands),
-    )
-    figures = patches_statistics(patches, Values(patches.bands, transform))
-    figures.refuse_empty(patches.bands, str(patches.path))
-    return figures
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:

@@ -255,6 +255,23 @@ class AnyBands(BandedModel):
         """Return the one feature map [B,F,ceil(H/patch),ceil(W/patch)], with its stride."""
         return [(self.net.patch, self.net.feature_map(self.tokens(batch)))]
 
+    def pooled(self, batch: Batch) -> Tensor:
+        """Return the encoder's vector of each image, float32 [B,F]: its map averaged over the places that it saw.
+
+        A place without a token that is at least half valid takes no part; an image without any such place is 0.
+        """
+        tokens = self.tokens(batch)
+        found = self.net.feature_map(tokens).float().flatten(2)
+        if tokens.kept is None:
+            return found.mean(2)
+        seen = tokens.kept.view(-1, tokens.grid.groups, tokens.grid.places).any(1)
+        return found.sum(2) / seen.sum(1).clamp(min=1)[:, None]  # the map is 0 where nothing was seen
+
+    def seen(self, batch: Batch) -> Tensor:
+        """Return which images have a token that is at least half valid, bool [B]."""
+        kept = self.tokens(batch).kept
+        return super().seen(batch) if kept is None else kept.any(1)
+
     def meta(self) -> dict[str, Any]:
         """Return what a checkpoint must say beside the state dict; see `BandedModel.meta`."""
         return {**super().meta(), "members": [self.band_set(n).bands.to_json() for n in range(len(self.sets))]}

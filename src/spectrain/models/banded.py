@@ -176,6 +176,12 @@ class BandedModel(nn.Module):
         _, coarsest = self.features(batch)[-1]
         return coarsest.float().mean(dim=(2, 3))
 
+    def seen(self, batch: Batch) -> Tensor:
+        """Return which images hold anything that the encoder looks at, bool [B]."""
+        if batch.all_valid:
+            return torch.ones(batch.image.shape[0], dtype=torch.bool, device=batch.image.device)
+        return batch.valid.flatten(1).any(dim=1)
+
     def meta(self) -> dict[str, Any]:
         """Return, as JSON values, what a checkpoint must say beside the state dict to build the model again."""
         return {

@@ -26,8 +26,8 @@ class RgbPlot:
     """The part called "plot_rgb": a row a sample, from what was seen to what the model made of it.
 
     The columns are a picture of the place where there is one, the original in true colours, the model's input with
-    hidden pixels grey, the reconstruction (hidden values the model's, the others as they were), the error of each
-    band, and the mean spectra. See `plots.reconstruction_sheet`.
+    hidden bands black and hidden pixels grey, the reconstruction (hidden values the model's, the others as they were),
+    the error of each band, and the mean spectra. See `plots.reconstruction_sheet`.
 
     Args:
         nb_to_plot: how many samples, from the first on; fewer where the batch has fewer.
@@ -77,7 +77,7 @@ class RgbPlot:
                     composed,
                     _where(output.valid, place, original.shape),
                     _where(output.masked, place, original.shape),
-                    None if output.rgb is None else output.rgb[place],
+                    None if output.rgb is None else output.rgb(place),
                 )
             )
         return draw_rows(rows, output.bands, dpi=self.dpi, save_format=self.save_format)

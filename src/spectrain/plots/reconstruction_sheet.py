@@ -50,9 +50,10 @@ def draw_rows(rows: Sequence[Row], bands: Bands, *, dpi: int = 150, save_format:
     """Return a figure with a row a sample.
 
     Images of three bands and more are composites; of one or two it is the first band in a colour map, with its bar at
-    the right. A sample's original, input and reconstruction have one stretch, that of the original. Pixels that are
-    masked in a band shown are plain grey in the input; missing ones are striped grey everywhere, and so are those of
-    the reconstruction where the model gave no number. The plots leave out what is missing, and say so where nothing
+    the right. A sample's original, input and reconstruction have one stretch, that of the original. In the
+    input a masked band is black, so that a pixel has the colour of the bands that are visible there, and plain grey
+    where none of those shown is. Missing pixels are striped grey everywhere, and so are those of the reconstruction
+    where the model gave no number. The plots leave out what is missing, and say so where nothing
     is masked. The figure is no pyplot figure: it need not be closed, and no display is needed.
 
     Args:
@@ -92,10 +93,11 @@ def _draw_images(figure: Figure, line: list[Axes], row: Row, bands: Bands) -> No
     shown = list(shown_channels(len(row.original), bands))
     limits = [robust_limits(row.original[channel], row.valid[channel]) for channel in shown]
     original = to_rgb(row.original, row.valid, bands, limits)
-    # a pixel that is missing stays striped, though it may be masked as well
-    hidden = np.logical_or.reduce(row.masked[shown]) & np.logical_and.reduce(row.valid[shown])
-    seen = np.where(hidden[..., np.newaxis], _MASKED, original)
-    pictures = [original, seen, to_rgb(row.composed, row.valid & np.isfinite(row.composed), bands, limits)]
+    pictures = [
+        original,
+        _seen(original, row, shown),
+        to_rgb(row.composed, row.valid & np.isfinite(row.composed), bands, limits),
+    ]
     for axes, picture in zip(line[-3:], pictures, strict=True):
         axes.imshow(picture, interpolation="nearest")
     if len(line) > len(pictures) and row.rgb is not None:
@@ -105,6 +107,16 @@ def _draw_images(figure: Figure, line: list[Axes], row: Row, bands: Bands) -> No
     line[0].text(-0.06, 0.5, row.name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=9)
     if len(shown) == 1:
         _colour_bar(figure, line[-1], limits[0], bands)
+
+
+def _seen(original: NDArray[np.float32], row: Row, shown: Sequence[int]) -> NDArray[np.float32]:
+    """Return the colours [H,W,3] without what is masked: bands shown that are masked are black, where all are grey."""
+    masked = np.moveaxis(row.masked[shown], 0, -1)
+    # a pixel that is missing stays striped, though it may be masked as well
+    observed = np.logical_and.reduce(row.valid[shown])[..., np.newaxis]
+    hidden = np.where(masked.all(axis=-1, keepdims=True), np.float32(_MASKED), np.float32(0))
+    seen: NDArray[np.float32] = np.where(masked & observed, hidden, original)
+    return seen
 
 
 def _colour_bar(figure: Figure, axes: Axes, limits: Limits, bands: Bands) -> None:

@@ -160,11 +160,17 @@ class Run:
         self._epochs.add(values, epoch=epoch, step=step)
         trackers.epoch(values, epoch=epoch, step=step)
 
-    def picture(self, name: str, figure: Figure, *, epoch: int) -> Path:
+    def picture(self, name: str, figure: Figure, *, epoch: int, step: int | None = None) -> Path:
         """Write a figure to ``plots/<name>_<epoch>.png``, send it to the trackers, and return its path.
 
         A figure made for another format (``show_prediction.save_format``) is written in that one too: the report and
-        the trackers show PNG.
+        the trackers show PNG. Any one thread may call this.
+
+        Args:
+            name: what kind of picture it is.
+            figure: made without pyplot.
+            epoch: that it is of.
+            step: that it is of; None is the last one logged.
         """
         trackers = self._begin()
         path = self.folder / "plots" / f"{plain_name('picture', name)}_{epoch:04d}.png"
@@ -174,7 +180,7 @@ class Run:
             image = io.BytesIO()
             figure.savefig(image, format=kind)
             atomic_write(path.with_suffix(f".{kind}"), image.getbuffer())
-        trackers.picture(name, path, epoch=epoch, step=self._step)
+        trackers.picture(name, path, epoch=epoch, step=self._step if step is None else step)
         return path
 
     def write_curves(self, curves: Mapping[str, NDArray[Any]]) -> None:
@@ -263,7 +269,7 @@ class SilentRun(Run):
     def log_epoch(self, values: Mapping[str, float], *, epoch: int, step: int) -> None:
         """Do nothing."""
 
-    def picture(self, name: str, figure: Figure, *, epoch: int) -> Path:
+    def picture(self, name: str, figure: Figure, *, epoch: int, step: int | None = None) -> Path:
         """Do nothing; return where the first process writes it."""
         return self.folder / "plots" / f"{name}_{epoch:04d}.png"
 

@@ -149,6 +149,7 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         fingerprint=session.train.patches.fingerprint(),
         processes=world_size(),
         parameters=sum(parameter.numel() for parameter in session.model.parameters()),
+        bands=[one.bands.to_json() for one in members_of(session.train.patches)],
         data={
             name: list(source.patches.shape)
             for name, source in (("train", session.train), ("valid", session.valid))

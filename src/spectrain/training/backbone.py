@@ -36,8 +36,12 @@ def with_backbone(cfg: Config) -> Config:
         raise ConfigError([Problem("model.backbone", origin, what, "give one of the two")])
     theirs: dict[str, Any] = load_checkpoint(checkpoint_of(Path(place)))["meta"]["config"]["model"]
     if lacking := [name for name in SHARED if name not in theirs]:
-        what = f"the model {theirs.get('name')!r} of {place} has no {', '.join(lacking)}"
-        raise ConfigError([Problem("model.backbone", origin, what, "give a run whose model has an encoder like this")])
+        kind = theirs.get("name")
+        what = (
+            f"names a run of {kind}, whose encoder {cfg.model.name} cannot take: it has no {' and no '.join(lacking)}"
+        )
+        fix = f"give a run of {cfg.model.name}; to train the {kind} of {place} further, set model.init_from"
+        raise ConfigError([Problem("model.backbone", origin, what, fix)])
     taken = {name: theirs[name] for name in SHARED}
     changed = replace(options, **taken, init_from=place, init_part="encoder")
     origins = cfg.origins | dict.fromkeys([f"model.{name}" for name in taken], f"{origin} ({place})")

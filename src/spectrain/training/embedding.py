@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.batch import Batch
+from ..core.errors import SpectrainError
 from ..data.loader import Loader
 from ..data.mixture import ByMember
 from ..data.values import Values
@@ -33,8 +34,8 @@ def embed_batches(
     """Yield the indices [B] and embeddings float32 [B,D] of each batch, on the model's device.
 
     Each image is seen as in training, less the chance: the same values, the crop in the centre at the same zoom, its
-    mean removed where training removed it. The model is in eval mode meanwhile. An image without any valid pixel has
-    an embedding of NaN.
+    mean removed where training removed it. The model is in eval mode meanwhile. An image that the
+    encoder sees nothing of has an embedding of NaN.
 
     Args:
         model: any with `features`.
@@ -55,21 +56,30 @@ def embed_batches(
             batch: Batch = values(raw.to(device, non_blocking=True))
             if centred is not None:
                 batch = centred(batch)
-            image = batch.image.contiguous(memory_format=torch.channels_last)
-            batch = batch.replace(image=image)
+            if model.convolves:
+                batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
             if autocast is None:
                 rows = model.pooled(batch) if what == "features" else model(batch)
             else:
                 with autocast:
                     rows = model.pooled(batch) if what == "features" else model(batch)
-            yield raw.index, _without_unseen(rows.float(), batch)
+            yield raw.index, _without_unseen(rows.float(), model, batch)
     finally:
         model.train(was_training)
 
 
-def _without_unseen(rows: Tensor, batch: Batch) -> Tensor:
-    """Return the rows, with NaN for images that hold no valid pixel."""
+def _without_unseen(rows: Tensor, model: BandedModel, batch: Batch) -> Tensor:
+    """Return the rows, with NaN for images of which the encoder saw nothing.
+
+    Raises:
+        SpectrainError: the model returned something else than a vector an image.
+    """
+    if rows.dim() != 2:
+        raise SpectrainError(
+            "the model's output is images, not a projection that a loss compares",
+            where="what=projection",
+            fix="take the encoder's features: what=features",
+        )
     if batch.all_valid:
         return rows
-    seen = batch.valid.flatten(1).any(dim=1)
-    return torch.where(seen[:, None], rows, rows.new_full((), torch.nan))
+    return torch.where(model.seen(batch)[:, None], rows, rows.new_full((), torch.nan))

@@ -13,6 +13,7 @@ from ..core.errors import RunError
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
 from .checkpoint import save_checkpoint
+from .drawing import Drawing, on_host
 from .evaluate import Evaluation, evaluate
 from .interrupts import StopRequest
 from .parallel import agree, is_main
@@ -50,18 +51,22 @@ class Training:
 
     def __post_init__(self) -> None:
         self.clock = Clock(self.session)
+        self.drawing = Drawing()
         self.saved_at = time.monotonic()
 
     def fit(self) -> str:
         """Train to the last epoch, or until early stopping or a request to stop; return the run's status."""
         hparams, progress = self.session.cfg.hparams, self.state.progress
-        while progress.epoch < hparams.epochs and not progress.stopped:
-            if not self.train_epoch():
-                self.save("last")
-                return "interrupted"
-            self.end_epoch()
-        self.save("last")
-        return "finished"
+        try:
+            while progress.epoch < hparams.epochs and not progress.stopped:
+                if not self.train_epoch():
+                    self.save("last")
+                    return "interrupted"
+                self.end_epoch()
+            self.save("last")
+            return "finished"
+        finally:
+            self.drawing.finish()  # the report shows every figure
 
     def train_epoch(self) -> bool:
         """Train from where the epoch stands to its end; return False where a request to stop came first."""
@@ -146,11 +151,17 @@ class Training:
         return values if session.probe is None else values | session.probe(session)
 
     def draw(self, found: Evaluation, number: int) -> None:
-        """Let the task draw a validation batch, on the process that writes."""
-        if found.first is not None and is_main():
-            figure = self.session.task.picture(*found.first)
-            if figure is not None:
-                self.run.picture(self.session.cfg.task.name, figure, epoch=number)
+        """Let the task draw a validation batch, on the process that writes, in a thread beside the training."""
+        session, run, at = self.session, self.run, self.state.progress.step
+        if found.first is None or session.valid is None or not is_main():
+            return
+        (step, batch), source = on_host(found.first), session.valid
+
+        def draw() -> None:
+            if (figure := session.picture(step, batch, source)) is not None:
+                run.picture(session.cfg.task.name, figure, epoch=number, step=at)
+
+        self.drawing.add(draw)
 
     def monitored(self, row: dict[str, float]) -> float:
         """Return the value that decides what is best."""

@@ -17,6 +17,7 @@ from ..core.errors import DataError
 from ..core.random import Key
 from ..data.mixture import eval_order
 from ..data.opening import open_patches
+from ..data.values import Values
 from ..models.banded import BandedModel
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
@@ -133,8 +134,9 @@ def train_epoch(
         The epoch's mean loss, each step's loss [S], and the running mean [S].
     """
     session = loader.session
+    bands = Values(session.train.patches.bands, cfg.dataset.transform).transformed
     session.task = cfg.task.build(
-        loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build(bands=session.train.patches.bands)
+        loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build(bands=bands)
     )
     session.model, session.parallel = model, Parallel(model, cfg.general.parallel, session.device)
     session.optimizer = optimizer

@@ -106,7 +106,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
 
     train_patches, valid_patches = _open_splits(cfg)
     statistics = _statistics(cfg, train_patches, checkpoint)
-    plot = cfg.show_prediction.build(bands=train_patches.bands)
+    plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()
     task: Task = cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot)
     probe = build_probe(metric, train_patches, valid_patches)

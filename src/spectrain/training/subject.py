@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ..config.schema import Config
 from ..core.batch import Batch, RawBatch, stack_views
 from ..core.random import Key
+from ..core.reconstruction import Reconstruction
+from ..core.step import Step
 from ..data.loader import Loader
 from ..data.mixture import ByMember, by_member, members_of
 from ..data.patches import Patches
 from ..data.values import Values
 from ..tasks.base import Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass
@@ -63,6 +70,10 @@ class Subject:
             batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
         return batch
 
+    def picture(self, step: Step, batch: Batch, source: Source) -> Figure | None:
+        """Return the task's figure of a step, or None; ``batch`` is of ``source``."""
+        return self.task.picture(_as_shown(step, batch, source), batch)
+
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the mixed-precision block, or one that does nothing."""
         if self.amp is None:
@@ -89,3 +100,22 @@ def source_of(
         Values(one.bands, cfg.dataset.transform, all_valid=whole) for one, whole in zip(members, complete, strict=True)
     ]
     return Source(patches, by_member(values), loader)
+
+
+def _as_shown(step: Step, batch: Batch, source: Source) -> Step:
+    """Return the step with what only the reader of a picture needs.
+
+    The bands of a reconstruction lose the unit that a logarithm took from their values, and the RGB pictures of its
+    rows can be had: they are read when they are drawn.
+    """
+    output = step.output
+    if not isinstance(output, Reconstruction):
+        return step
+    values = source.values.parts[batch.member] if isinstance(source.values, ByMember) else source.values
+    bands = values.transformed if values.bands.names == output.bands.names else output.bands
+    numbers = batch.index.tolist()
+
+    def picture(row: int) -> NDArray[np.uint8] | None:
+        return source.patches.picture(numbers[row]) if numbers[row] >= 0 else None
+
+    return replace(step, output=replace(output, bands=bands, rgb=picture))

@@ -60,7 +60,7 @@ def write_test(
     def each(step: Step, batch: Batch) -> None:
         if tables is not None:
             tables.update(step.output, batch)
-        if len(figures) < pictures and (figure := subject.task.picture(step, batch)) is not None:
+        if len(figures) < pictures and (figure := subject.picture(step, batch, source)) is not None:
             figures.append(figure)
 
     found = evaluate(subject, source, order, each)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,17 @@ import yaml
 
 from ..config import Config, load_config
 from ..core.bands import Bands
-from ..data.statistics import Statistics
+from ..core.errors import DataError
+from ..data.mixture import members_of
+from ..data.patches import Patches
+from ..data.statistics import Statistics, patches_statistics
+from ..data.values import Values
+from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel, build_banded
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
+
+log = logging.getLogger("spectrain")
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,57 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
     model.load_state_dict(record["model"])
     model.eval()
     return Trained(model, cfg, meta, path)
+
+
+def model_for(
+    trained: Trained, patches: Patches, *, own: int | None = None, reference: Callable[[], Patches] | None = None
+) -> BandedModel:
+    """Return the trained model for the bands of these patches.
+
+    A model for any bands standardises each data set by the statistics that it was trained with where it knows these
+    bands, else by those of the data themselves, which the log says.
+
+    Args:
+        trained: from `load_trained`.
+        patches: one data set or a mixture.
+        own: they are those that it was trained on, from this one on; None where they are others.
+        reference: opens what the statistics of bands that the model does not know are taken of; None is ``patches``.
+
+    Raises:
+        DataError: it is of other bands, and not for any.
+    """
+    model, members = trained.model, members_of(patches)
+    if not isinstance(model, AnyBands):
+        if len(members) > 1:
+            raise DataError("the model takes one band set", where=str(patches.path), fix="take one data set at a time")
+        model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
+        return model
+    known = [(model.band_set(number).bands, figures) for number, figures in enumerate(trained.statistics)]
+    found = []
+    for number, one in enumerate(members):
+        fitting = [figures for bands, figures in known if bands == one.bands]
+        if own is not None and own + number < len(known) and known[own + number][0] == one.bands:
+            found.append(known[own + number][1])
+        elif fitting:
+            found.append(fitting[0])
+        else:
+            found.append(_measured(trained, reference() if reference is not None else one))
+    made = model.for_bands(members[0].bands, found[0])
+    for one, figures in zip(members[1:], found[1:], strict=True):
+        made.add_bands(one.bands, figures)
+    return made
+
+
+def _measured(trained: Trained, patches: Patches) -> Statistics:
+    """Return the statistics of bands that a model was not trained on."""
+    log.info(
+        "%s: the model was not trained on these %d bands, so the statistics are those of the data themselves",
+        patches.path,
+        len(patches.bands),
+    )
+    figures = patches_statistics(patches, Values(patches.bands, trained.cfg.dataset.transform))
+    figures.refuse_empty(patches.bands, str(patches.path))
+    return figures
 
 
 def checkpoint_of(path: Path) -> Path:

@@ -19,8 +19,12 @@ def columns_of(metadata: pd.DataFrame) -> list[dict[str, Any]]:
 
     Numbers are floats with null for what is missing. Few different texts, truth values or whole numbers are classes:
     ``classes`` lists them and ``values`` are places in the list, -1 for missing. Other text is only shown.
+    Bytes (geometry) are left out.
     """
-    return [_column(str(name), metadata[name]) for name in metadata]
+    shown = [
+        name for name in metadata if not any(isinstance(value, bytes) for value in metadata[name].dropna().head(1))
+    ]
+    return [_column(str(name), metadata[name]) for name in shown]
 
 
 def _column(name: str, column: pd.Series[Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..folder import CHECKPOINTS
 from ..info import RunInfo
 
 if TYPE_CHECKING:
@@ -101,10 +102,45 @@ class TrackedRun:
         walk("", self.cfg.to_dict())
         return flat
 
+    @property
+    def facts(self) -> RunInfo:
+        """What `run.json` says now."""
+        return RunInfo.read(self.folder)
+
+    def best_checkpoint(self) -> Path | None:
+        """Return the best checkpoint, else the last; None where the run has left none."""
+        places = [self.folder / CHECKPOINTS / f"{name}.pt" for name in ("best", "last")]
+        return next((path for path in places if path.is_file()), None)
+
+    def model_facts(self, checkpoint: Path) -> dict[str, Any]:
+        """Return what the run says of the model in a checkpoint of it, as JSON values."""
+        info = self.facts
+        best = info.get("best", {}) if checkpoint.stem == "best" else {}
+        return {
+            "file": checkpoint.name,
+            "model": self.size or self.cfg.model.name,
+            "epoch": best.get("epoch"),
+            "monitor": best.get("monitor"),
+            "value": best.get("value"),
+            "parameters": info.get("parameters"),
+            "bands": [[_known(band) for band in bands] for bands in info.get("bands", [])],
+            "data": info.get("data"),
+            "fingerprint": info.get("fingerprint"),
+            "recipe": info.get("recipe"),
+            "run_name": self.run_name,
+            "run_id": self.run_id,
+            "spectrain": info.get("versions", {}).get("spectrain"),
+        }
+
     def files(self) -> list[Path]:
         """Return the files that a tracker keeps beside the numbers, those that exist."""
         names = ("config.yaml", "run.json", "metrics.csv", "report.html")
         return [path for name in names if (path := self.folder / name).is_file()]
+
+
+def _known(band: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of what a band measures."""
+    return {name: band[name] for name in ("name", "wavelength", "width", "unit") if band.get(name) is not None}
 
 
 class Tracker(ABC):

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from ..atomic import disk_errors
@@ -14,13 +15,13 @@ from .base import Event
 
 
 class Journal:
-    """A JSON Lines file. One thread writes; each tracker's thread reads on from the byte that it stands at."""
+    """A JSON Lines file. Each tracker's thread reads on from the byte that it stands at; several threads may write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with disk_errors(path):
             path.parent.mkdir(exist_ok=True)
-        self._lines = Lines(path)
+        self._lines, self._writing = Lines(path), Lock()
         self._lines.cut(lambda line: True)  # a killed process may have left half a line
         self._serial = max((line["serial"] for line in self._lines.read()), default=-1) + 1
 
@@ -28,19 +29,14 @@ class Journal:
         self, *, kind: str, epoch: int, step: int, values: Mapping[str, float], name: str = "", path: Path | None = None
     ) -> None:
         """Write an entry; a picture's path is kept relative to the run folder."""
-        record: dict[str, Any] = {
-            "serial": self._serial,
-            "kind": kind,
-            "time": round(time.time(), 3),
-            "epoch": epoch,
-            "step": step,
-        }
+        record: dict[str, Any] = {"kind": kind, "time": round(time.time(), 3), "epoch": epoch, "step": step}
         if values:
             record["values"] = {key: float(value) for key, value in values.items()}
         if path is not None:
             record.update(name=name, path=path.relative_to(self._folder).as_posix())
-        self._lines.add(record)
-        self._serial += 1
+        with self._writing:
+            self._lines.add({"serial": self._serial, **record})
+            self._serial += 1
 
     def cut(self, epoch: int, step: int) -> None:
         """Drop the entries of later epochs and steps; numbers go on from where they were."""

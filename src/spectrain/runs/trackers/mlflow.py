@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .base import Event, Refused, TrackedRun, Tracker
 
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 NOT_ALLOWED = re.compile(r"[^\w.\-/ ]")  # in names of metrics and parameters
+KIND = "mlflow.experimentKind"  # without it the pages take a training for a conversation
 LONGEST_PARAMETER, PARAMETERS_AT_ONCE = 6000, 100
 
 
@@ -21,7 +23,8 @@ class MlflowTracker(Tracker):
     The store is ``mlflow.tracking_uri``, else ``MLFLOW_TRACKING_URI``, else what MLflow itself takes in that folder: an
     ``mlruns`` of older MLflows that is there already, otherwise ``mlflow.db``. A run that goes on is the same MLflow
     run; a point that is logged again after a cut-back stands beside its older self, and the later one counts. MLflow
-    keeps infinity as the largest number.
+    keeps infinity as the largest number. At the end the best checkpoint lies under ``model``, and beside it
+    ``model.json``, which says what it is.
     """
 
     title = "MLflow"
@@ -41,6 +44,7 @@ class MlflowTracker(Tracker):
             "spectrain.run_name": run.run_name,
             "spectrain.folder": str(run.folder),
             "mlflow.note.content": str(run.cfg.general.notes or ""),
+            **_source(run),
             **run.cfg.mlflow.tags,
         }
         found = self._find(experiment, run.run_id)
@@ -79,18 +83,23 @@ class MlflowTracker(Tracker):
                 self._client.log_artifact(self._id, str(event.path), "plots")
 
     def finish(self, status: str) -> None:
-        """Keep configuration and report beside the numbers, and end the run."""
+        """Keep configuration, report and the best model beside the numbers, and end the run."""
         if self._keeps_files:
             for path in self._run.files():
                 self._client.log_artifact(self._id, str(path))
         self._client.set_terminated(self._id, status=STATUS[status])
+        checkpoint = self._run.best_checkpoint()
+        if self._keeps_files and checkpoint is not None and self._run.cfg.mlflow.log_model:
+            # last, as a large one may take longer than the end of a training waits
+            self._client.log_dict(self._id, self._run.model_facts(checkpoint), "model/model.json")
+            self._client.log_artifact(self._id, str(checkpoint), "model")
 
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
         if (found := self._client.get_experiment_by_name(name)) is None:
             try:
-                return str(self._client.create_experiment(name))
+                return str(self._client.create_experiment(name, tags={KIND: "custom_model_development"}))
             except MlflowException:  # another run made it just now, or MLflow says why not
                 if (found := self._client.get_experiment_by_name(name)) is None:
                     raise
@@ -102,6 +111,16 @@ class MlflowTracker(Tracker):
         """Return the MLflow run of this run, also where its name was lost in a crash; None where there is none."""
         found = self._client.search_runs([experiment], f"tags.`spectrain.run_id` = '{run_id}'", max_results=1)
         return found[0] if found else None
+
+
+def _source(run: TrackedRun) -> dict[str, str]:
+    """Return the tags that fill MLflow's own columns: who, by what, of which commit."""
+    tags = {"mlflow.source.name": f"spectrain train {run.cfg.recipe}".strip(), "mlflow.source.type": "LOCAL"}
+    with suppress(OSError, KeyError):  # a container's user may have no name
+        tags["mlflow.user"] = getpass.getuser()
+    if git := run.facts.get("git"):
+        tags["mlflow.source.git.commit"] = str(git["commit"])
+    return tags
 
 
 @contextmanager
