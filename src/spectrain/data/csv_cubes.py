@@ -200,7 +200,7 @@ def _labels(table: CsvTable, cubes: Sequence[Cube], options: DatasetOptions) -> 
     held = typed([text for text in texts if text])
     if isinstance(held[0], str):
         classes = sorted(set(held))
-        logger.info("classes of %s: %s", table.path, ", ".join(f"{n} = {text}" for n, text in enumerate(classes)))
+        logger.debug("classes of %s: %s", table.path, ", ".join(f"{n} = {text}" for n, text in enumerate(classes)))
         held = [classes.index(text) for text in held]
     missing = -1 if isinstance(held[0], int) else np.nan
     values = iter(held)

@@ -96,9 +96,21 @@ def find_folder(path: Path | str) -> Path:
 
 
 def default_name(cfg: Config) -> str:
-    """Return "{recipe}-{model}" as a folder name: runs of one name differ in options or seed, not in kind."""
-    parts = [str(part) for part in (cfg.recipe, cfg.model.name) if part]
+    """Return "{recipe}-{model}" as a folder name: runs of one name differ in options or seed, not in kind.
+
+    A model that comes in sizes has the name of its size, which may say the recipe already: "mae_tiny".
+    """
+    model = size_name(cfg) or cfg.model.name
+    parts = [str(part) for part in (cfg.recipe, model) if part]
+    if model.startswith(f"{cfg.recipe}_"):
+        parts = [model]
     return re.sub(r"[^A-Za-z0-9._-]+", "_", "-".join(dict.fromkeys(parts))).lstrip(".") or "run"
+
+
+def size_name(cfg: Config) -> str | None:
+    """Return what the model's sizes are called ("mae_large"); None where it has no such name."""
+    size: str | None = getattr(cfg.model, "variant", None)
+    return None if size == "custom" else size
 
 
 def random_id() -> str:

@@ -164,10 +164,16 @@ def layer_table(model: nn.Module) -> Table:
     return table
 
 
+def _with_weights(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return a model's children; those without any parameter only where all are."""
+    children = list(model.named_children())
+    return [(name, child) for name, child in children if any(True for _ in child.parameters())] or children
+
+
 def _parts(model: nn.Module) -> Iterator[tuple[str, Any]]:
-    prefix, parts = "", list(model.named_children())
+    prefix, parts = "", _with_weights(model)
     while len(parts) == 1 and list(parts[0][1].children()):
-        prefix, parts = f"{prefix}{parts[0][0]}.", list(parts[0][1].named_children())
+        prefix, parts = f"{prefix}{parts[0][0]}.", _with_weights(parts[0][1])
     for name, module in parts:
         yield prefix + name, module
 

@@ -9,7 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..folder import CHECKPOINTS
+from ..folder import CHECKPOINTS, size_name
 from ..info import RunInfo
 
 if TYPE_CHECKING:
@@ -85,8 +85,7 @@ class TrackedRun:
     @property
     def size(self) -> str | None:
         """What the model's sizes are called ("mae_large"); None where it has no such name."""
-        size: str | None = getattr(self.cfg.model, "variant", None)
-        return None if size == "custom" else size
+        return size_name(self.cfg)
 
     def options(self) -> dict[str, Any]:
         """Return the configuration as one flat dict, ``{"optimizer.lr": 0.1, ...}``."""

@@ -1,0 +1,158 @@
+"""The document's command lines train, and what our page says of a finished run works as it is written there."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from blocks import blocks_of, commands
+from test_spectral_mae_page import COMMANDS
+
+import spectrain
+from spectrain import cli
+from spectrain.demos import DEMOS
+from spectrain.runs.run import Run
+
+SMALL = """\
+dataset.csv_file: cubes.csv
+dataset.valid_fraction: 0.25
+hparams: {epochs: 2, valid_interval: 2}
+metric.ssim: false
+model.patch_size: [10, 5]
+trackers: []
+"""
+SHALLOW = SMALL + "model.encoder_depth: 2\nmodel.decoder_depth: 1\n"
+HUGE = {"model=mae_large", "model=mae_large hparams.batch_size=2"}
+"""Takes seven gigabytes and a quarter of a minute."""
+
+
+def cubes(folder: Path, count: int, size: int) -> Path:
+    """A list of cubes of 30 real bands, each of a participant of its own."""
+    with h5py.File(Path(spectrain.demos.__file__).parent / "indian_pines.h5") as file:
+        cube, wavelength = file["cube"][:30] / 1e4, file["wavelength_nm"][:30]
+    rows = []
+    for number in range(count):
+        top, left = divmod(number * size, 140)
+        window = np.resize(cube[:, top : top + size, left : left + size], (30, size, size))
+        with h5py.File(folder / f"{number}.h5", "w") as file:
+            file["Cube/Images"] = window.astype(np.float32)
+            file["Cube/Wavelengths"] = wavelength
+        rows.append({"ID": f"P{number:04d}", "label": "Control", "hs_file": f"{number}.h5"})
+    pd.DataFrame(rows).to_csv(folder / "cubes.csv", index=False)
+    return folder / "cubes.csv"
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPECTRAIN_CONFIG", raising=False)
+    cubes(tmp_path, 4, 20)
+    return tmp_path
+
+
+def main(words: list[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(words)
+    assert not stopped.value.code
+
+
+def run_of(folder: Path) -> Run:
+    (place,) = [path.parent for path in folder.glob("runs/*/*/run.json")]
+    return Run.open(place)
+
+
+RUNNABLE = [line for line in COMMANDS if not line.startswith("general.device_ids")]
+
+
+@pytest.mark.parametrize(
+    "line", [pytest.param(line, marks=pytest.mark.slow) if line in HUGE else line for line in RUNNABLE]
+)
+def test_a_command_of_the_document_trains(here, line, capsys):
+    (here / "small.yaml").write_text(SMALL if line.startswith("model=") else SHALLOW)
+    words = [word for word in shlex.split(line) if "num_workers" not in word]  # sixteen processes for four cubes
+    words = [word.replace("hparams.epochs=100", "hparams.epochs=2") for word in words]
+    main(["train", "mae", *words, "--config", "small.yaml"])
+    run = run_of(here)
+    assert run.info["status"] == "finished" and run.info["steps"] >= 2
+    table = pd.read_csv(run.folder / "metrics.csv")
+    assert np.isfinite(table["loss_valid"].dropna()).all() and np.isfinite(table["loss_train"]).all()
+    assert (run.folder / "report.html").is_file() and run.checkpoint("best").is_file()
+    assert [*(run.folder / "plots").glob("mae_*.png")]
+
+
+def test_gpus_that_are_not_there_are_named(here, capsys):
+    (here / "small.yaml").write_text(SHALLOW)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "mae", "general.device_ids=[0,1,2]", "--config", "small.yaml"])
+    assert stopped.value.code
+
+
+@pytest.mark.slow
+def test_a_full_size_step_of_tiny(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cubes(tmp_path, 2, 500)
+    words = [
+        "dataset.path=cubes.csv",
+        "dataset.valid_fraction=0.5",
+        "dataset.transform=log10_reflectance",
+        "trackers=[]",
+    ]
+    words += ["hparams.epochs=1", "hparams.batch_size=1", "metric.ssim=false"]
+    main(["train", "mae", "model=mae_tiny", *words])
+    assert run_of(tmp_path).info["steps"] == 1
+
+
+class TestThePage:
+    """`docs/mae.md`, on a small run."""
+
+    @pytest.fixture(scope="class")
+    def run(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("page")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            cubes(folder, 8, 20)
+            with h5py.File(folder / "0.h5") as file:
+                for name, step in (("cube.h5", 1), ("other_camera.h5", 2)):
+                    with h5py.File(folder / name, "w") as made:
+                        made["cube"] = np.tile(file["Cube/Images"][::step], (1, 4, 4))
+                        made["wavelength_nm"] = file["Cube/Wavelengths"][::step]
+            line = next(line for line in self.lines() if line.startswith("spectrain train mae dataset.path=cube.h5"))
+            less = ["model.encoder_depth=2", "model.decoder_depth=1", "hparams.epochs=1", "hparams.valid_interval=1"]
+            main([*shlex.split(line)[1:], *less, "trackers=[]", "metric.ssim=false"])
+            yield run_of(folder)
+
+    @staticmethod
+    def lines():
+        return [line for block in blocks_of("mae.md") if block.language == "sh" for line in commands(block)]
+
+    @pytest.mark.parametrize("line", [line for line in lines() if " RUN" in line])
+    def test_a_command_on_a_run(self, run, line, monkeypatch, tmp_path):
+        monkeypatch.chdir(run.folder.parents[2])
+        output = str(tmp_path / "embedded.h5")
+        words = [str(run.folder) if word == "RUN" else word for word in shlex.split(line)[1:]]
+        main([output if word == "embedded.h5" else word for word in words])
+        if words[0] == "test":
+            (folder,) = (run.folder / "test" / ("other_camera" if "--data" in words else "cube")).iterdir()
+            assert {"metrics.csv", "images.csv", "wavelengths.csv", "pictures"} <= {
+                path.name for path in folder.iterdir()
+            }
+
+    def test_the_python_of_the_page(self, run, monkeypatch):
+        monkeypatch.chdir(run.folder.parents[2])
+        (block,) = [block for block in blocks_of("mae.md") if block.language == "python"]
+        names = {"RUN": run.folder}
+        exec(compile(block.text, "docs/mae.md", "exec"), names)
+        assert (names["features"].shape[1] == 192 and names["stride"] == 8) or names["stride"] == 25
+        assert len(names["results"].wavelengths["rmse"]) == 30
+
+
+def test_the_demo_is_a_configuration():
+    folder = Path(spectrain.demos.__file__).parent
+    lines = [line.format(folder=folder) for line in DEMOS["mae"]]
+    cfg = spectrain.load_config("mae", overrides=lines, use_personal=False)
+    patches = spectrain.open_patches(cfg.dataset.path, "train", cfg.dataset)
+    assert patches.shape[1:] == (50, 32, 32) and len(patches) > 100
