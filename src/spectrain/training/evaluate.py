@@ -82,6 +82,8 @@ def evaluate(
     model, task = subject.model, subject.task
     losses, metrics, first = StepLosses(), task.metrics(), None
     key = Key(subject.cfg.general.seed, "valid")
+    if subject.cfg.hparams.overfit_batches:
+        key = Key(subject.cfg.general.seed, "augment", 0)  # just what is trained on
     raws = iter(source.loader.load(order.batches()))
     was_training = model.training
     model.eval()
