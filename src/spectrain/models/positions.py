@@ -13,6 +13,10 @@ from ..core.bands import Band, Bands
 CODE = 48
 """Numbers that describe a band: 4 flags, 32 for its centre, 12 for its width."""
 
+_SLOWEST = 100.0
+"""Places change over 6 to 600 tokens. With the 10 000 of MAE half of the numbers are the same all over an image, and the
+loss after 350 steps of the demo is a tenth higher."""
+
 _FLAGS, _CENTRE, _WIDTH = 4, 16, 6
 _SHORTEST, _LONGEST = 200.0, 20000.0  # nm: from the ultraviolet to the thermal infrared
 
@@ -27,7 +31,7 @@ def grid_code(rows: Tensor, columns: Tensor, dim: int) -> Tensor:
     """
     if dim % 4:
         raise ValueError(f"positions need a multiple of 4 numbers a token, got {dim}")
-    wave = 1.0 / 10000 ** (torch.arange(dim // 4, device=rows.device, dtype=torch.float32) / (dim // 4))
+    wave = 1.0 / _SLOWEST ** (torch.arange(dim // 4, device=rows.device, dtype=torch.float32) / (dim // 4))
     by_row = rows[:, None] * wave
     by_column = columns[:, None] * wave
     y = torch.cat((by_row.sin(), by_row.cos()), 1)[:, None, :].expand(-1, len(columns), -1)
