@@ -14,8 +14,8 @@ CODE = 48
 """Numbers that describe a band: 4 flags, 32 for its centre, 12 for its width."""
 
 _SLOWEST = 100.0
-"""Places change over 6 to 600 tokens. With the 10 000 of MAE half of the numbers are the same all over an image, and the
-loss after 350 steps of the demo is a tenth higher."""
+"""Codes change over 6 to 600 tokens. With the 10 000 of MAE half of the numbers are the same all over an image, and the
+loss after 350 steps of the demo a tenth higher."""
 
 _FLAGS, _CENTRE, _WIDTH = 4, 16, 6
 _SHORTEST, _LONGEST = 200.0, 20000.0  # nm: from the ultraviolet to the thermal infrared
