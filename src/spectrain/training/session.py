@@ -127,7 +127,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     if world_size() > 1 and general.sync_batchnorm:
         model = synchronised(model)
     compiled = wants_compile(general.compile, device)
-    if general.recompute or (joined and not compiled):  # torch.compile takes none that know of their second run
+    again = general.recompute or joined
+    if again and compiled and has_batch_norm(model):  # torch.compile takes none that know of their second run
+        log.info("blocks with batch norm are not computed again in a compiled model: general.compile=false does")
+    elif again:
         recompute_blocks(model)
     if compiled:
         model.compile()
