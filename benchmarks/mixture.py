@@ -54,8 +54,8 @@ SENTINEL2 = {  # centre and width in nm
     "B11": (1610, 91),
     "B12": (2190, 175),
 }
-PART = 240
-"""Side in px of Sentinel-2's part that is used, so that it is no more than a third of the windows."""
+PART = 144
+"""Side in px of Sentinel-2's part that is used, so that it is about a quarter of the windows."""
 
 DATA = [f"dataset.window={WINDOW}", "dataset.stride=8", "dataset.valid_fraction=0.25", "dataset.test_fraction=0.25"]
 MODEL = [
