@@ -26,10 +26,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from mixture import SHARED, pretrained, sensors
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from mixture import SHARED, pretrained, sensors
 
 SEEDS = (0, 1, 2)
 CLASSES = 6
