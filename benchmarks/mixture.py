@@ -79,13 +79,14 @@ TRAINING = [
     "scheduler.warmup_epochs=2",
     "hparams.gradient_clipping=1",
     "hparams.batch_size=8",
-    "hparams.epochs=100",
-    "hparams.valid_interval=25",
+    "hparams.epochs=60",
+    "hparams.valid_interval=20",
     "hparams.plot_interval=0",
     "metric=none",
     "show_prediction=none",
     "trackers=[]",
     "general.device=cpu",
+    "general.threads=1",
 ]
 
 

@@ -39,7 +39,7 @@ LEAST = 20
 SHARE = 0.1
 WINDOW = 8
 """Side in px of the windows that the model is trained on, and makes features of."""
-SETTINGS = ["model.patch_size=[2,10]", f"augmentation.size={WINDOW}", "hparams.epochs=20", "hparams.valid_interval=20"]
+SETTINGS = ["model.patch_size=[2,10]", f"augmentation.size={WINDOW}", "hparams.epochs=20", "hparams.valid_interval=10"]
 
 Labels = NDArray[np.int64]
 
@@ -200,7 +200,7 @@ def linear_probe(study: Study, features: NDArray[np.float32]) -> Labels:
     tile = np.repeat(np.arange(len(study.labels)), study.labels[0].size)[chosen]
     search = GridSearchCV(
         make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, tol=1e-3)),
-        {"logisticregression__C": [0.001, 0.01, 0.1, 1.0]},
+        {"logisticregression__C": [0.001, 0.01, 0.1, 1.0, 10.0]},
         cv=GroupKFold(3),
     )
     search.fit(features[chosen], given[chosen], groups=tile)
