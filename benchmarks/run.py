@@ -21,8 +21,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
-NAMES = ["reading", "views", "step", "memory", "caching", "startup", "embeddings"]
-BY_NAME = {"embeddings"}
+NAMES = ["reading", "views", "step", "memory", "caching", "startup", "embeddings", "mixture", "transfer"]
+BY_NAME = {"embeddings", "mixture", "transfer"}
 """Only run where it is named."""
 
 
