@@ -21,8 +21,20 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
-NAMES = ["reading", "views", "step", "memory", "caching", "startup", "embeddings", "mixture", "transfer"]
-BY_NAME = {"embeddings", "mixture", "transfer"}
+NAMES = [
+    "reading",
+    "views",
+    "step",
+    "mae",
+    "mae_memory",
+    "memory",
+    "caching",
+    "startup",
+    "embeddings",
+    "mixture",
+    "transfer",
+]
+BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer"}
 """Only run where it is named."""
 
 
