@@ -1,18 +1,18 @@
-"""A training step of the spectral masked autoencoder, 30 bands of 500×500 px in tokens of 5×25×25, against the published
-form.
+"""A training step of the spectral masked autoencoder, 30 bands of 500×500 px, against the published form.
 
-"published" is the published computation written anew (`tests/models/published_mae.py`): all tokens embedded by a 3-D
-convolution, a product each for queries, keys and values, scores stored, all tokens predicted, its loss of two terms and
-its metric. "full" is ours of the same dimensions with its default loss (squared error, angle, variance, range) and a
-fused AdamW step like the published; "published loss" has the published two terms instead; "cross" lets hidden tokens look
-at the visible ones only, which is another method (CrossMAE). Rows of one model alternate, in float32 on a CPU; on a GPU in
-bfloat16 and compiled, with decoder heads of 64, and the batch stays resident.
+Tokens are 5 bands by 25×25 px: 2400 of them, 480 visible. "published" is the published computation written anew
+(`tests/models/published_mae.py`): all tokens embedded by a 3-D convolution, a product each for queries, keys and values,
+scores stored, all tokens predicted, its loss of two terms and its metric. "full" is ours of the same dimensions with its
+default loss (squared error, angle, variance, range); "published loss" has the published two terms instead; "cross" lets
+hidden tokens look at the visible ones only, which is another method (CrossMAE). All take a fused AdamW step. Rows of one
+model alternate, in float32 on a CPU; on a GPU in bfloat16 and compiled, with decoder heads of 64, and the batch stays
+resident.
 
 GFLOP is counted by torch's own counter, forward and backward, and stands beside the floor of a dense decoder worked out
-from the dimensions. "of peak" is that floor per second over what a large matrix product reaches on the same machine, just
-before.
+from the dimensions. "of peak" is that floor per second over what a large matrix product reaches on the same machine,
+just before.
 
-Goal: ≥ 2.5 × the published form on a CPU; ≥ 50 % of peak for large and huge on an H100, 40 % base, 30 % small and medium.
+Goal: ≥ 2.5 × the published form on a CPU; ≥ 50 % of peak for large and huge on an H100, 40 % base, 30 % small, medium.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Memory of a training step of each size of the spectral masked autoencoder, 30 bands of 500×500 px in float32.
 
-"weights and AdamW" are 16 bytes a parameter (weight, gradient, two moments). "kept for backward" is what autograd keeps of
-one sample's forward and loss, counted tensor by tensor on tensors without content, so it is **computed** for every size on
-any machine; with recomputation (`general.recompute=true`) blocks keep their input alone. "measured" is the most private
-memory that a process took above what it had before the model was made, for one step on the CPU with this batch; on a GPU
-what its allocator held. bfloat16 halves most of what is kept, not the weights.
+"weights and AdamW" are 16 bytes a parameter (weight, gradient, two moments). "kept for backward" is what autograd keeps
+of one sample's forward and loss, counted tensor by tensor on tensors without content, so it is **computed** for every
+size on any machine; with recomputation (`general.recompute=true`) blocks keep their input alone. "measured" is the most
+memory that a process took above what it had before the model was made, for two steps on the CPU with this batch; on a
+GPU what its allocator held. bfloat16 halves most of what is kept, not the weights.
 
 Goal: none was set; the document asks for 8 GB (tiny, small), 16 GB (medium), 24 GB (large, huge).
 """
@@ -98,7 +98,8 @@ def computed(name: str) -> tuple[int, int, int]:
 
 def measured(name: str, batch: int) -> int:
     """Return the most memory of a step in a process of its own."""
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import mae_memory as m; m.one({name!r}, {batch})"
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); import mae_memory; mae_memory.one({name!r}, {batch})"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     return int(json.loads(out.splitlines()[-1]))
 
