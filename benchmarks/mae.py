@@ -1,12 +1,12 @@
 """A training step of the spectral masked autoencoder, 30 bands of 500×500 px, against the published form.
 
 Tokens are 5 bands by 25×25 px: 2400 of them, 480 visible. "published" is the published computation written anew
-(`tests/models/published_mae.py`): all tokens embedded by a 3-D convolution, a product each for queries, keys and values,
-scores stored, all tokens predicted, its loss of two terms and its metric. "full" is ours of the same dimensions with its
-default loss (squared error, angle, variance, range); "published loss" has the published two terms instead; "cross" lets
-hidden tokens look at the visible ones only, which is another method (CrossMAE). All take a fused AdamW step. Rows of one
-model alternate, in float32 on a CPU; on a GPU in bfloat16 and compiled, with decoder heads of 64, and the batch stays
-resident.
+(`tests/models/published_mae.py`): all tokens embedded by a 3-D convolution, a product each for queries, keys and
+values, scores stored, all tokens predicted, its loss of two terms and its metric. "full" is ours of the same
+dimensions with its default loss (squared error, angle, variance, range); "published loss" has the published two terms;
+"cross" lets hidden tokens look at the visible ones only, which is another method (CrossMAE). All take a fused AdamW
+step. Rows of one model alternate, in float32 on a CPU; on a GPU in bfloat16 and compiled, with decoder heads of 64, and
+the batch stays resident.
 
 GFLOP is counted by torch's own counter, forward and backward, and stands beside the floor of a dense decoder worked out
 from the dimensions. "of peak" is that floor per second over what a large matrix product reaches on the same machine,
@@ -103,7 +103,8 @@ def ours(sizes, ratio, batch, device, *, decoder, published_loss=False) -> Calla
     from spectrain.core.targets import NoTarget
     from spectrain.losses.mae_spectral import MAESpectralLoss
     from spectrain.models.any_bands import AnyBands
-    from spectrain.models.mae_spectral import Dimensions, MAESpectral
+    from spectrain.models.mae_layers import Dimensions
+    from spectrain.models.mae_spectral import MAESpectral
     from spectrain.tasks.mae import MaskedAutoencoding
 
     torch.manual_seed(0)

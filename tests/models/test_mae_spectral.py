@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 import pytest
@@ -12,6 +13,7 @@ from spectrain.config import load_config
 from spectrain.core.bands import Bands
 from spectrain.core.errors import ConfigError, DataError
 from spectrain.models.banded import build_banded
+from spectrain.models.mae_spectral import MAESpectral
 
 SMALL = {
     "embed_dim": 16,
@@ -153,3 +155,19 @@ def test_what_does_not_go_together_is_told_at_once():
     assert "encoder_num_heads" in said and "decoder_num_heads" in said and "patch_size" in said
     with pytest.raises(ConfigError, match="band_1, band_2 have none"):
         part_of("mae_spectral", **SMALL, positions="metres").build(bands=Bands.unnamed(2), image_size=None)
+
+
+def test_plain_images_of_any_bands_and_size():
+    """The class by itself, as somebody uses it who has a loop of his own."""
+    model = MAESpectral.of(
+        embed_dim=16, encoder_depth=1, encoder_num_heads=2, decoder_depth=1, decoder_num_heads=2, patch_size=[4, 2]
+    )
+    image = images(2, 4, (10, 13))
+    image[0, 1, :3] = math.nan
+    found = model(image, wavelengths=[490, 560, 665, 842])
+    assert found.shape == image.shape and found[1].isfinite().all()
+    assert not torch.equal(found, model(image))
+    found.nan_to_num().sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    with pytest.raises(ValueError, match=r"shorter|longer"):
+        model(image, wavelengths=[490])

@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ..config.option import option
 from ..core.bands import Bands
-from ..core.errors import ConfigError, DataError, Problem
+from ..core.batch import Batch
+from ..core.errors import ConfigError, Problem
 from ..core.random import Key
-from .any_bands import AnyBands, Spectrum, Tokens
+from ..core.targets import NoTarget
+from .any_bands import AnyBands, Tokens
 from .banded import ModelConfig
+from .mae_layers import CrossDecoder, Dimensions, Encoder, FullDecoder, Place, Positions
 from .masking import Masking, Plan, draw_plan
-from .positions import CODE, grid_code
 from .tokens import Grid, take
-from .transformer import Block, CrossBlock, init_weights, key_mask
+from .transformer import init_weights
 
-Positions = Literal["pixels", "metres", "learned"]
 Decoder = Literal["full", "cross"]
-METRES_PER_UNIT = 10.0
-"""In ``positions="metres"`` a step of one position is this long on the ground, times the patch size in px."""
-
-
-@dataclass(frozen=True)
-class Dimensions:
-    """Sizes of a `MAESpectral`.
-
-    Attributes:
-        dim: length of a token in the encoder; a multiple of 4 and of ``heads``.
-        depth: blocks of the encoder.
-        heads: of each.
-        decoder_dim: length of a token in the decoder; likewise.
-        decoder_depth: blocks of the decoder.
-        decoder_heads: of each.
-        mlp_ratio: width of the hidden layer of a block's MLP, over its dim.
-    """
-
-    dim: int
-    depth: int
-    heads: int
-    decoder_dim: int
-    decoder_depth: int
-    decoder_heads: int
-    mlp_ratio: float = 4.0
 
 
 class MAESpectral(nn.Module):
@@ -60,7 +36,7 @@ class MAESpectral(nn.Module):
     on 30 bands runs on 12 or on 200. The decoder is ``full`` (visible and hidden tokens all look at each other) or
     ``cross`` (hidden tokens look at the visible ones, after CrossMAE, Fu et al. 2024: less than half the work).
 
-    It works on tokens (`AnyBands` makes them of a batch); `forward` takes plain images of the bands it was made for.
+    In a training it works on tokens, which `AnyBands` makes of a batch; `forward` takes plain images.
 
     Args:
         sizes: see `Dimensions`.
@@ -169,6 +145,40 @@ class MAESpectral(nn.Module):
             table=table,
         )
 
+    @classmethod
+    def of(cls, **options: Any) -> MAESpectral:
+        """Return the model of the options that ``model=mae_medium`` has, by keyword; for a training of one's own.
+
+        Example:
+            >>> model = MAESpectral.of(embed_dim=192, encoder_depth=12, encoder_num_heads=3, decoder_num_heads=3)
+            >>> model(torch.rand(2, 4, 100, 100), wavelengths=[490, 560, 665, 842]).shape
+            torch.Size([2, 4, 100, 100])
+
+        Raises:
+            ConfigError: dimensions that do not go together.
+        """
+        config = cls.Config(**options)
+        size = config.img_size if isinstance(config.img_size, list) else [config.img_size or 500] * 2
+        return cls.from_config(config, bands=Bands.unnamed(config.in_chans or 30), image_size=(size[0], size[-1]))
+
+    def forward(self, x: Tensor, wavelengths: Sequence[float] | None = None, valid: Tensor | None = None) -> Tensor:
+        """Return the reconstruction [B,C,H,W] of images [B,C,H,W] from the tokens that their place in the batch shows.
+
+        Args:
+            x: of any number of bands and any size, already scaled.
+            wavelengths: of the bands in nm; None tells the bands by their number alone.
+            valid: bool [B,C,H,W], what was measured; None is what is finite.
+        """
+        names = Bands.unnamed(x.shape[1])
+        if wavelengths is not None:
+            names = Bands(replace(band, wavelength=nm) for band, nm in zip(names, wavelengths, strict=True))
+        figures = Untouched((0.0,) * len(names), (1.0,) * len(names))
+        model = AnyBands(self, names, figures, "none", self.mask_channel).to(x.device)
+        seen = torch.isfinite(x) if valid is None else valid
+        index = torch.arange(x.shape[0], device=x.device)
+        found: Tensor = model(Batch(x, seen, NoTarget(), index, all_valid=False))
+        return found
+
     @property
     def wrapper(self) -> type[AnyBands]:
         """What gives it its bands."""
@@ -228,129 +238,12 @@ class MAESpectral(nn.Module):
         yield from self.decoder.blocks
 
 
-class Place(nn.Module):
-    """The code of a token's place, added to it: of its grid position and of its bands."""
+@dataclass(frozen=True)
+class Untouched:
+    """Statistics of images that are scaled already."""
 
-    def __init__(self, dim: int, group_size: int, positions: Positions, table: tuple[int, int, int]) -> None:
-        super().__init__()
-        self.positions, self.table = positions, table
-        if positions == "learned":
-            self.spatial = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[1] * table[2], dim), std=0.02))
-            self.spectral = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[0], dim), std=0.02))
-        else:
-            self.bands = nn.Linear(group_size * CODE, dim)
-
-    def forward(self, spectrum: Spectrum, grid: Grid) -> Tensor:
-        """Return [L,dim].
-
-        Raises:
-            DataError: positions are learned, and were so for another grid.
-        """
-        if self.positions == "learned":
-            groups, rows, columns = self.table
-            if self.table != (grid.groups, grid.rows, grid.columns):
-                raise DataError(
-                    f"learned positions are for {rows} x {columns} tokens of {groups} band groups, "
-                    f"these images have {grid.rows} x {grid.columns} of {grid.groups}",
-                    fix="give images of the size and the bands of the training, or train with model.positions=pixels",
-                )
-            return (self.spectral[:, None] + self.spatial).flatten(0, 1)
-        step = 1.0 if self.positions == "pixels" else spectrum.resolution / METRES_PER_UNIT
-        device = spectrum.codes.device
-        y, x = (torch.arange(count, device=device) * step for count in (grid.rows, grid.columns))
-        spatial = grid_code(y, x, self.bands.out_features)
-        spectral: Tensor = self.bands(spectrum.codes)
-        return (spectral[:, None] + spatial).flatten(0, 1)
-
-
-class Encoder(nn.Module):
-    """Embeds tokens, tells them where they are, and lets them look at each other."""
-
-    def __init__(self, sizes: Dimensions, fed: int, place: Place, class_token: bool) -> None:
-        super().__init__()
-        self.embed = nn.Linear(fed, sizes.dim)
-        self.place = place
-        self.cls = nn.Parameter(nn.init.normal_(torch.empty(2, sizes.dim), std=0.02)) if class_token else None
-        self.blocks = nn.ModuleList(Block(sizes.dim, sizes.heads, sizes.mlp_ratio) for _ in range(sizes.depth))
-        self.norm = nn.LayerNorm(sizes.dim)
-
-    def forward(
-        self, values: Tensor, index: Tensor, spectrum: Spectrum, grid: Grid, seen: Tensor | None = None
-    ) -> Tensor:
-        """Return [B,K,dim] for the values [B,K,V] of the tokens ``index`` [B,K]."""
-        place = self.place(spectrum, grid)
-        x = self.embed(values) + place[index]
-        if self.cls is not None:
-            x = torch.cat((self.cls.sum(0).expand(x.shape[0], 1, -1), x), 1)
-            if seen is not None:
-                seen = torch.cat((seen.new_ones(seen.shape[0], 1), seen), 1)
-        keys = key_mask(seen)
-        for block in self.blocks:
-            x = block(x, keys)
-        x = self.norm(x)
-        found: Tensor = x if self.cls is None else x[:, 1:]
-        return found
-
-
-class FullDecoder(nn.Module):
-    """Visible and hidden tokens look at each other; the published form."""
-
-    def __init__(self, sizes: Dimensions, values: int, place: Place) -> None:
-        super().__init__()
-        dim = sizes.decoder_dim
-        self.embed = nn.Linear(sizes.dim, dim)
-        self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(dim), std=0.02))
-        self.place = place
-        self.blocks = nn.ModuleList(
-            Block(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)
-        )
-        self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, values)
-
-    def forward(self, seen: Tensor, plan: Plan, spectrum: Spectrum, grid: Grid, everything: bool) -> Tensor:
-        """Return [B,M,V], or [B,K+M,V] where ``everything``."""
-        place = self.place(spectrum, grid)
-        visible = self.embed(seen) + place[plan.visible]
-        hidden = self.mask_token + place[plan.predicted]
-        x = torch.cat((visible, hidden.to(visible.dtype)), 1)
-        keys = None
-        if plan.seen is not None and plan.wanted is not None:
-            keys = key_mask(torch.cat((plan.seen, plan.wanted), 1))
-        *before, last = self.blocks
-        for block in before:
-            x = block(x, keys)
-        # nobody asks what the last block makes of the visible tokens
-        x = last(x, keys, 0 if everything else visible.shape[1])
-        out: Tensor = self.head(self.norm(x))
-        return out
-
-
-class CrossDecoder(nn.Module):
-    """Tokens asked for look at the visible ones, and not at each other."""
-
-    def __init__(self, sizes: Dimensions, values: int, place: Place) -> None:
-        super().__init__()
-        dim = sizes.decoder_dim
-        self.embed = nn.Linear(sizes.dim, dim)
-        self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(dim), std=0.02))
-        self.place = place
-        self.blocks = nn.ModuleList(
-            CrossBlock(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)
-        )
-        self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, values)
-
-    def forward(self, seen: Tensor, plan: Plan, spectrum: Spectrum, grid: Grid, everything: bool) -> Tensor:
-        """Return [B,M,V], or [B,K+M,V] where ``everything``."""
-        place = self.place(spectrum, grid)
-        context = self.embed(seen) + place[plan.visible]
-        asked = torch.cat((plan.visible, plan.predicted), 1) if everything else plan.predicted
-        x = (self.mask_token + place[asked]).to(context.dtype)
-        keys = key_mask(plan.seen)
-        for block in self.blocks:
-            x = block(x, context, keys)
-        out: Tensor = self.head(self.norm(x))
-        return out
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def dimensions(config: MAESpectral.Config) -> Dimensions:
