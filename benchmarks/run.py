@@ -39,7 +39,7 @@ BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer"}
 
 
 def main(names: list[str]) -> int:
-    sections = read_sections()
+    measured = {}
     failed = []
     for name in names or [name for name in NAMES if name not in BY_NAME]:
         print(f"{name} ...", flush=True)
@@ -52,8 +52,9 @@ def main(names: list[str]) -> int:
             print(result.stderr, file=sys.stderr)
             continue
         rows = json.loads(lines[-1][5:])
-        sections[name] = f"{docstring(name)}\n\n{facts()}\n\n{table(rows)}\n"
+        measured[name] = f"{docstring(name)}\n\n{facts()}\n\n{table(rows)}\n"
         print(table(rows), flush=True)
+    sections = read_sections() | measured  # as the page is now: others may have been measured meanwhile
     body = "".join(f"\n## {name}\n\n{sections[name]}" for name in NAMES if name in sections)
     PAGE.write_text(f"# Benchmarks\n\n`make bench` measures again and rewrites this page.\n{body}")
     return 1 if failed else 0
