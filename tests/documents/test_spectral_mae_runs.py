@@ -106,48 +106,48 @@ def test_a_full_size_step_of_tiny(tmp_path, monkeypatch):
     assert run_of(tmp_path).info["steps"] == 1
 
 
-class TestThePage:
-    """`docs/mae.md`, on a small run."""
+def lines() -> list[str]:
+    """The commands of `docs/mae.md`."""
+    return [line for block in blocks_of("mae.md") if block.language == "sh" for line in commands(block)]
 
-    @pytest.fixture(scope="class")
-    def run(self, tmp_path_factory):
-        folder = tmp_path_factory.mktemp("page")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            cubes(folder, 8, 20)
-            with h5py.File(folder / "0.h5") as file:
-                for name, step in (("cube.h5", 1), ("other_camera.h5", 2)):
-                    with h5py.File(folder / name, "w") as made:
-                        made["cube"] = np.tile(file["Cube/Images"][::step], (1, 4, 4))
-                        made["wavelength_nm"] = file["Cube/Wavelengths"][::step]
-            line = next(line for line in self.lines() if line.startswith("spectrain train mae dataset.path=cube.h5"))
-            less = ["model.encoder_depth=2", "model.decoder_depth=1", "hparams.epochs=1", "hparams.valid_interval=1"]
-            main([*shlex.split(line)[1:], *less, "trackers=[]", "metric.ssim=false"])
-            yield run_of(folder)
 
-    @staticmethod
-    def lines():
-        return [line for block in blocks_of("mae.md") if block.language == "sh" for line in commands(block)]
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A small run of the page's first command."""
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        cubes(folder, 8, 20)
+        with h5py.File(folder / "0.h5") as file:
+            for name, step in (("cube.h5", 1), ("other_camera.h5", 2)):
+                with h5py.File(folder / name, "w") as made:
+                    made["cube"] = np.tile(file["Cube/Images"][::step], (1, 4, 4))
+                    made["wavelength_nm"] = file["Cube/Wavelengths"][::step]
+        line = next(line for line in lines() if line.startswith("spectrain train mae dataset.path=cube.h5"))
+        less = ["model.encoder_depth=2", "model.decoder_depth=1", "hparams.epochs=1", "hparams.valid_interval=1"]
+        main([*shlex.split(line)[1:], *less, "trackers=[]", "metric.ssim=false"])
+        yield run_of(folder)
 
-    @pytest.mark.parametrize("line", [line for line in lines() if " RUN" in line])
-    def test_a_command_on_a_run(self, run, line, monkeypatch, tmp_path):
-        monkeypatch.chdir(run.folder.parents[2])
-        output = str(tmp_path / "embedded.h5")
-        words = [str(run.folder) if word == "RUN" else word for word in shlex.split(line)[1:]]
-        main([output if word == "embedded.h5" else word for word in words])
-        if words[0] == "test":
-            (folder,) = (run.folder / "test" / ("other_camera" if "--data" in words else "cube")).iterdir()
-            assert {"metrics.csv", "images.csv", "wavelengths.csv", "pictures"} <= {
-                path.name for path in folder.iterdir()
-            }
 
-    def test_the_python_of_the_page(self, run, monkeypatch):
-        monkeypatch.chdir(run.folder.parents[2])
-        (block,) = [block for block in blocks_of("mae.md") if block.language == "python"]
-        names = {"RUN": run.folder}
-        exec(compile(block.text, "docs/mae.md", "exec"), names)
-        assert (names["features"].shape[1] == 192 and names["stride"] == 8) or names["stride"] == 25
-        assert len(names["results"].wavelengths["rmse"]) == 30
+@pytest.mark.parametrize("line", [line for line in lines() if " RUN" in line])
+def test_a_command_of_the_page_on_a_run(run, line, monkeypatch, tmp_path):
+    monkeypatch.chdir(run.folder.parents[2])
+    output = str(tmp_path / "embedded.h5")
+    words = [str(run.folder) if word == "RUN" else word for word in shlex.split(line)[1:]]
+    main([output if word == "embedded.h5" else word for word in words])
+    if words[0] == "test":
+        (folder,) = (run.folder / "test" / ("other_camera" if "--data" in words else "cube")).iterdir()
+        left = {path.name for path in folder.iterdir()}
+        assert {"metrics.csv", "images.csv", "wavelengths.csv", "pictures"} <= left
+
+
+def test_the_python_of_the_page(run, monkeypatch):
+    monkeypatch.chdir(run.folder.parents[2])
+    (block,) = [block for block in blocks_of("mae.md") if block.language == "python"]
+    names = {"RUN": run.folder}
+    exec(compile(block.text, "docs/mae.md", "exec"), names)
+    assert names["stride"] == 8 and names["features"].shape[1] == 192
+    assert len(names["results"].wavelengths["rmse"]) == 30
 
 
 def test_the_demo_is_a_configuration():
