@@ -14,8 +14,8 @@ each with a pretraining, a split, a draw of labels and fresh weights of its own.
 
 No goal: the table is to be honest. Labels are few (about 170), their classes partly inferred (see the data's README).
 On 2026-11-21 the pretraining gained nothing: its features are as good as those of fresh weights, and the spectrum alone
-by logistic regression is better than either, and than the forest; most differences are smaller than the deviations.
-Larger tokens (4 px) and tube masks were worse still, by cross-validation on training tiles.
+by logistic regression is better on average than either, and than the forest; most differences are smaller than the
+deviations. Larger tokens (4 px) were worse and tube masks no better, by cross-validation on training tiles.
 
 Takes ten minutes; needs the shared data, and is run by name: `python benchmarks/run.py transfer`.
 """
