@@ -14,11 +14,14 @@ is the band means. It does so with standardised values, so it knows the mean spe
 worse, and has a column too). "Nearest" takes the same band of the nearest visible pixel.
 
 Neighbouring bands of a spectrometer are nearly the same, pixel by pixel. So linear is hard to beat where a visible band
-is near: it has every detail of the pixel, and extrapolates to ground that is brighter than any of the training, which a
-model has to learn. It fails where gaps are wide, at absorption bands, at the ends, and where there is nothing to
-interpolate from (tube; Sentinel-2's two band groups). Where all bands of a place are hidden, the nearest pixel is the
-rule to beat: it keeps the whole range of the scene, while a model that cannot know the detail gives its mean. Each row
-says what is best, and where that is a rule (by the error, else by PSNR), how near and how alike its visible values are.
+is near: it has every detail of the pixel without having to learn any. It fails where gaps are wide, at absorption
+bands, at the ends, and where there is nothing to interpolate from (tube; Sentinel-2's two band groups). Where all bands
+of a place are hidden, the nearest pixel is the rule to beat. Each row says what is best, and where that is a rule (by
+the error, else by PSNR), how near and how alike its visible values are.
+
+That linear loses with random masks is a matter of the tokens too: ten bands in each make the gaps wide. With five bands
+linear's error on the spectrometers' validation parts falls to between a third and three fifths (EnMAP 0.19, samson
+0.24, jasper_ridge 0.13), and a model of such tokens, after 25 epochs, is behind it on these three, ahead on the others.
 
 Goal: the model beats band means for every sensor.
 

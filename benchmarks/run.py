@@ -49,7 +49,7 @@ def main(names: list[str]) -> int:
         lines = [line for line in result.stdout.splitlines() if line.startswith("ROWS ")]
         if result.returncode or not lines:
             failed.append(name)
-            print(result.stderr, file=sys.stderr)
+            print(result.stderr or f"{name} ended with {result.returncode}", file=sys.stderr)
             continue
         rows = json.loads(lines[-1][5:])
         measured[name] = f"{docstring(name)}\n\n{facts()}\n\n{table(rows)}\n"
