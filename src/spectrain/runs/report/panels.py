@@ -29,6 +29,10 @@ def run_panels(run: Subject) -> list[Panel]:
     return [panel for panel in panels if panel.lines]
 
 
+LETTERS = {"mse": "MSE", "sam": "spectral angle, rad", "psnr": "PSNR, dB", "ssim": "SSIM", "knn": "kNN", "rmse": "RMSE"}
+"""How the parts of a name are written for people."""
+
+
 def compared_panels(runs: Sequence[Subject], labels: Sequence[str]) -> list[Panel]:
     """Return charts with a line for each run: one for each value of an epoch, then learning rate and speed."""
     named = list(zip(runs, labels, strict=True))
@@ -60,7 +64,11 @@ def words(stem: str) -> str:
     for prefix, way in (("knn_", "by nearest neighbours"), ("linear_", "by a linear probe")):
         if stem.startswith(prefix):
             return f"{stem.removeprefix(prefix)} {way}"
-    text = stem.replace("_", " ")
+    masked = stem.endswith("_masked")
+    parts = [LETTERS.get(part, part) for part in stem.removesuffix("_masked").split("_")]
+    if parts[0] == "loss" and len(parts) > 1:
+        return f"Loss: {' '.join(parts[1:])}"
+    text = " ".join(parts) + " (masked values)" * masked
     return text[:1].upper() + text[1:]
 
 
