@@ -164,7 +164,7 @@ def test_learned_positions_and_other_bands(tmp_path, failure, capsys):
 def test_a_patch_larger_than_the_image(tmp_path, failure, masking):
     path = write(tmp_path / "cube.h5", *cube_of(slice(0, 5)))
     message = failure(*words(path, "model.patch_size=[25,5]", f"model.masking={masking}"))
-    assert "there is one unit to mask" in message
+    assert "hold one unit to mask" in message
     assert "make tokens smaller (model.patch_size), or choose another model.masking" in message
 
 

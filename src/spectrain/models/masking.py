@@ -62,7 +62,7 @@ def draw_plan(
     """
     units, unit_of = _units(grid, masking, index.device)
     if units < 2:
-        what = f"of images of {grid.groups} band group and {grid.places} places there is one unit to mask"
+        what = f"images of {grid.groups} x {grid.places} tokens (band groups x places) hold one unit to mask, not two"
         fix = "make tokens smaller (model.patch_size), or choose another model.masking"
         raise ConfigError([Problem("model.masking", f"model.masking={masking}", what, fix)])
     noise = uniform(key, index, units)
