@@ -10,8 +10,6 @@ from torch import Tensor, nn
 
 from ..core.bands import Bands
 from ..core.batch import Batch
-from ..core.errors import DataError
-from ..core.fill import fill_invalid
 from ..core.random import Key
 from .banded import BandedModel, BandStatistics, Standardise, limits, standardisation
 from .masking import Plan
@@ -188,22 +186,10 @@ class AnyBands(BandedModel):
         other.sets.to(self.device)
         return other.train(self.training)
 
-    def inputs(self, batch: Batch) -> Tensor:
-        """Return the standardised image, float32 [B,C,H,W], 0 where it is not valid.
-
-        Raises:
-            DataError: the batch has another number of bands than its set.
-        """
+    def standards(self, batch: Batch) -> tuple[Bands, Tensor, Tensor]:
+        """Return bands, mean and deviation of the set that the batch is of."""
         held = self.band_set(batch.member)
-        if batch.image.shape[1] != len(held.bands):
-            raise DataError(
-                f"the model is for {len(held.bands)} bands, the images have {batch.image.shape[1]}",
-                fix=f"give the bands {', '.join(held.bands.names)}, in this order",
-            )
-        x = batch.image
-        if self.standardise != "none":
-            x = (x - held.mean.view(-1, 1, 1)) / held.std.view(-1, 1, 1)
-        return x if batch.all_valid else fill_invalid(x, batch.valid)
+        return held.bands, held.mean, held.std
 
     def grid(self, batch: Batch) -> Grid:
         """Return how images of this size and band set fall into tokens."""
@@ -213,7 +199,7 @@ class AnyBands(BandedModel):
     def tokens(self, batch: Batch) -> Tokens:
         """Return the batch as tokens."""
         held, grid = self.band_set(batch.member), self.grid(batch)
-        values = cut(held.arranged(self.inputs(batch)), grid)
+        values = cut(held.arranged(self.standardised(batch)), grid)
         valid = kept = None
         if not batch.all_valid or held.padded or not grid.fits:
             valid, kept = self._validity(batch, held, grid)

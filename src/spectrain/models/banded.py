@@ -143,22 +143,30 @@ class BandedModel(nn.Module):
         """Where it is."""
         return next(self.buffers()).device
 
-    def inputs(self, batch: Batch) -> Tensor:
-        """Return what the network sees of a batch, float32 [B, C or 2C, H, W]; NaN in a hole does not pass.
+    def standards(self, batch: Batch) -> tuple[Bands, Tensor, Tensor]:
+        """Return the bands that the batch must have, and what standardises them: mean and deviation [C]."""
+        return self.bands, self.mean, self.std
+
+    def standardised(self, batch: Batch) -> Tensor:
+        """Return the standardised image, float32 [B,C,H,W], 0 where it is not valid; NaN in a hole does not pass.
 
         Raises:
             DataError: the batch has another number of bands than the model.
         """
-        if batch.image.shape[1] != len(self.bands):
+        bands, mean, std = self.standards(batch)
+        if batch.image.shape[1] != len(bands):
             raise DataError(
-                f"the model is for {len(self.bands)} bands, the images have {batch.image.shape[1]}",
-                fix=f"give the bands {', '.join(self.bands.names)}, in this order",
+                f"the model is for {len(bands)} bands, the images have {batch.image.shape[1]}",
+                fix=f"give the bands {', '.join(bands.names)}, in this order",
             )
         x = batch.image
         if self.standardise != "none":
-            x = (x - self.mean.view(-1, 1, 1)) / self.std.view(-1, 1, 1)
-        if not batch.all_valid:
-            x = fill_invalid(x, batch.valid)
+            x = (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+        return x if batch.all_valid else fill_invalid(x, batch.valid)
+
+    def inputs(self, batch: Batch) -> Tensor:
+        """Return what the network sees of a batch, float32 [B, C or 2C, H, W]: the standardised image, and its mask."""
+        x = self.standardised(batch)
         if self.mask_channel:
             x = torch.cat((x, batch.valid.to(x.dtype)), dim=1)
         return x

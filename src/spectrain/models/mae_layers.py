@@ -107,8 +107,14 @@ class Encoder(nn.Module):
         return found
 
 
-class FullDecoder(nn.Module):
-    """Visible and hidden tokens look at each other; the published form."""
+class Decoder(nn.Module):
+    """From what the encoder saw to the values of the tokens asked for.
+
+    Attributes:
+        block: what its blocks are.
+    """
+
+    block: type[Block] | type[CrossBlock]
 
     def __init__(self, sizes: Dimensions, values: int, place: Place) -> None:
         super().__init__()
@@ -117,7 +123,7 @@ class FullDecoder(nn.Module):
         self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(dim), std=0.02))
         self.place = place
         self.blocks = nn.ModuleList(
-            Block(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)
+            self.block(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)
         )
         self.norm = nn.LayerNorm(dim)
         self.head = nn.Linear(dim, values)
@@ -125,7 +131,23 @@ class FullDecoder(nn.Module):
     def forward(self, seen: Tensor, plan: Plan, spectrum: Spectrum, grid: Grid, everything: bool) -> Tensor:
         """Return [B,M,V], or [B,K+M,V] where ``everything``."""
         place = self.place(spectrum, grid)
-        visible = self.embed(seen) + place[plan.visible]
+        out: Tensor = self.head(
+            self.norm(self.decoded(self.embed(seen) + place[plan.visible], place, plan, everything))
+        )
+        return out
+
+    def decoded(self, visible: Tensor, place: Tensor, plan: Plan, everything: bool) -> Tensor:
+        """Return the tokens asked for [B,M or K+M,dim], from the visible ones [B,K,dim] and all places [L,dim]."""
+        raise NotImplementedError
+
+
+class FullDecoder(Decoder):
+    """Visible and hidden tokens look at each other; the published form."""
+
+    block = Block
+
+    def decoded(self, visible: Tensor, place: Tensor, plan: Plan, everything: bool) -> Tensor:
+        """See `Decoder.decoded`."""
         hidden = self.mask_token + place[plan.predicted]
         x = torch.cat((visible, hidden.to(visible.dtype)), 1)
         keys = None
@@ -135,34 +157,20 @@ class FullDecoder(nn.Module):
         for block in before:
             x = block(x, keys)
         # nobody asks what the last block makes of the visible tokens
-        x = last(x, keys, 0 if everything else visible.shape[1])
-        out: Tensor = self.head(self.norm(x))
+        out: Tensor = last(x, keys, 0 if everything else visible.shape[1])
         return out
 
 
-class CrossDecoder(nn.Module):
+class CrossDecoder(Decoder):
     """Tokens asked for look at the visible ones, and not at each other."""
 
-    def __init__(self, sizes: Dimensions, values: int, place: Place) -> None:
-        super().__init__()
-        dim = sizes.decoder_dim
-        self.embed = nn.Linear(sizes.dim, dim)
-        self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(dim), std=0.02))
-        self.place = place
-        self.blocks = nn.ModuleList(
-            CrossBlock(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)
-        )
-        self.norm = nn.LayerNorm(dim)
-        self.head = nn.Linear(dim, values)
+    block = CrossBlock
 
-    def forward(self, seen: Tensor, plan: Plan, spectrum: Spectrum, grid: Grid, everything: bool) -> Tensor:
-        """Return [B,M,V], or [B,K+M,V] where ``everything``."""
-        place = self.place(spectrum, grid)
-        context = self.embed(seen) + place[plan.visible]
+    def decoded(self, visible: Tensor, place: Tensor, plan: Plan, everything: bool) -> Tensor:
+        """See `Decoder.decoded`."""
         asked = torch.cat((plan.visible, plan.predicted), 1) if everything else plan.predicted
-        x = (self.mask_token + place[asked]).to(context.dtype)
+        x = (self.mask_token + place[asked]).to(visible.dtype)
         keys = key_mask(plan.seen)
         for block in self.blocks:
-            x = block(x, context, keys)
-        out: Tensor = self.head(self.norm(x))
-        return out
+            x = block(x, visible, keys)
+        return x

@@ -65,7 +65,7 @@ class MaskedAutoencoding(Task):
 
     def _of_images(self, model: nn.Module, inner: BandedModel, batch: Batch) -> Step:
         """Return the loss of a model that hides nothing and returns images."""
-        prediction, target = model(batch), inner.inputs(batch)[:, : len(inner.bands)]
+        prediction, target = model(batch), inner.standardised(batch)
         loss, parts = self._sums(_compared_images(inner, batch, prediction, target))
         if model.training:
             return Step(loss, parts)
