@@ -245,6 +245,15 @@ def test_what_a_run_says_of_single_bands_is_for_the_same_bands_alone(folder, tmp
         run_test(run, folder / "other.h5", overrides=load_trained(run).cfg.dataset)
 
 
+def test_other_data_are_tested_on_all_of_them_also_by_a_run_without_validation(folder, tmp_path):
+    more = ["dataset.train_key=all", "dataset.valid_key=null", "hparams.epochs=1", "hparams.monitor=loss_train"]
+    run = spectrain.train("mae", overrides=words(folder / "whole.h5", *more, f"out_dir={tmp_path / 'run'}")).folder
+    [found] = run_test(run, folder / "other.h5")
+    assert found.folder.name == "all"
+    with pytest.raises(DataError, match="there is no split 'test'"):
+        run_test(run)
+
+
 def test_a_transform_that_is_given_for_other_data_is_used(folder, run, tmp_path):
     options = replace(load_trained(run).cfg.dataset, transform="log10")
     plain, log = (

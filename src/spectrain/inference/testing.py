@@ -121,11 +121,11 @@ def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool
     """Return the split to test on where none is named."""
     reader = recognise(places[0].expanduser(), options)
     there = reader.splits(places[0].expanduser())
-    if "test" in there or not options.valid_key:
+    if "test" in there:
         return "test"
-    if own:
-        return "test" if _has_test(places, options) else options.valid_key
-    return reader.pool or options.valid_key
+    if not own:
+        return reader.pool or options.valid_key or "test"
+    return options.valid_key if options.valid_key and not _has_test(places, options) else "test"
 
 
 def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
