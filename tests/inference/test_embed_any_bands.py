@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 import torch
 
 import spectrain
+from spectrain.core.bands import Bands
 from spectrain.core.batch import Batch
 from spectrain.core.errors import SpectrainError
 from spectrain.core.targets import NoTarget
 from spectrain.data.opening import open_patches
 from spectrain.data.statistics import patches_statistics
 from spectrain.data.values import Values
-from spectrain.training.trained import load_trained
+from spectrain.training.trained import load_trained, model_for
 
 WORDS = [
     "model=mae_spectral",
@@ -108,6 +110,17 @@ def test_another_sensor_is_standardised_by_the_whole_of_its_data(folder, run, tm
     patches = open_patches(other, "valid", options)
     model = load_trained(run).model.for_bands(patches.bands, figures)
     np.testing.assert_allclose(embedded(found.path)["valid"], by_hand(model, patches), rtol=1e-4, atol=1e-5)
+
+
+def test_the_same_bands_stored_otherwise_keep_the_statistics_of_the_training(folder, run, caplog):
+    trained = load_trained(run)
+    patches = open_patches(folder / "a.h5", "valid", trained.cfg.dataset)
+    patches.bands = Bands(replace(band, resolution=9.5, nodata=-1.0, scale=0.5) for band in patches.bands)
+    with caplog.at_level(logging.INFO):
+        model = model_for(trained, patches)
+    assert "not trained on" not in caplog.text
+    assert torch.equal(model.band_set(0).mean, trained.model.band_set(0).mean)
+    assert model.band_set(0).resolution == 9.5
 
 
 def test_places_without_a_valid_token_do_not_shrink_the_mean(run):
