@@ -202,6 +202,14 @@ def test_by_the_function_of_the_document(folder, run, overrides, tmp_path, split
     assert len(list((one.folder / "pictures").iterdir())) == len(list((other.folder / "pictures").iterdir()))
 
 
+def test_the_function_of_the_document_refuses_other_bands_than_the_models(folder, run, tmp_path):
+    other = write(tmp_path / "moved.h5", cube_of(slice(0, None, 4))[0], np.linspace(1000, 2000, 8))
+    loader = make_loader(config(other, *SPLIT), "valid")
+    with pytest.raises(DataError, match="the data have it at 1000 nm"):
+        evaluate_model_dataloader(load_trained_model(run), loader, tmp_path / "out")
+    loader.session.close()
+
+
 def test_the_command_on_two_splits(run, found, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["test", str(run), "--split", "test", "--split", "valid", "-o", str(tmp_path / "out"), "--device", "cpu"])
