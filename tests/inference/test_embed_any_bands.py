@@ -176,3 +176,24 @@ def test_real_sensors(shared_data, run, tmp_path, name):
         assert rows.shape[1] == 16 and np.isfinite(rows).all() and rows.std(axis=0).min() > 0
     assert not re.search(r"b'\\x|b\"\\x|b&#39;", found.page.read_text())
     assert found.pictures[0].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_a_run_says_of_its_bands_is_for_the_same_bands_elsewhere_too(tmp_path, caplog):
+    """Cubes that name no wavelengths, trained with those of the configuration: others like them get these as well."""
+    for name in ("one", "two"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["cube"] = np.random.default_rng(0).random((6, 64, 64)).astype("float32")
+    listed = f"dataset.wavelengths=[{','.join(map(str, range(450, 750, 50)))}]"
+    more = [f"dataset.path={tmp_path / 'one.h5'}", listed, f"out_dir={tmp_path / 'run'}"]
+    run = spectrain.train("mae", overrides=[*more, *WORDS]).folder
+    own = embedded(spectrain.embed(run).path)
+    with caplog.at_level(logging.INFO):
+        other = embedded(spectrain.embed(run, tmp_path / "two.h5").path)
+    assert "not trained on" not in caplog.text
+    assert np.array_equal(own["valid"], other["valid"])
+    with h5py.File(tmp_path / "two.h5", "a") as file:  # as many bands, of another camera
+        file["wavelength_nm"] = np.linspace(1000, 2000, 6)
+    with caplog.at_level(logging.INFO):
+        moved = embedded(spectrain.embed(run, tmp_path / "two.h5", tmp_path / "moved.h5").path)
+    assert "not trained on these 6 bands" in caplog.text
+    assert not np.allclose(own["valid"], moved["valid"])
