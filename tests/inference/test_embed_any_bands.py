@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 import torch
 
 import spectrain
+from spectrain.core.bands import Bands
 from spectrain.core.batch import Batch
 from spectrain.core.errors import SpectrainError
 from spectrain.core.targets import NoTarget
 from spectrain.data.opening import open_patches
 from spectrain.data.statistics import patches_statistics
 from spectrain.data.values import Values
-from spectrain.training.trained import load_trained
+from spectrain.training.trained import load_trained, model_for
 
 WORDS = [
     "model=mae_spectral",
@@ -110,6 +112,17 @@ def test_another_sensor_is_standardised_by_the_whole_of_its_data(folder, run, tm
     np.testing.assert_allclose(embedded(found.path)["valid"], by_hand(model, patches), rtol=1e-4, atol=1e-5)
 
 
+def test_the_same_bands_stored_otherwise_keep_the_statistics_of_the_training(folder, run, caplog):
+    trained = load_trained(run)
+    patches = open_patches(folder / "a.h5", "valid", trained.cfg.dataset)
+    patches.bands = Bands(replace(band, resolution=9.5, nodata=-1.0, scale=0.5) for band in patches.bands)
+    with caplog.at_level(logging.INFO):
+        model = model_for(trained, patches)
+    assert "not trained on" not in caplog.text
+    assert torch.equal(model.band_set(0).mean, trained.model.band_set(0).mean)
+    assert model.band_set(0).resolution == 9.5
+
+
 def test_places_without_a_valid_token_do_not_shrink_the_mean(run):
     model = load_trained(run).model
     image = torch.rand(3, 6, 16, 16)
@@ -163,3 +176,24 @@ def test_real_sensors(shared_data, run, tmp_path, name):
         assert rows.shape[1] == 16 and np.isfinite(rows).all() and rows.std(axis=0).min() > 0
     assert not re.search(r"b'\\x|b\"\\x|b&#39;", found.page.read_text())
     assert found.pictures[0].read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_a_run_says_of_its_bands_is_for_the_same_bands_elsewhere_too(tmp_path, caplog):
+    """Cubes that name no wavelengths, trained with those of the configuration: others like them get these as well."""
+    for name in ("one", "two"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            file["cube"] = np.random.default_rng(0).random((6, 64, 64)).astype("float32")
+    listed = f"dataset.wavelengths=[{','.join(map(str, range(450, 750, 50)))}]"
+    more = [f"dataset.path={tmp_path / 'one.h5'}", listed, f"out_dir={tmp_path / 'run'}"]
+    run = spectrain.train("mae", overrides=[*more, *WORDS]).folder
+    own = embedded(spectrain.embed(run).path)
+    with caplog.at_level(logging.INFO):
+        other = embedded(spectrain.embed(run, tmp_path / "two.h5").path)
+    assert "not trained on" not in caplog.text
+    assert np.array_equal(own["valid"], other["valid"])
+    with h5py.File(tmp_path / "two.h5", "a") as file:  # as many bands, of another camera
+        file["wavelength_nm"] = np.linspace(1000, 2000, 6)
+    with caplog.at_level(logging.INFO):
+        moved = embedded(spectrain.embed(run, tmp_path / "two.h5", tmp_path / "moved.h5").path)
+    assert "not trained on these 6 bands" in caplog.text
+    assert not np.allclose(own["valid"], moved["valid"])

@@ -202,6 +202,14 @@ def test_by_the_function_of_the_document(folder, run, overrides, tmp_path, split
     assert len(list((one.folder / "pictures").iterdir())) == len(list((other.folder / "pictures").iterdir()))
 
 
+def test_the_function_of_the_document_refuses_other_bands_than_the_models(folder, run, tmp_path):
+    other = write(tmp_path / "moved.h5", cube_of(slice(0, None, 4))[0], np.linspace(1000, 2000, 8))
+    loader = make_loader(config(other, *SPLIT), "valid")
+    with pytest.raises(DataError, match="the data have it at 1000 nm"):
+        evaluate_model_dataloader(load_trained_model(run), loader, tmp_path / "out")
+    loader.session.close()
+
+
 def test_the_command_on_two_splits(run, found, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["test", str(run), "--split", "test", "--split", "valid", "-o", str(tmp_path / "out"), "--device", "cpu"])
@@ -243,6 +251,15 @@ def test_what_a_run_says_of_single_bands_is_for_the_same_bands_alone(folder, tmp
         assert other.wavelengths["wavelength_nm"] == pytest.approx(file["wavelength_nm"][()].tolist())
     with pytest.raises(DataError, match=r"dataset\.wavelengths"):  # what is given on purpose is not left out
         run_test(run, folder / "other.h5", overrides=load_trained(run).cfg.dataset)
+
+
+def test_other_data_are_tested_on_all_of_them_also_by_a_run_without_validation(folder, tmp_path):
+    more = ["dataset.train_key=all", "dataset.valid_key=null", "hparams.epochs=1", "hparams.monitor=loss_train"]
+    run = spectrain.train("mae", overrides=words(folder / "whole.h5", *more, f"out_dir={tmp_path / 'run'}")).folder
+    [found] = run_test(run, folder / "other.h5")
+    assert found.folder.name == "all"
+    with pytest.raises(DataError, match="there is no split 'test'"):
+        run_test(run)
 
 
 def test_a_transform_that_is_given_for_other_data_is_used(folder, run, tmp_path):

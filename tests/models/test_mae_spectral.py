@@ -153,6 +153,9 @@ def test_what_does_not_go_together_is_told_at_once():
         )
     said = str(raised.value)
     assert "encoder_num_heads" in said and "decoder_num_heads" in said and "patch_size" in said
+    odd = {**SMALL, "decoder_embed_dim": 6, "decoder_num_heads": 2}
+    with pytest.raises(ConfigError, match=r"model\.decoder_embed_dim.*a token of 6 numbers"):
+        part_of("mae_spectral", **odd).build(bands=Bands.unnamed(4), image_size=(16, 16))
     with pytest.raises(ConfigError, match="band_1, band_2 have none"):
         part_of("mae_spectral", **SMALL, positions="metres").build(bands=Bands.unnamed(2), image_size=None)
 

@@ -23,7 +23,7 @@ from test_resume import assert_equal_runs, environment
 
 import spectrain
 from spectrain.training.checkpoint import load_checkpoint
-from spectrain.training.evaluate import evaluate
+from spectrain.training.evaluate import evaluate, rehearse
 from spectrain.training.session import build_session
 
 MODELS = {
@@ -253,6 +253,32 @@ def test_validation_is_the_same_after_other_epochs(folder):
     one, other = (evaluate(session, session.valid, session.valid_order).values("valid") for _ in range(2))
     assert one == other
     session.close()
+
+
+def test_a_step_is_compiled_for_the_size_of_a_batch_after_the_rehearsal_too(folder):
+    """The two samples of the rehearsal would make the batch a dimension that varies, for slower code."""
+    from spectrain.training.step import _prepared
+
+    torch._dynamo.reset()
+    varies = []
+
+    def noting(graph, inputs):
+        sizes = [size for one in inputs for size in (one.shape if isinstance(one, torch.Tensor) else [one])]
+        varies.append(any(isinstance(size, torch.SymInt) for size in sizes))
+        return graph.forward
+
+    session = build_session(config(place(folder, "whole")))
+    session.model.compile(backend=noting)
+    try:
+        rehearse(session)
+        assert varies == []
+        (indices,) = next(session.train_order.steps(0))
+        (raw,) = session.train.loader.load([indices])
+        session.task.loss(session.model, _prepared(session, raw, 0))
+        assert varies == [False]
+    finally:
+        session.close()
+        torch._dynamo.reset()
 
 
 def test_the_best_checkpoint_is_the_best_by_validation(folder, tmp_path):

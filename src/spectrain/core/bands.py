@@ -94,6 +94,12 @@ class Bands(tuple[Band, ...]):
             fix=f"did you mean {near[0]!r}?" if near else f"the bands are {', '.join(self.names)}",
         )
 
+    def same(self, other: Bands) -> bool:
+        """Say whether these are the same bands: of the same names, wavelengths and units, however they are stored."""
+        return [(band.name, band.wavelength, band.unit) for band in self] == [
+            (band.name, band.wavelength, band.unit) for band in other
+        ]
+
     def require(self, given: Bands, *, where: str) -> None:
         """Raise a `DataError` that names the difference unless ``given`` has these names in this order.
 

@@ -26,6 +26,7 @@ from .embedding_file import facts_of, write_facts
 from .embedding_writer import write_splits
 from .looking import write_explore_page, write_query
 from .maps import add_pca, add_umap
+from .other_data import opened_elsewhere
 
 log = logging.getLogger("spectrain")
 
@@ -163,9 +164,8 @@ def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) ->
 
 def _open(trained: Trained, place: Path, splits: Sequence[str], *, other: bool) -> list[Patches]:
     """Return the chosen splits of a data set; those of a model that is not for any bands must have its bands."""
-    options = _options(trained, other=other)
-    names = list(splits) or list(recognise(place.expanduser(), options).splits(place.expanduser()))
-    chosen = [open_patches(place, split, options) for split in dict.fromkeys(names)]
+    names = list(splits) or list(recognise(place.expanduser(), _options(trained)).splits(place.expanduser()))
+    chosen = [_split(trained, place, split, other=other) for split in dict.fromkeys(names)]
     for patches in chosen:
         if isinstance(trained.model, AnyBands):
             chosen[0].bands.require(patches.bands, where=f"{place}, {patches.split}")
@@ -174,27 +174,23 @@ def _open(trained: Trained, place: Path, splits: Sequence[str], *, other: bool) 
     return chosen
 
 
-def _options(trained: Trained, *, other: bool) -> DatasetOptions:
-    """Return how data are read: as in training, less what is said of each of the training's own bands."""
-    options = replace(trained.cfg.dataset, fold=None, splits=None)
-    if not (other and isinstance(trained.model, AnyBands)):
-        return options
-    return replace(
-        options,
-        bands=None,
-        wavelengths=None,
-        scale=None if isinstance(options.scale, list) else options.scale,
-        offset=None if isinstance(options.offset, list) else options.offset,
-        nodata=None if isinstance(options.nodata, list) else options.nodata,
-    )
+def _split(trained: Trained, place: Path, split: str, *, other: bool) -> Patches:
+    if other and isinstance(trained.model, AnyBands):
+        return opened_elsewhere(trained, place, split, _options(trained))
+    return open_patches(place, split, _options(trained))
+
+
+def _options(trained: Trained) -> DatasetOptions:
+    """Return how data are read: as in training, but all of them."""
+    return replace(trained.cfg.dataset, fold=None, splits=None)
 
 
 def _reference(trained: Trained, chosen: list[Patches]) -> Patches:
     """Return what a data set's statistics are taken of: all of it, else its training split, else the first embedded."""
-    place, options = chosen[0].path, _options(trained, other=True)
+    place, options = chosen[0].path, _options(trained)
     reader = recognise(place, options)
     split = options.train_key if options.train_key in reader.splits(place) else chosen[0].split
-    return open_patches(place, reader.pool or split, options)
+    return _split(trained, place, reader.pool or split, other=True)
 
 
 def _check_query(query: int | None, top: int, patches: Patches) -> None:

@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..config.schema import DatasetOptions
-from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
-from ..data.patches import Patches
 from ..data.values import Values
 from ..training.devices import autocast_dtype, resolve_device
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
 from ..training.trained import Trained, load_trained, model_for
+from .other_data import opened_elsewhere
 
 
 def test(
@@ -43,7 +42,7 @@ def test(
         batch_size: images at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
         overrides: how the data are to be read; None is as the run's were, but for what it says of single bands
-            (``dataset.bands``, and lists of wavelengths and so on) where other data have other bands.
+            (``dataset.bands`` and ``wavelengths``, lists of scales and so on) where other data have other bands.
         plugins: modules to import first.
 
     Returns:
@@ -64,7 +63,7 @@ def test(
         if data is None or overrides is not None:
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
-            patches = together([_opened(trained, place, split, options) for place in places])
+            patches = together([opened_elsewhere(trained, place, split, options) for place in places])
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
         bands = Values(patches.bands, cfg.dataset.transform).transformed
         metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
@@ -84,32 +83,6 @@ def test(
     return results
 
 
-def _opened(trained: Trained, place: Path, split: str, options: DatasetOptions) -> Patches:
-    """Return a split of other data, read as the run's were; its options of single bands hold for the same bands alone.
-
-    These are ``bands`` and lists of wavelengths, scales, offsets and nodata.
-    """
-    known = [Bands.from_json(record["bands"]) for record in (trained.meta, *trained.meta.get("more", []))]
-    try:
-        patches = open_patches(place, split, options)
-        if any(_same_bands(patches.bands, bands) for bands in known):
-            return patches
-    except DataError:  # a list of another length; what is wrong with the data themselves is said below
-        pass
-
-    def one(value: float | list[float] | None) -> float | None:
-        return None if isinstance(value, list) else value
-
-    wavelengths = None if isinstance(options.wavelengths, list) else options.wavelengths
-    scale, offset, nodata = one(options.scale), one(options.offset), one(options.nodata)
-    plain = replace(options, bands=None, wavelengths=wavelengths, scale=scale, offset=offset, nodata=nodata)
-    return open_patches(place, split, plain)
-
-
-def _same_bands(one: Bands, other: Bands) -> bool:
-    return [(band.name, band.wavelength) for band in one] == [(band.name, band.wavelength) for band in other]
-
-
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
     given = data if data is not None else trained.cfg.dataset.path
     if given is None:
@@ -121,11 +94,11 @@ def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool
     """Return the split to test on where none is named."""
     reader = recognise(places[0].expanduser(), options)
     there = reader.splits(places[0].expanduser())
-    if "test" in there or not options.valid_key:
+    if "test" in there:
         return "test"
-    if own:
-        return "test" if _has_test(places, options) else options.valid_key
-    return reader.pool or options.valid_key
+    if not own:
+        return reader.pool or options.valid_key or "test"
+    return options.valid_key if options.valid_key and not _has_test(places, options) else "test"
 
 
 def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:

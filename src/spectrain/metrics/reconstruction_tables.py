@@ -42,7 +42,7 @@ class ReconstructionTables(Tables):
             if output.chosen is not None
             else (output.prediction - output.target)
         )
-        bias = error.to(squares.dtype).sum((2, 3))
+        bias = error.sum((2, 3), dtype=squares.dtype)  # float64, but not of the whole batch at once
         sums = torch.stack([part.cpu()[real].sum(0) for part in (squares, bias, counts.to(squares.dtype))])
         self._sums[batch.member] = self._sums[batch.member] + sums if batch.member in self._sums else sums
 

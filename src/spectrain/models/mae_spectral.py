@@ -268,14 +268,14 @@ def dimensions(config: MAESpectral.Config) -> Dimensions:
         if decoder_dim % config.decoder_head_dim:
             fix = f"take a divisor of {decoder_dim}, or change model.decoder_embed_dim"
             wrong("decoder_head_dim", f"{config.decoder_head_dim} does not divide the decoder's {decoder_dim}", fix)
-    for key, heads, dim in (
-        ("encoder_num_heads", config.encoder_num_heads, config.embed_dim),
-        ("decoder_num_heads", decoder_heads, decoder_dim),
+    for side, key, heads, dim in (
+        ("embed_dim", "encoder_num_heads", config.encoder_num_heads, config.embed_dim),
+        ("decoder_embed_dim", "decoder_num_heads", decoder_heads, decoder_dim),
     ):
         if dim % heads and not (key.startswith("decoder") and config.decoder_head_dim):
             wrong(key, f"{heads} heads do not divide a token of {dim}", f"{_divisors(dim)} do")
         if dim % 4 and config.positions != "learned":
-            wrong("embed_dim", f"a token of {dim} numbers cannot hold positions", "take a multiple of 4")
+            wrong(side, f"a token of {dim} numbers cannot hold positions", "take a multiple of 4")
     if problems:
         raise ConfigError(problems)
     return Dimensions(

@@ -53,7 +53,9 @@ def rehearse(session: Session) -> set[str]:
     for raw in session.train.loader.load(eval_order(session.train.patches, 2, first=2).batches()):
         session.prepare(raw, session.train, key, augment=True)
     source = session.valid or session.train
-    found = evaluate(session, source, eval_order(source.patches, 2, first=2))
+    # compiled for two samples first, torch.compile would take the size of a batch for one that varies ever after
+    with torch.compiler.set_stance("force_eager"):
+        found = evaluate(session, source, eval_order(source.patches, 2, first=2))
     names = {"lr", *(f"{name}_train" for name in found.losses.names)}
     if session.valid is None:
         return names

@@ -15,9 +15,11 @@ from ..config import Config
 from ..core.batch import Batch
 from ..core.errors import DataError
 from ..core.random import Key
-from ..data.mixture import eval_order
+from ..data.mixture import eval_order, members_of
 from ..data.opening import open_patches
+from ..data.patches import Patches
 from ..data.values import Values
+from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
@@ -170,13 +172,32 @@ def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_
 
     Returns:
         Mean loss, its parts, and the metrics, by name; with the table of each image as ``.images``.
+
+    Raises:
+        DataError: there is no such split, or the model is not of these bands.
     """
     session, source, order = dataloader.session, dataloader.source, dataloader.order
     if dataloader.split == "train":
         source, order = session.train, eval_order(session.train.patches, session.cfg.hparams.batch_size)
     if source is None or order is None:
         raise DataError("there is no validation split", where="dataset.valid_key", fix="name one, or another split")
+    if isinstance(model, BandedModel):
+        _require_bands(model, source.patches)
     subject = Subject(
         session.cfg, session.device, session.amp, session.task, session.augmentation, model.to(session.device)
     )
     return write_test(subject, source, order, Path(output_folder))
+
+
+def _require_bands(model: BandedModel, patches: Patches) -> None:
+    """Raise a `DataError` where the band sets of a model are not those of the data: its statistics would be wrong."""
+    members = members_of(patches)
+    known = [model.band_set(n).bands for n in range(len(model.sets))] if isinstance(model, AnyBands) else [model.bands]
+    if len(members) > len(known):
+        raise DataError(
+            f"the model is of {len(known)} band set{'s' * (len(known) > 1)}, the data of {len(members)}",
+            where=str(patches.path),
+            fix="give the data sets of the training, or use `spectrain test RUN --data DATA`",
+        )
+    for bands, one in zip(known, members, strict=False):
+        bands.require(one.bands, where=f"{one.path}, {one.split}")

@@ -104,8 +104,8 @@ def model_for(
     known = [(model.band_set(number).bands, figures) for number, figures in enumerate(trained.statistics)]
     found = []
     for number, one in enumerate(members):
-        fitting = [figures for bands, figures in known if bands == one.bands]
-        if own is not None and own + number < len(known) and known[own + number][0] == one.bands:
+        fitting = [figures for bands, figures in known if bands.same(one.bands)]
+        if own is not None and own + number < len(known) and known[own + number][0].same(one.bands):
             found.append(known[own + number][1])
         elif fitting:
             found.append(fitting[0])
