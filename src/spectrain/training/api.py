@@ -144,12 +144,14 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         if changed := differences(checkpoint["progress"]["arithmetic"], arithmetic(session)):
             log.warning("continues, not bit-identically: %s", ", ".join(changed))
     run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
+    members = members_of(session.train.patches)
     run.update_info(
         status="running",
         fingerprint=session.train.patches.fingerprint(),
         processes=world_size(),
         parameters=sum(parameter.numel() for parameter in session.model.parameters()),
-        bands=[one.bands.to_json() for one in members_of(session.train.patches)],
+        bands=[one.bands.to_json() for one in members],
+        members=[list(one.shape) for one in members] if len(members) > 1 else None,
         data={
             name: list(source.patches.shape)
             for name, source in (("train", session.train), ("valid", session.valid))
