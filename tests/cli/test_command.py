@@ -199,6 +199,7 @@ def test_wrong_use_exits_with_2(command, words):
             1,
             "spectrain: the file is empty\n  where: a.h5",
         ),
+        (PermissionError(13, "no", "a/b"), 1, "spectrain: permission denied\n  where: a/b\n  mend:"),
         (KeyError("x"), 1, "spectrain: KeyError: 'x'\n  this is a fault of spectrain"),
         (KeyboardInterrupt(), 130, "spectrain: interrupted"),
     ],
