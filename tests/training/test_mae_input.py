@@ -227,3 +227,9 @@ def test_one_of_a_mixture_is_too_small_for_its_micro_batches(tmp_path, failure):
     assert "2 samples are too few for the 4 micro-batches of a step" in message
     assert "b.h5, train" in message
     assert "hparams.accumulate_grad_batches" in message
+
+
+def test_a_cube_of_another_name_is_pointed_at(failure, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["scene"] = noise(6, 16, 16)
+    assert "dataset.cube_key=scene" in failure("dataset.path=a.h5")
