@@ -423,3 +423,16 @@ def test_a_masked_autoencoder_is_told_in_its_own_words(cfg):
     assert "PSNR of masked values17.5dB, epoch 1" in page.one("dl", class_="numbers").text
     head = [tag.text for tag in page.all("th", scope="col")]
     assert head[2:6] == ["loss_train", "loss_valid", "loss_sam_train", "loss_sam_valid"] and "lr" in head
+
+
+def test_the_options_of_a_resumed_run_keep_their_first_origin(tmp_path):
+    path = tmp_path / "abc" / "config.yaml"
+    path.parent.mkdir()
+    lines = [
+        f"recipe: mae  # {path}:1, which had it from command line",
+        "seed: 1  # /x/other/config.yaml:2, which had it from default",
+        "lr: 2  # opts.json:3",
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    origins = [option.origin for option in read_options(path)]
+    assert origins == ["command line", "/x/other/config.yaml:2, which had it from default", "opts.json:3"]
