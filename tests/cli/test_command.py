@@ -151,9 +151,12 @@ def test_demo_names_its_report(command, monkeypatch):
     import spectrain.demos
 
     asked = []
-    monkeypatch.setattr(spectrain.demos, "run", lambda *words: asked.append(words) or SimpleNamespace(folder=Path("r")))
-    assert command("demo", "contrastive", "hparams.epochs=1")[1] == "the report: r/report.html\n"
+    monkeypatch.setattr(spectrain.demos, "run", lambda *words: asked.append(words) or made)
+    made = SimpleNamespace(folder=Path("r"), info={"status": "finished"})
+    assert command("demo", "contrastive", "hparams.epochs=1")[:2] == (0, "the report: r/report.html\n")
     assert asked == [("contrastive", ("hparams.epochs=1",))]
+    made.info["status"] = "interrupted"
+    assert command("demo")[0] == 130
 
 
 # --- how it exits
@@ -196,6 +199,7 @@ def test_wrong_use_exits_with_2(command, words):
             1,
             "spectrain: the file is empty\n  where: a.h5",
         ),
+        (PermissionError(13, "no", "a/b"), 1, "spectrain: permission denied\n  where: a/b\n  mend:"),
         (KeyError("x"), 1, "spectrain: KeyError: 'x'\n  this is a fault of spectrain"),
         (KeyboardInterrupt(), 130, "spectrain: interrupted"),
     ],

@@ -407,3 +407,32 @@ def test_text_has_enough_contrast(cfg, browser, dark):
     for name, colour in colours.items():  # WCAG 2.2, 1.4.3: 4.5 to 1
         low, high = sorted((paper, luminance(colour)))
         assert (high + 0.05) / (low + 0.05) >= 4.5, name
+
+
+def test_a_masked_autoencoder_is_told_in_its_own_words(cfg):
+    run = Run.create(cfg)
+    run.update_info(members=[[30, 12, 16, 16], [13, 218, 32, 32]], parameters=1000, remarks={"mse_masked": "Squared."})
+    row = {"loss_train": 2.0, "loss_sam_train": 0.5, "lr": 0.1, "loss_valid": 1.0, "loss_sam_valid": 0.25}
+    run.log_epoch(row | {"psnr_masked_valid": 17.5, "mse_masked_valid": 0.1}, epoch=1, step=2)
+    run.finish("finished")
+    page = Page((run.folder / "report.html").read_text())
+    assert "30 patches of 12 × 16 × 16 and 13 patches of 218 × 32 × 32" in page.one("p", class_="lede").text
+    text = " ".join(tag.text for tag in page.all("figcaption"))
+    for title in ("Loss part: spectral angle, rad", "PSNR of masked values, validation, dB", "MSE of masked values"):
+        assert title in text, text
+    assert "PSNR of masked values17.5dB, epoch 1" in page.one("dl", class_="numbers").text
+    head = [tag.text for tag in page.all("th", scope="col")]
+    assert head[2:6] == ["loss_train", "loss_valid", "loss_sam_train", "loss_sam_valid"] and "lr" in head
+
+
+def test_the_options_of_a_resumed_run_keep_their_first_origin(tmp_path):
+    path = tmp_path / "abc" / "config.yaml"
+    path.parent.mkdir()
+    lines = [
+        f"recipe: mae  # {path}:1, which had it from command line",
+        "seed: 1  # /x/other/config.yaml:2, which had it from default",
+        "lr: 2  # opts.json:3",
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    origins = [option.origin for option in read_options(path)]
+    assert origins == ["command line", "/x/other/config.yaml:2, which had it from default", "opts.json:3"]

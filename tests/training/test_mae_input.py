@@ -227,3 +227,25 @@ def test_one_of_a_mixture_is_too_small_for_its_micro_batches(tmp_path, failure):
     assert "2 samples are too few for the 4 micro-batches of a step" in message
     assert "b.h5, train" in message
     assert "hparams.accumulate_grad_batches" in message
+
+
+def test_a_cube_of_another_name_is_pointed_at(failure, tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["scene"] = noise(6, 16, 16)
+    assert "dataset.cube_key=scene" in failure("dataset.path=a.h5")
+
+
+def test_options_that_hardly_go_with_the_images_are_doubted(tmp_path, caplog):
+    path = images(tmp_path / "a.h5", noise(6, 6, 8, 8))
+    trained(path, tmp_path / "wide", "model.patch_size=[25,2]")
+    assert "set model.patch_size=[2,2]" in caplog.text and "6 of 6 bands have no wavelength" in caplog.text
+    trained(path, tmp_path / "deep", "model.patch_size=[4,8]")
+    assert "set model.patch_size=[4,1]" in caplog.text
+
+
+def test_a_training_without_doubts_says_none_and_a_finished_one_says_so(tmp_path, caplog):
+    path = listed(tmp_path, list("abcd"))
+    run = trained(path, tmp_path / "run", "hparams.epochs=1")
+    assert not [record for record in caplog.records if "wavelength" in record.message or "token" in record.message]
+    spectrain.train(resume=run.folder)
+    assert "nothing is left to train after epoch 1" in caplog.text

@@ -32,6 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of our output has gone (`| head`): no failure, and nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except PermissionError as error:
+        fix = "mend the rights of this file or folder, or name another"
+        _fail(str(SpectrainError("permission denied", where=error.filename, fix=fix)), words)
     except Exception as error:
         _fail(
             f"{type(error).__name__}: {error}\n  this is a fault of spectrain; --debug shows where it happened", words

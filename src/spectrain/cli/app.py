@@ -242,14 +242,17 @@ def demo(task: str = "contrastive", /, *words: Words, debug: Switch = False) -> 
     """Train a small model on real data that come with spectrain.
 
     Args:
-        task: Which demo.
+        task: Which demo: contrastive (sea-surface temperature) or mae (hyperspectral).
         words: Options on top of the demo's own, as key=value.
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
     from ..demos import run
 
-    print(f"the report: {run(task, words).folder / 'report.html'}")
+    made = run(task, words)
+    print(f"the report: {made.folder / 'report.html'}")
+    if made.info["status"] == "interrupted":
+        raise KeyboardInterrupt
 
 
 @app.command

@@ -176,6 +176,9 @@ def _dataset(file: h5py.File, name: str, option: str) -> h5py.Dataset:
     )
     near = nearest(name, present)
     listed = ", ".join(present.values()) or "no datasets at all"
+    cubes = [key for key in present if file[key].ndim == 3 and file[key].dtype.kind in "iuf"]
+    if option.startswith("dataset.train_key") and cubes:
+        listed += f"; a single cube (bands, H, W) is named by dataset.cube_key={cubes[0]}"
     raise DataError(
         f"there is no dataset {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
         where=file.filename,

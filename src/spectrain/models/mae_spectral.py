@@ -61,9 +61,13 @@ class MAESpectral(nn.Module):
 
         variant: str = option("custom", "what these sizes are called, for reports")
         img_size: int | list[int] | None = option(
-            None, "side of the images in px, or [height, width]; null is what the data have", minimum=1
+            None,
+            "side of the images in px, or [height, width], for learned positions alone; null is what the data have",
+            minimum=1,
         )
-        in_chans: int | None = option(None, "number of bands; null is what the data have", minimum=1)
+        in_chans: int | None = option(
+            None, "number of bands, for learned positions alone; null is what the data have", minimum=1
+        )
         patch_size: list[int] = option([25, 5], "a token: its side in px, and its bands", minimum=1)
         embed_dim: int = option(512, "length of a token in the encoder", minimum=4)
         encoder_depth: int = option(16, "blocks of the encoder", minimum=1)
@@ -193,6 +197,28 @@ class MAESpectral(nn.Module):
         """Raise a `ConfigError` where these bands lack what the network has to know of them."""
         if self.positions == "metres":
             _require_resolution(bands)
+
+    def doubts(self, bands: Bands, image_size: tuple[int, int]) -> list[str]:
+        """Return what of these images hardly goes with the network, in words for its user."""
+        found, side = [], min(image_size)
+        if self.patch > side:
+            found.append(
+                f"a token of {self.patch} px is wider than images of {image_size[0]} × {image_size[1]} px and mostly "
+                f"padding: there is little to learn from; set model.patch_size=[{max(1, side // 4)},{self.group_size}]"
+            )
+        if self.group_size > len(bands):
+            found.append(
+                f"a token of {self.group_size} bands is wider than the {len(bands)} bands of the images: set "
+                f"model.patch_size=[{self.patch},{max(1, len(bands) // 4)}]"
+            )
+        lacking = [band.name for band in bands if band.wavelength is None]
+        if lacking and self.positions != "learned":
+            found.append(
+                f"{len(lacking)} of {len(bands)} bands have no wavelength and are known by their names alone "
+                f"({', '.join(lacking[:3])}{', ...' if len(lacking) > 3 else ''}), which says nothing of where in the "
+                "spectrum they lie: set dataset.wavelengths"
+            )
+        return found
 
     def plan(self, tokens: Tokens, key: Key, index: Tensor, *, everything: bool = False) -> Plan:
         """Draw which tokens the samples show and which are to be predicted: all in eval mode, or if asked."""

@@ -88,6 +88,19 @@ class MaskedAutoencoding(Task):
         tables: Tables | None = None if made is None else made()
         return tables
 
+    def remarks(self, training: int, validation: int) -> dict[str, str]:
+        """Return what each part of the loss weighs, and of what the errors are."""
+        weights: dict[str, float] = getattr(self.criterion, "weights", {})  # a plugin's may have none
+        said = {f"loss_{name}": f"Times {weight:g} in the loss." for name, weight in weights.items() if weight > 0}
+        if "loss_mse" in said:
+            said["loss_mse"] = f"Of standardised values; {said['loss_mse'].lower()}"
+        unit = "In the square of the images' own unit; data sets of different units are averaged as they are."
+        if validation:
+            said["mse_masked"] = unit
+            said["mse"] = f"Of whole images, what was visible as it stood. {unit}"
+            said |= dict.fromkeys(("sam", "psnr", "ssim"), "Of whole images, what was visible as it stood.")
+        return said
+
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""
         figure: Figure | None = None if self.plot is None else self.plot(step, batch)

@@ -144,12 +144,14 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         if changed := differences(checkpoint["progress"]["arithmetic"], arithmetic(session)):
             log.warning("continues, not bit-identically: %s", ", ".join(changed))
     run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
+    members = members_of(session.train.patches)
     run.update_info(
         status="running",
         fingerprint=session.train.patches.fingerprint(),
         processes=world_size(),
         parameters=sum(parameter.numel() for parameter in session.model.parameters()),
-        bands=[one.bands.to_json() for one in members_of(session.train.patches)],
+        bands=[one.bands.to_json() for one in members],
+        members=[list(one.shape) for one in members] if len(members) > 1 else None,
         data={
             name: list(source.patches.shape)
             for name, source in (("train", session.train), ("valid", session.valid))
@@ -165,6 +167,11 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         epochs=cfg.hparams.epochs, steps_per_epoch=order.steps_per_epoch, enabled=rank() == 0, start=state.progress.step
     )
     log.info("%s", describe(session, run))
+    if state.progress.stopped or state.progress.epoch >= cfg.hparams.epochs:
+        why = "it was stopped early" if state.progress.stopped else "for more, name a larger hparams.epochs"
+        log.info("nothing is left to train after epoch %d: %s", state.progress.epoch, why)
+    if checkpoint is None:
+        _doubt(session)
     status, training = "failed", None
     try:
         with stop_on_signal() as stop, profiler(cfg.general.profile and rank() == 0, run.folder) as profile, line:
@@ -176,6 +183,16 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         run.finish(status)
     if status == "interrupted":
         log.info("stopped; continue with: spectrain train --resume %s", run.folder)
+
+
+def _doubt(session: Session) -> None:
+    """Warn where the model's options hardly go with the images."""
+    doubts = getattr(getattr(session.model, "net", None), "doubts", None)
+    if doubts is None:
+        return
+    found = [doubt for one in members_of(session.train.patches) for doubt in doubts(one.bands, one.shape[2:])]
+    for doubt in dict.fromkeys(found):
+        log.warning("%s", doubt)
 
 
 def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 INDENT = 2
+HAD_FROM = ", which had it from "
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,15 @@ def read_options(path: Path) -> list[Option]:
         parents = [*parents[:depth], name.strip("'\"")]
         if rest.strip():
             value, _, origin = rest.rpartition("  # ") if "  # " in rest else (rest, "", "")
-            options.append(Option(".".join(parents), value.strip(), origin.strip()))
+            options.append(Option(".".join(parents), value.strip(), _first(origin.strip(), path)))
     return options
+
+
+def _first(origin: str, path: Path) -> str:
+    """Return where an option was set first: a run that was resumed has its options from its own `config.yaml`."""
+    file, _, before = origin.partition(HAD_FROM)
+    own = Path(file.rpartition(":")[0])
+    return before if before and (own.parent.name, own.name) == (path.parent.name, path.name) else origin
 
 
 def read_values(path: Path) -> dict[str, Any]:

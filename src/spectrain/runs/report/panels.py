@@ -13,6 +13,8 @@ from .subject import Subject
 
 PHASES = {"train": "training", "valid": "validation"}
 COLOURS = 8
+ABBREVIATIONS = {"mse": "MSE", "rmse": "RMSE", "sam": "spectral angle", "psnr": "PSNR", "ssim": "SSIM", "knn": "kNN"}
+UNITS = {"sam": "rad", "psnr": "dB"}
 NOT_DRAWN = {"epoch", "step", "lr", "samples_per_s", "data_wait"}
 # title, unit, name in metrics.jsonl, factor
 SPEED = (("Speed", "samples/s", "samples_per_s", 1.0), ("Time spent waiting for data", "%", "data_wait", 100.0))
@@ -29,10 +31,6 @@ def run_panels(run: Subject) -> list[Panel]:
     return [panel for panel in panels if panel.lines]
 
 
-LETTERS = {"mse": "MSE", "sam": "spectral angle, rad", "psnr": "PSNR, dB", "ssim": "SSIM", "knn": "kNN", "rmse": "RMSE"}
-"""How the parts of a name are written for people."""
-
-
 def compared_panels(runs: Sequence[Subject], labels: Sequence[str]) -> list[Panel]:
     """Return charts with a line for each run: one for each value of an epoch, then learning rate and speed."""
     named = list(zip(runs, labels, strict=True))
@@ -42,7 +40,7 @@ def compared_panels(runs: Sequence[Subject], labels: Sequence[str]) -> list[Pane
         stem, phase = split(name)
         title = f"{words(stem)}, {PHASES[phase]}" if phase else words(stem)
         lines = [Series(label, *run.column(name), look(at)) for at, (run, label) in enumerate(named)]
-        panels.append(Panel(title, "", "epoch", _filled(lines), wide=place == 0))
+        panels.append(Panel(title, unit_of(stem), "epoch", _filled(lines), wide=place == 0))
     x_title = "epoch" if all(run.rows for run in runs) else "epoch, or optimiser step before the first"
     for title, unit, name, factor in (("Learning rate", "", "lr", 1.0), *SPEED):
         lines = []
@@ -64,17 +62,25 @@ def words(stem: str) -> str:
     for prefix, way in (("knn_", "by nearest neighbours"), ("linear_", "by a linear probe")):
         if stem.startswith(prefix):
             return f"{stem.removeprefix(prefix)} {way}"
-    masked = stem.endswith("_masked")
-    parts = [LETTERS.get(part, part) for part in stem.removesuffix("_masked").split("_")]
-    if parts[0] == "loss" and len(parts) > 1:
-        return f"Loss: {' '.join(parts[1:])}"
-    text = " ".join(parts) + " (masked values)" * masked
+    if stem.startswith("loss_"):
+        return f"Loss part: {_spelt(stem.removeprefix('loss_'))}"
+    measure = stem.removesuffix("_masked")
+    text = _spelt(measure) + (" of masked values" if measure != stem else "")
     return text[:1].upper() + text[1:]
+
+
+def unit_of(stem: str) -> str:
+    """Return the unit of a metric or of a part of the loss, "" for none."""
+    return UNITS.get(stem.removeprefix("loss_").removesuffix("_masked"), "")
 
 
 def look(place: int) -> str:
     """Return the CSS class of a run's line; after eight runs the colours begin again, dashed."""
     return f"run{place % COLOURS}" + (" again" if place >= COLOURS else "")
+
+
+def _spelt(measure: str) -> str:
+    return " ".join(ABBREVIATIONS.get(part, part) for part in measure.split("_"))
 
 
 def _columns(runs: Sequence[Subject]) -> list[str]:
@@ -103,7 +109,7 @@ def _phases(run: Subject, stem: str) -> Panel:
     if len(drawn) == 1 and drawn[0].label:  # alone, a line is named by the title
         title, drawn = f"{title}, {drawn[0].label}", (replace(drawn[0], label=""),)
     remark = (run.facts.get("remarks") or {}).get(stem, "")
-    return Panel(title, "", _x_title(run), drawn, wide=stem == "loss", remark=str(remark))
+    return Panel(title, unit_of(stem), _x_title(run), drawn, wide=stem == "loss", remark=str(remark))
 
 
 def _single(title: str, unit: str, run: Subject, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:

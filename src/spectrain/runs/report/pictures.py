@@ -11,6 +11,7 @@ from .html import Html, el, join
 from .panels import words
 from .subject import Picture, Subject
 
+TITLES = {"mae": "Reconstructions"}  # of what a task draws, where the file's name does not say it
 MOST = 12  # of one name; more would make the page heavy
 
 
@@ -29,14 +30,14 @@ def compared_pictures(runs: Sequence[Subject], labels: Sequence[str]) -> Html | 
         ]
         items = [_item(picture, f"{label}, epoch {picture.epoch}") for label, picture in shown]
         figures.append(
-            el("figure", el("figcaption", el("h3", words(name))), el("ol", *items, class_="strip"), class_="pictures")
+            el("figure", el("figcaption", el("h3", title(name))), el("ol", *items, class_="strip"), class_="pictures")
         )
     return join(*figures) if figures else None
 
 
 def _strip(pictures: list[Picture]) -> Html:
     chosen = spread(pictures)
-    name = words(chosen[0].name)
+    name = title(chosen[0].name)
     left_out = f"{len(chosen)} of {len(pictures)}, spread over the run" if len(chosen) < len(pictures) else None
     slider = el(
         "label",
@@ -67,11 +68,16 @@ def _item(picture: Picture, caption: str) -> Html:
     image = el(
         "img",
         src=f"data:image/png;base64,{data}",
-        alt=f"{words(picture.name)}, {caption}",
+        alt=f"{title(picture.name)}, {caption}",
         loading="lazy",
         decoding="async",
     )
     return el("li", image, el("span", caption, class_="caption"), data_epoch=picture.epoch)
+
+
+def title(name: str) -> str:
+    """Return what stands above the pictures of a name."""
+    return TITLES.get(name, words(name))
 
 
 def spread(pictures: list[Picture]) -> list[Picture]:

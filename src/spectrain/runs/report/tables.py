@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .html import Html, el
+from .panels import split
 from .scales import number
 from .subject import Subject
 from .words import best_epoch, key_numbers, local_time
@@ -14,7 +15,7 @@ from .words import best_epoch, key_numbers, local_time
 
 def metrics_table(run: Subject) -> Html:
     """Return a row an epoch, the newest first; the best one is marked in words too."""
-    names = list(dict.fromkeys(name for row in run.rows for name in row if name not in ("epoch", "step")))
+    names = _columns(run)
     best = best_epoch(run)
     head = el("tr", *(el("th", name, scope="col") for name in ("epoch", "step", *names)))
     body = []
@@ -30,6 +31,13 @@ def metrics_table(run: Subject) -> Html:
         "Metrics of each epoch",
         "scroll tall",
     )
+
+
+def _columns(run: Subject) -> list[str]:
+    """Return the columns: the two phases of a value side by side, the learning rate last."""
+    names = list(dict.fromkeys(name for row in run.rows for name in row if name not in ("epoch", "step")))
+    stems = list(dict.fromkeys(split(name)[0] for name in names))
+    return sorted(names, key=lambda name: (name == "lr", stems.index(split(name)[0]), split(name)[1]))
 
 
 def options_table(run: Subject) -> Html:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..progress import duration
-from .panels import words
+from .panels import split, unit_of, words
 from .scales import number
 from .subject import Subject
 
@@ -22,21 +22,24 @@ STATUS = {
 
 def summary(run: Subject) -> str:
     """Return one sentence: the model, the recipe, the data, the length. What is not known is left out."""
-    model = run.option("model.name") or "A model"
+    variant = run.option("model.variant")
+    model = (variant if variant != "custom" else None) or run.option("model.name") or "A model"
     parameters = run.facts.get("parameters")
     sentence = f"{model}"
     if isinstance(parameters, int):
         sentence += f" with {parameters:,} parameters"
+    sentence += _hiding(run)
     sentence += f", trained by the recipe {run.facts.get('recipe') or 'unknown'}"
     sizes = run.facts.get("data") or {}
-    split = run.option("dataset.train_key") or "train"
-    if isinstance(shape := sizes.get(split), list) and len(shape) == 4:
-        count, bands, height, width = shape
-        sentence += f" on {count:,} patches of {bands} × {height} × {width} (bands × height × width)"
-        sentence += f" from {paths(run)}"
+    members = run.facts.get("members") or []
+    if shapes := [shape for shape in members or [sizes.get("train")] if isinstance(shape, list) and len(shape) == 4]:
+        sentence += " on " + " and ".join(
+            f"{count:,} patches of {bands} × {height} × {width}" for count, bands, height, width in shapes
+        )
+        sentence += f" (bands × height × width) from {paths(run)}"
     elif paths(run):
         sentence += f" on {paths(run)}"
-    if isinstance(shape := sizes.get(run.option("dataset.valid_key") or "valid"), list) and shape:
+    if isinstance(shape := sizes.get("valid"), list) and shape:
         sentence += f", validated on {shape[0]:,} others"
     return sentence + "."
 
@@ -50,7 +53,9 @@ def paths(run: Subject) -> str:
 def key_numbers(run: Subject) -> list[tuple[str, str, str]]:
     """Return name, value and remark of the numbers that one asks for first."""
     found = [_best(run)] if run.rows else []
-    if run.rows and "loss_train" in run.rows[-1]:
+    if quality := _quality(run):
+        found.append(quality)
+    elif run.rows and "loss_train" in run.rows[-1]:
         found.append(("Training loss", number(run.rows[-1]["loss_train"]), "last epoch"))
     wanted = run.option("hparams.epochs")
     done = int(run.rows[-1]["epoch"]) if run.rows else 0
@@ -66,6 +71,24 @@ def key_numbers(run: Subject) -> list[tuple[str, str, str]]:
     if isinstance(share := timings.get("data_wait"), (int, float)):
         found.append(("Waiting for data", f"{share:.1%}", "of the training time"))
     return found
+
+
+def _hiding(run: Subject) -> str:
+    """Return what a masked autoencoder hides, "" of other models."""
+    token, ratio = run.option("model.patch_size"), run.option("model.mask_ratio")
+    if not (isinstance(token, list) and len(token) == 2 and isinstance(ratio, int | float)):
+        return ""
+    side, bands = token
+    return f", which hides {ratio:.0%} of its tokens of {bands} × {side} × {side}"
+
+
+def _quality(run: Subject) -> tuple[str, str, str] | None:
+    """Return how well the best epoch fills in what was hidden, None of other tasks."""
+    epoch = best_epoch(run)
+    row = next((row for row in run.rows if row["epoch"] == epoch), {})
+    if (value := row.get("psnr_masked_valid")) is None:
+        return None
+    return words("psnr_masked"), number(value), f"{unit_of('psnr_masked')}, epoch {epoch}"
 
 
 def best_epoch(run: Subject) -> int | None:
@@ -94,10 +117,9 @@ def local_time(stamp: object) -> str:
 
 def _best(run: Subject) -> tuple[str, str, str]:
     name, _ = monitored(run)
-    stem, _, phase = name.rpartition("_")
-    title = {"valid": f"Best validation {stem}", "train": f"Best training {stem}"}.get(
-        phase, f"Best {words(name).lower()}"
-    )
+    stem, phase = split(name)
+    spelt = words(stem) if words(stem)[:2].isupper() else words(stem)[:1].lower() + words(stem)[1:]
+    title = {"valid": f"Best validation {spelt}", "train": f"Best training {spelt}"}.get(phase, f"Best {spelt}")
     epoch = best_epoch(run)
     row = next((row for row in run.rows if row["epoch"] == epoch), None)
     if row is None:
