@@ -100,7 +100,7 @@ def test_meta_builds_it_again():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(ValueError, match="mean_std, std, none, not 'minmax'"):
+    with pytest.raises(ValueError, match="mean_std, std, limits, none, not 'minmax'"):
         banded(standardise="minmax")
     with pytest.raises(ValueError, match="2 bands, but 1 means and 1 deviations"):
         banded(statistics=SimpleNamespace(mean=[0.0], std=[1.0]))

@@ -102,7 +102,7 @@ class BandSet(nn.Module):
     ) -> None:
         super().__init__()
         self.bands = bands
-        mean, std = standardisation(statistics, standardise)
+        mean, std = standardisation(bands, statistics, standardise)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.slots = slots_of(bands, group_size, by_wavelength=by_wavelength)

@@ -36,6 +36,11 @@ class Task(ABC):
     additive: bool = True
     evaluation_group: int | None = None
 
+    @property
+    def channels(self) -> int | None:
+        """Numbers that the model is to return for each pixel; None leaves what it returns to the model."""
+        return None
+
     def targets(self, labels: NDArray[np.generic] | None) -> Target:
         """Return stored labels (first axis B) as a target on the CPU; called in the loader's workers.
 

@@ -206,6 +206,8 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
         "recipe": cfg.recipe,
         **first,
         "more": more,
+        "channels": session.task.channels,
+        "preparation": patches.preparation,
         "config": cfg.to_dict(),
         "fingerprint": patches.fingerprint(),
         "spectrain": __version__,

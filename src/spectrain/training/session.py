@@ -117,7 +117,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         same = valid_patches is train_patches
         valid = source_of(cfg, valid_patches, task, device, complete if same else _all_valid(cfg, valid_patches))
 
-    model: nn.Module = build_model(cfg, train_patches, statistics, fresh=checkpoint is None)
+    model: nn.Module = build_model(cfg, train_patches, statistics, fresh=checkpoint is None, channels=task.channels)
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
     if general.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -185,10 +185,18 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     )
 
 
-def build_model(cfg: Config, patches: Patches, statistics: Sequence[Statistics], *, fresh: bool = True) -> BandedModel:
+def build_model(
+    cfg: Config,
+    patches: Patches,
+    statistics: Sequence[Statistics],
+    *,
+    fresh: bool = True,
+    channels: int | None = None,
+) -> BandedModel:
     """Return the configured model for these patches' bands and image size, on the CPU.
 
-    ``fresh`` takes the weights of ``model.init_from``; a model whose weights come from a checkpoint needs none.
+    ``channels`` is what the task wants of it (`Task.channels`). ``fresh`` takes the weights of ``model.init_from``; a
+    model whose weights come from a checkpoint needs none.
     """
     _, _, height, width = patches.shape
     members = members_of(patches)
@@ -200,6 +208,7 @@ def build_model(cfg: Config, patches: Patches, statistics: Sequence[Statistics],
         image_size=(height, width),
         seed=cfg.general.seed,
         take_init_from=fresh,
+        channels=channels,
     )
 
 
