@@ -127,7 +127,7 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
         session = build_session(cfg, checkpoint)
         try:
             check_monitor(session, rehearse(session))
-            run = _shared_run(cfg, run)
+            run = _shared_run(session.cfg, run)
             with torch.autograd.set_detect_anomaly(cfg.general.debug):
                 _run(session, run, checkpoint)
         finally:

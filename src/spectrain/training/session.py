@@ -38,6 +38,7 @@ from ..models.banded import BandedModel, build_banded
 from ..tasks.base import Task
 from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
+from .classes import with_classes
 from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
 from .parallel import Parallel
 from .probe import Probe, build_probe
@@ -105,6 +106,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     set_threads(general.threads)
 
     train_patches, valid_patches = _open_splits(cfg)
+    cfg = with_classes(cfg, [train_patches] if valid_patches is None else [train_patches, valid_patches])
     statistics = _statistics(cfg, train_patches, checkpoint)
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()
