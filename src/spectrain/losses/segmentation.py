@@ -116,7 +116,9 @@ class SegmentationLoss(nn.Module):
         total = torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
         if len(parts) == 1:
             return LossSum(total, pixels), {}
-        return LossSum(total, pixels), {f"loss_{name}": LossSum(value.detach(), pixels) for name, value in parts.items()}
+        return LossSum(total, pixels), {
+            f"loss_{name}": LossSum(value.detach(), pixels) for name, value in parts.items()
+        }
 
     def _of_pixels(self, logits: Tensor, truth: Tensor, counted: Tensor) -> dict[str, Tensor]:
         """Return the summed cross-entropy and focal loss."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,12 +29,14 @@ class Task(ABC):
         additive: the loss of a batch is the sum of the losses of its parts, so micro-batches may be summed. A task
             whose loss couples the samples of a batch (contrastive) says False and splits `loss` into `outputs` and
             `loss_of`; the loop then caches the outputs of all micro-batches (gradient caching).
+        published: names by which users of another system know values of ours; both are logged.
         evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
     """
 
     views: int = 1
     additive: bool = True
+    published: Mapping[str, str] = {}
     evaluation_group: int | None = None
 
     @property

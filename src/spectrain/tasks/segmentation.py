@@ -19,6 +19,7 @@ from ..core.step import Step
 from ..core.targets import IGNORED, ClassMap, Target
 from ..losses.segmentation import SegmentationLoss
 from ..metrics.base import Tables
+from ..metrics.segmentation import PUBLISHED
 from .base import Metrics, Task
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Segmentation(Task):
     Raises:
         DataError: the number of classes is not known, or there are not as many names.
     """
+
+    published = PUBLISHED
 
     @dataclass(frozen=True)
     class Config:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -20,6 +22,9 @@ from .micro_batches import join, join_views
 from .session import Session
 from .subject import Source, Subject
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclass
 class Evaluation:
@@ -29,11 +34,13 @@ class Evaluation:
         losses: by name and step, already on the host.
         metrics: by name; NaN where nothing was counted.
         first: the first batch and what the task said of it, for a picture.
+        figures: draws the metrics.
     """
 
     losses: StepLosses
     metrics: dict[str, float]
     first: tuple[Step, Batch] | None
+    figures: Callable[[], dict[str, Figure]] | None = None
 
     def values(self, suffix: str) -> dict[str, float]:
         """Return losses and metrics as one row, each name with ``_suffix``."""
@@ -102,13 +109,14 @@ def evaluate(
         model.train(was_training)
     losses.fetch()
     values: dict[str, float] = {}
+    figures = None
     if metrics is not None:
         sums = metrics.sums()
         if world_size() > 1:
             for name in sorted(sums):
                 dist.all_reduce(sums[name])
-        values = metrics.compute(sums)
-    return Evaluation(losses, values, first)
+        values, figures = metrics.compute(sums), partial(metrics.figures, sums)
+    return Evaluation(losses, values, first, figures)
 
 
 def _of_group(

@@ -18,6 +18,7 @@ from .evaluate import Evaluation, evaluate
 from .interrupts import StopRequest
 from .parallel import agree, is_main
 from .profiling import Profiler
+from .published import published_row
 from .session import Session
 from .state import State
 from .step import optimiser_step
@@ -123,7 +124,8 @@ class Training:
         curves.epochs.append(row)
         progress.epoch, progress.step_in_epoch = number, 0
 
-        self.run.log_epoch(row, epoch=number, step=progress.step)
+        published = published_row(row, self.session.task.published, self.session.cfg.dataset.fold)
+        self.run.log_epoch(row | published, epoch=number, step=progress.step)
         self.run.write_curves(curves.arrays())
         self.line.epoch(number, row, best=best)
         if best:
@@ -160,6 +162,8 @@ class Training:
         def draw() -> None:
             if (figure := session.picture(step, batch, source)) is not None:
                 run.picture(session.cfg.task.name, figure, epoch=number, step=at)
+            for name, drawn in (found.figures() if found.figures is not None else {}).items():
+                run.picture(name, drawn, epoch=number, step=at)
 
         self.drawing.add(draw)
 

@@ -42,6 +42,7 @@ from .classes import with_classes
 from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
 from .parallel import Parallel
 from .probe import Probe, build_probe
+from .published import native_name
 from .recompute import recompute_blocks
 from .subject import Source, Subject, source_of
 
@@ -81,7 +82,7 @@ class Session(Subject):
     @property
     def monitor(self) -> str:
         """The name of the value that decides what is best."""
-        name = self.cfg.hparams.monitor
+        name = native_name(self.cfg.hparams.monitor, self.task.published)
         # without validation there is nothing else to go by
         return "loss_train" if self.valid is None and name == "loss_valid" else name
 

@@ -65,9 +65,10 @@ def write_test(
 
     found = evaluate(subject, source, order, each)
     folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
-    for number, figure in enumerate(figures, start=1):
+    drawn = {f"{subject.cfg.task.name}_{number:02d}": figure for number, figure in enumerate(figures, start=1)}
+    for name, figure in (drawn | (found.figures() if found.figures is not None else {})).items():
         (folder / "pictures").mkdir(exist_ok=True)
-        figure.savefig(folder / "pictures" / f"{subject.cfg.task.name}_{number:02d}.png")
+        figure.savefig(folder / "pictures" / f"{name}.png")
     values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
     images: Table = {}
     bands: Table = {}
