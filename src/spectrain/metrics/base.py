@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..core.bands import Bands
 from ..core.batch import Batch
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 
 class Metrics(ABC):
@@ -30,10 +27,6 @@ class Metrics(ABC):
     @abstractmethod
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the metrics from the (summed) sums; NaN where nothing was counted."""
-
-    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
-        """Return what is drawn of the (summed) sums, by name; nothing for most metrics."""
-        return {}
 
 
 def widest(device: torch.device) -> torch.dtype:

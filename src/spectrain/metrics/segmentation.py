@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,9 +16,6 @@ from ..config.option import option
 from ..core.batch import Batch
 from ..core.segmented import Segmented
 from .base import Metrics, Tables, widest
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 BINS = 4096
 """Bins of a histogram of scores: areas under curves are exact to about 1e-4."""
@@ -85,12 +82,10 @@ class SegmentationSums(Metrics):
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
-        self.names: tuple[str, ...] = ()
 
     def update(self, output: Any, batch: Batch) -> None:
         """Add a batch of `Segmented`; pixels that do not count, and rows of padding, are left out."""
         assert isinstance(output, Segmented)
-        self.names = output.names
         new = {"confusion": confusion(output).sum(0), "scores": scores(output)}
         self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
 
@@ -104,21 +99,6 @@ class SegmentationSums(Metrics):
         if not host:
             return dict.fromkeys([name for name in PUBLISHED if name != "loss"], math.nan)
         return {**of_confusion(host["confusion"]), **_areas(host["scores"])}
-
-    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
-        """Return the pictures of an evaluation: ``confusion``, ``roc`` and ``precision_recall``."""
-        from ..plots.scores import draw_confusion, draw_precision_recall, draw_roc
-
-        if not sums:
-            return {}
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
-        shown = self.names[1:] if len(self.names) == 2 else self.names
-        curves = dict(zip(shown, host["scores"], strict=True))
-        return {
-            "confusion": draw_confusion(host["confusion"].numpy(), self.names),
-            "roc": draw_roc({name: roc(one) for name, one in curves.items()}),
-            "precision_recall": draw_precision_recall({name: precision_recall(one) for name, one in curves.items()}),
-        }
 
 
 def confusion(found: Segmented) -> Tensor:

@@ -76,6 +76,10 @@ class Task(ABC):
         """Return what collects the tables of a test, image by image and band by band; None where there are none."""
         return None
 
+    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
+        """Return what is drawn of the sums of an evaluation's metric, by name; nothing for most tasks."""
+        return {}
+
     def remarks(self, training: int, validation: int) -> dict[str, str]:
         """Return what a reader of a curve must know, by its name ("loss"); it stands below the chart.
 

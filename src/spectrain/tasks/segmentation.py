@@ -19,7 +19,7 @@ from ..core.step import Step
 from ..core.targets import IGNORED, ClassMap, Target
 from ..losses.segmentation import SegmentationLoss
 from ..metrics.base import Tables
-from ..metrics.segmentation import PUBLISHED
+from ..metrics.segmentation import PUBLISHED, precision_recall, roc
 from .base import Metrics, Task
 
 if TYPE_CHECKING:
@@ -119,6 +119,20 @@ class Segmentation(Task):
         made = getattr(self.metric, "tables", None)
         tables: Tables | None = None if made is None else made()
         return tables
+
+    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
+        """Return ``confusion``, ``roc`` and ``precision_recall`` of the sums of `SegmentationMetric`; else nothing."""
+        if not {"confusion", "scores"} <= set(sums):
+            return {}
+        from ..plots.scores import draw_confusion, draw_precision_recall, draw_roc  # matplotlib takes half a second
+
+        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        curves = dict(zip(self.names[1:] if self.classes == 2 else self.names, host["scores"], strict=True))
+        return {
+            "confusion": draw_confusion(host["confusion"].numpy(), self.names),
+            "roc": draw_roc({name: roc(one) for name, one in curves.items()}),
+            "precision_recall": draw_precision_recall({name: precision_recall(one) for name, one in curves.items()}),
+        }
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""

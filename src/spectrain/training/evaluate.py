@@ -115,7 +115,7 @@ def evaluate(
         if world_size() > 1:
             for name in sorted(sums):
                 dist.all_reduce(sums[name])
-        values, figures = metrics.compute(sums), partial(metrics.figures, sums)
+        values, figures = metrics.compute(sums), partial(task.figures, sums)
     return Evaluation(losses, values, first, figures)
 
 
