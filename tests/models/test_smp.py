@@ -24,15 +24,6 @@ class TestUnet(ModelContract):
         return (count, 1, *size)
 
 
-class TestMAnet(ModelContract):
-    name = "smp"
-    options = {"arch": "MAnet", "encoder": "resnet18"}  # noqa: RUF012
-    size = (32, 32)
-
-    def output_shape(self, count, size):
-        return (count, 1, *size)
-
-
 def network(arch, encoder, size=(64, 64), bands=10, channels=1, **options):
     part = part_of("smp", arch=arch, encoder=encoder, **options)
     return build_banded(
