@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.first_samples import first_samples
 from ..core.reconstruction import Reconstruction
 from ..core.step import Step
 from ..losses.mae_spectral import Compared, MAESpectralLoss
@@ -105,6 +106,11 @@ class MaskedAutoencoding(Task):
         """Return the configured figure."""
         figure: Figure | None = None if self.plot is None else self.plot(step, batch)
         return figure
+
+    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
+        """Return the samples that the configured figure draws; all where it does not say how many these are."""
+        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
+        return first_samples(output, batch, count)
 
 
 def _compared(

@@ -55,15 +55,14 @@ def write_test(
     """
     tables = subject.task.tables()
     ids = source.patches.metadata()["patch_id"].astype(str).tolist()
-    figures: list[Figure] = []
 
     def each(step: Step, batch: Batch) -> None:
         if tables is not None:
             tables.update(step.output, batch)
-        if len(figures) < pictures and (figure := subject.picture(step, batch, source)) is not None:
-            figures.append(figure)
 
-    found = evaluate(subject, source, order, each)
+    found = evaluate(subject, source, order, each, pictures=pictures)
+    drawn: list[Figure | None] = [subject.picture(step, batch, source) for step, batch in found.shown]
+    figures = [figure for figure in drawn if figure is not None]
     folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
     for number, figure in enumerate(figures, start=1):
         (folder / "pictures").mkdir(exist_ok=True)
