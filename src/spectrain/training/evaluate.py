@@ -15,7 +15,7 @@ from ..core.distributed import world_size
 from ..core.random import Key
 from ..data.mixture import MixedEvalOrder, eval_order
 from ..data.order import EvalOrder
-from ..tasks.base import Step
+from ..tasks.base import Metrics, Step
 from .curves import StepLosses
 from .micro_batches import join, join_views
 from .session import Session
@@ -70,6 +70,7 @@ def evaluate(
     order: EvalOrder | MixedEvalOrder,
     each: Callable[[Step, Batch], None] | None = None,
     *,
+    metrics: Metrics | None = None,
     pictures: int = 1,
 ) -> Evaluation:
     """Evaluate the model on a split, or as much of it as ``order`` has.
@@ -83,10 +84,11 @@ def evaluate(
         source: the split.
         order: what of it, in what batches.
         each: is shown each batch (each group, without images, where samples are coupled) and what the task said of it.
+        metrics: collects the metrics; None is the task's own.
         pictures: how many batches (of groups, the first batch of each) to keep for a picture.
     """
     model, task = subject.model, subject.task
-    losses, metrics = StepLosses(), task.metrics()
+    losses, metrics = StepLosses(), task.metrics() if metrics is None else metrics
     shown: list[tuple[Step, Batch]] = []
     key = Key(subject.cfg.general.seed, "valid")
     if subject.cfg.hparams.overfit_batches:

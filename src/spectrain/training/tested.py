@@ -13,6 +13,7 @@ from ..core.batch import Batch
 from ..core.step import Step
 from ..data.mixture import MixedEvalOrder, members_of
 from ..data.order import EvalOrder
+from ..metrics.base import Metrics
 from .evaluate import evaluate
 from .subject import Source, Subject
 
@@ -56,11 +57,13 @@ def write_test(
     tables = subject.task.tables()
     ids = source.patches.metadata()["patch_id"].astype(str).tolist()
 
+    metrics = tables if isinstance(tables, Metrics) else None  # shown each batch as such
+
     def each(step: Step, batch: Batch) -> None:
-        if tables is not None:
+        if tables is not None and metrics is None:
             tables.update(step.output, batch)
 
-    found = evaluate(subject, source, order, each, pictures=pictures)
+    found = evaluate(subject, source, order, each, metrics=metrics, pictures=pictures)
     drawn: list[Figure | None] = [subject.picture(step, batch, source) for step, batch in found.shown]
     figures = [figure for figure in drawn if figure is not None]
     folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
