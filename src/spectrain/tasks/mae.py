@@ -57,7 +57,9 @@ class MaskedAutoencoding(Task):
         tokens = inner.tokens(batch)
         plan = inner.net.plan(tokens, batch.key, batch.index)
         everything = self.criterion.needs_all
-        prediction: Tensor = model(tokens, plan, everything=everything)
+        prediction: Tensor = model(
+            tokens, plan, everything=everything
+        ).float()  # errors are of float32 in any precision
         loss, parts = self._sums(_compared(inner, tokens, plan, prediction, batch.real, everything))
         if model.training:
             return Step(loss, parts)
@@ -66,7 +68,7 @@ class MaskedAutoencoding(Task):
 
     def _of_images(self, model: nn.Module, inner: BandedModel, batch: Batch) -> Step:
         """Return the loss of a model that hides nothing and returns images."""
-        prediction, target = model(batch), inner.standardised(batch)
+        prediction, target = model(batch).float(), inner.standardised(batch)
         loss, parts = self._sums(_compared_images(inner, batch, prediction, target))
         if model.training:
             return Step(loss, parts)
