@@ -178,6 +178,22 @@ def test_all_weights_one_is_the_sum_of_the_parts(part, compare):
     assert float(step.parts[f"loss_{part}"].sum) == pytest.approx(float(alone.sum.detach()), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["mae_spectral", "spectral_autoencoder"])
+def test_lengths_of_spectra_are_found_for_the_angle_alone(name, monkeypatch):
+    """They take a pass over whole images, of which a loss without the angle needs none."""
+    model, batch = model_of(), batch_with(True)
+    if name == "spectral_autoencoder":
+        bands, figures = model.bands, statistics(6)
+        model = build_banded(part_of(name), bands=bands, statistics=figures, image_size=(8, 12), seed=1).train()
+    given = []
+    for weights in ((1, 0.1, 0.01), (1, 0, 0.01)):
+        loss = MAESpectralLoss(*weights)
+        sums = loss.sums
+        monkeypatch.setattr(loss, "sums", lambda compared, sums=sums: given.append(compared.squares) or sums(compared))
+        assert found_by(loss, model, batch).sum > 0
+    assert given[0] is not None and given[1] is None
+
+
 @pytest.mark.parametrize("holes", [False, True])
 def test_micro_batches_add_up_exactly(holes):
     model, batch = model_of(), batch_with(holes, count=5)

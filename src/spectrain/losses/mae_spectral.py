@@ -42,7 +42,8 @@ class Compared:
         place: int64 [B,M], its place in the image.
         groups: band groups.
         places: places in an image.
-        squares: float32 [B,places,P], the squared length of each pixel's whole spectrum in the target's own unit.
+        squares: float32 [B,places,P], the squared length of each pixel's whole spectrum in the target's own unit; None
+            where the loss does not need it (see `MAESpectralLoss.needs_squares`).
         scale: float32 [groups,u], a standardised value times this,
         shift: plus this, is in the unit of the image.
         low: float32 [groups,u], smallest standardised value that is known; -inf for none.
@@ -58,7 +59,7 @@ class Compared:
     place: Tensor
     groups: int
     places: int
-    squares: Tensor
+    squares: Tensor | None
     scale: Tensor
     shift: Tensor
     low: Tensor
@@ -159,6 +160,11 @@ class MAESpectralLoss(nn.Module):
         """It compares visible tokens too, so they have to be predicted."""
         return self.compare == "all" or self.weights["spectral_sum"] > 0
 
+    @property
+    def needs_squares(self) -> bool:
+        """It compares spectra, so their length has to be known, which takes a pass over whole images."""
+        return self.weights["sam"] > 0
+
     def forward(self, reconstructed: Tensor, original: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of images [B,C,H,W], a scalar; of the values where bool ``mask`` is True, None for all.
 
@@ -181,7 +187,7 @@ class MAESpectralLoss(nn.Module):
             place=whole,
             groups=1,
             places=1,
-            squares=target.square().sum(1).reshape(batch, 1, -1),
+            squares=target.square().sum(1).reshape(batch, 1, -1) if self.needs_squares else None,
             scale=ones,
             shift=0 * ones,
             low=-math.inf * ones,
@@ -297,6 +303,7 @@ def _sam(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
     ``|a x (a + e)| = |a x e|``, so the sine is ``sqrt(|a|²|e|² - (a·e)²)`` and the cosine ``|a|² + a·e``, over the same
     lengths: exact for small errors, where the arc cosine has lost half of its digits. Visible tokens have no error.
     """
+    assert c.squares is not None
     start = c.hidden_from
     place = c.place[:, start:]
     errors, along = (_added(one[:, start:], place, c.places) for one in (f.sums.errors, f.sums.along))
