@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from types import SimpleNamespace
 
@@ -88,15 +87,6 @@ def test_statistics_travel_in_the_state_dict():
     other.load_state_dict(state)
     image = images(1, 2, (2, 2))
     assert torch.equal(other(batch_of(image)), banded()(batch_of(image)))
-
-
-def test_meta_builds_it_again():
-    meta = json.loads(json.dumps(banded(standardise="std", mask_channel=True, image_size=(64, 32)).meta()))
-    assert Bands.from_json(meta["bands"]) == BANDS
-    assert meta["standardise"] == "std"
-    assert meta["mask_channel"] is True
-    assert meta["image_size"] == [64, 32]
-    assert banded().meta()["image_size"] is None
 
 
 def test_what_does_not_fit_is_refused():

@@ -190,15 +190,6 @@ class BandedModel(nn.Module):
             return torch.ones(batch.image.shape[0], dtype=torch.bool, device=batch.image.device)
         return batch.valid.flatten(1).any(dim=1)
 
-    def meta(self) -> dict[str, Any]:
-        """Return, as JSON values, what a checkpoint must say beside the state dict to build the model again."""
-        return {
-            "bands": self.bands.to_json(),
-            "standardise": self.standardise,
-            "mask_channel": self.mask_channel,
-            "image_size": None if self.image_size is None else list(self.image_size),
-        }
-
 
 def standardisation(statistics: BandStatistics, how: Standardise) -> tuple[Tensor, Tensor]:
     """Return what is subtracted from each band and what it is then divided by, float32 [C] each."""
