@@ -286,6 +286,23 @@ def test_a_transform_that_is_given_for_other_data_is_used(folder, run, tmp_path)
     assert log["mse"] != plain["mse"] and math.isfinite(log["mse"])
 
 
+def test_another_transform_with_the_statistics_of_the_training_is_warned_of(
+    folder, run, of_one_band_set, tmp_path, caplog
+):
+    same = load_trained(run).cfg.dataset
+    said = "dataset.transform is log10 here and was none in the training, whose means and deviations"
+    run_test(run, folder / "whole.h5", tmp_path / "same", overrides=same)
+    run_test(run, folder / "other.h5", tmp_path / "measured", overrides=replace(same, transform="log10"))
+    assert "dataset.transform" not in caplog.text
+    small = load_trained(of_one_band_set["small"]).cfg.dataset
+    for number, (one, data, options) in enumerate(
+        [(run, folder / "whole.h5", same), (run, None, same), (of_one_band_set["small"], folder / "whole.h5", small)]
+    ):
+        caplog.clear()
+        run_test(one, data, tmp_path / str(number), overrides=replace(options, transform="log10"))
+        assert caplog.text.count(said) == 1 and "leave dataset.transform as it was" in caplog.text
+
+
 def test_on_several_data_sets_at_once(folder, run, tmp_path):
     both, one, other = (
         run_test(run, [folder / f"{name}.h5" for name in names], tmp_path / "-".join(names), splits=["all"])[0]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..config.schema import DatasetOptions
+from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
+from ..data.patches import Patches
 from ..data.values import Values
+from ..models.any_bands import AnyBands
 from ..training.devices import autocast_dtype, resolve_device
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
 from ..training.trained import Trained, load_trained, model_for
 from .other_data import opened_elsewhere
+
+log = logging.getLogger("spectrain")
 
 
 def test(
@@ -43,6 +49,7 @@ def test(
         device: "auto", "cpu", "cuda" or the number of a GPU.
         overrides: how the data are to be read; None is as the run's were, but for what it says of single bands
             (``dataset.bands`` and ``wavelengths``, lists of scales and so on) where other data have other bands.
+            Another ``transform`` for bands that the model was trained on is warned of: the training's statistics stay.
         plugins: modules to import first.
 
     Returns:
@@ -65,6 +72,7 @@ def test(
         else:
             patches = together([opened_elsewhere(trained, place, split, options) for place in places])
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
+        _doubt_transform(trained, patches, options)
         bands = Values(patches.bands, cfg.dataset.transform).transformed
         metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
         subject = Subject(
@@ -81,6 +89,26 @@ def test(
         with source.loader:
             results.append(write_test(subject, source, order, _folder(trained, places, output) / split))
     return results
+
+
+def _doubt_transform(trained: Trained, patches: Patches, options: DatasetOptions) -> None:
+    """Warn where values of another transform than the training's are standardised by its statistics.
+
+    Data that are stored in another way (as logarithms already) need another transform, so it is no mistake by itself.
+    """
+    ours, theirs = options.transform, trained.cfg.dataset.transform
+    known = [Bands.from_json(record["bands"]) for record in (trained.meta, *trained.meta.get("more", []))]
+    for one in members_of(patches):
+        trained_on = not isinstance(trained.model, AnyBands) or any(bands.same(one.bands) for bands in known)
+        if ours != theirs and trained_on:  # others have statistics of their own
+            log.warning(
+                "%s: dataset.transform is %s here and was %s in the training, whose means and deviations standardise "
+                "these bands; that is right where these data are stored otherwise and the values come out alike: "
+                "else leave dataset.transform as it was",
+                one.path,
+                ours,
+                theirs,
+            )
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
