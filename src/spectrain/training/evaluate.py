@@ -90,15 +90,12 @@ def evaluate(
     model, task = subject.model, subject.task
     losses, metrics = StepLosses(), task.metrics() if metrics is None else metrics
     shown: list[tuple[Step, Batch]] = []
-    key = Key(subject.cfg.general.seed, "valid")
-    if subject.cfg.hparams.overfit_batches:
-        key = Key(subject.cfg.general.seed, "augment", 0)  # just what is trained on
     raws = iter(source.loader.load(order.batches()))
     was_training = model.training
     model.eval()
     try:
         for group in order.groups():
-            step, batch, few = _of_group(subject, [next(raws) for _ in group], source, key, show=len(shown) < pictures)
+            step, batch, few = _of_group(subject, [next(raws) for _ in group], source, show=len(shown) < pictures)
             losses.add({"loss": step.loss, **step.parts})
             if metrics is not None:
                 metrics.update(step.output, batch)
@@ -120,13 +117,13 @@ def evaluate(
 
 
 def _of_group(
-    subject: Subject, raws: list[RawBatch], source: Source, key: Key, *, show: bool
+    subject: Subject, raws: list[RawBatch], source: Source, *, show: bool
 ) -> tuple[Step, Batch, tuple[Step, Batch] | None]:
     """Return the loss of a group, the batch that it is the loss of, and what a picture shows of its first batch."""
     task, model = subject.task, subject.model
     if task.additive:
         (raw,) = raws
-        batch = subject.prepare(raw, source, key, augment=False)
+        batch = subject.evaluation_batch(raw, source)
         with subject.autocast():
             step = task.loss(model, batch)
         if not show:
@@ -137,7 +134,7 @@ def _of_group(
     parts: list[Batch] = []
     first: tuple[Any, Batch] | None = None
     for raw in raws:
-        batch = subject.prepare(raw, source, key, augment=False)
+        batch = subject.evaluation_batch(raw, source)
         with subject.autocast():
             outputs.append(task.outputs(model, batch))
         if show and first is None:
