@@ -12,7 +12,9 @@ from test_segmentation_metric import batch_of, computed, drawn
 from spectrain.core.segmented import Segmented
 from spectrain.metrics.segmentation_tables import SegmentationTables
 
-OBJECTS = ["object_accuracy", "object_precision", "object_recall", "object_f1", "object_average_precision", "boundary_iou"]
+OBJECTS = [f"object_{name}" for name in ("accuracy", "precision", "recall", "f1", "average_precision")] + [
+    "boundary_iou"
+]
 
 
 def collected(found, index=None, iou=0.3):

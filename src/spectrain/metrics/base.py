@@ -53,7 +53,10 @@ class Breakdown:
 
 
 class Tables(ABC):
-    """What a test says of each image and of each band, collected batch by batch."""
+    """What a test says of each image and of each band, collected batch by batch.
+
+    One that is a `Metrics` too is the metrics of its test as well, so that what both need is computed once.
+    """
 
     @abstractmethod
     def update(self, output: Any, batch: Batch) -> None:
