@@ -182,7 +182,7 @@ class AnyBands(BandedModel):
 
     def for_bands(self, bands: Bands, statistics: BandStatistics) -> AnyBands:
         """Return a model of the same network (not a copy) for other bands, in eval mode where this one is."""
-        other = AnyBands(self.network, bands, statistics, self.standardise, self.mask_channel)
+        other = type(self)(self.network, bands, statistics, self.standardise, self.mask_channel)
         other.sets.to(self.device)
         return other.train(self.training)
 

@@ -93,6 +93,8 @@ class BandedModel(nn.Module):
         DataError: "limits", and a band has none.
     """
 
+    any_bands = False
+    """It takes other bands than it was trained on."""
     convolves = True
     """Its layers are quickest on images whose bands lie side by side in memory (channels last)."""
 

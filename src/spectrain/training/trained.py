@@ -97,7 +97,7 @@ def model_for(
         DataError: it is of other bands, and not for any.
     """
     model, members = trained.model, members_of(patches)
-    if not isinstance(model, AnyBands):
+    if not isinstance(model, AnyBands) or not model.any_bands:
         if len(members) > 1:
             raise DataError("the model takes one band set", where=str(patches.path), fix="take one data set at a time")
         model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")

@@ -63,7 +63,7 @@ def test_page(model: str, data: str, tests: Sequence[SplitTest]) -> str:
         parts = [] if one.breakdown is None else [_groups(kind, one) for kind in one.breakdown.tables]
         shown = _pictures(one)
         if parts or shown is not None:
-            sections.append(_section(one.split, join(*parts, shown)))
+            sections.append(_section(one.split, join(shown, *parts)))
     footer = el(
         "footer", el("p", f"Written {local_time(now())} by spectrain {versions().get('spectrain', '')}".strip())
     )
