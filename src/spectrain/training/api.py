@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from .. import __version__
 from ..config import Config, load_config
@@ -29,6 +28,7 @@ from .loop import Training
 from .parallel import process_group
 from .profiling import profiler
 from .session import Session, build_session
+from .shared_work import from_main
 from .state import State, arithmetic, differences
 
 log = logging.getLogger("spectrain")
@@ -147,7 +147,7 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
     members = members_of(session.train.patches)
     run.update_info(
         status="running",
-        fingerprint=session.train.patches.fingerprint(),
+        fingerprint=session.measured.fingerprint,
         processes=world_size(),
         parameters=sum(parameter.numel() for parameter in session.model.parameters()),
         bands=[one.bands.to_json() for one in members],
@@ -207,7 +207,8 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
         **first,
         "more": more,
         "config": cfg.to_dict(),
-        "fingerprint": patches.fingerprint(),
+        "fingerprint": session.measured.fingerprint,
+        "valid": session.measured.valid,
         "spectrain": __version__,
         "run_name": run.run_name,
         "run_id": run.run_id,
@@ -256,15 +257,14 @@ def _results(session: Session, state: State, training: Training | None) -> dict[
 
 def _shared_run(cfg: Config, run: Run | None) -> Run:
     """Make or reopen the run on the main process, and its silent twin on the others."""
-    if rank() == 0:
-        run = Run.create(cfg) if run is None else Run.open(run.folder, cfg)
-    if world_size() > 1:
-        place = [str(run.folder) if run is not None and rank() == 0 else ""]
-        dist.broadcast_object_list(place)
-        if rank() != 0:
-            run = Run.silent(cfg, Path(place[0]))
-    assert run is not None
-    return run
+    made: list[Run] = []
+
+    def make() -> str:
+        made.append(Run.create(cfg) if run is None else Run.open(run.folder, cfg))
+        return str(made[0].folder)
+
+    folder = from_main(make)
+    return made[0] if made else Run.silent(cfg, Path(folder))
 
 
 def _restore_threads(cfg: Config, checkpoint: dict[str, Any] | None) -> None:
