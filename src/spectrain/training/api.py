@@ -16,12 +16,13 @@ from ..config import Config, load_config
 from ..config.aliases import derived_names
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
+from ..core.launched import launched_world
 from ..data.mixture import members_of
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
 from .backbone import with_backbone
 from .checkpoint import load_checkpoint
-from .devices import hardware_facts, launched_world, memory_advice, resolve_device, set_threads
+from .devices import hardware_facts, memory_advice, resolve_device, set_threads
 from .evaluate import rehearse
 from .interrupts import stop_on_signal
 from .loop import Training

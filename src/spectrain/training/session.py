@@ -18,6 +18,7 @@ from torch import nn
 from ..config.schema import Config
 from ..core.distributed import rank, world_size
 from ..core.errors import DataError, RunError
+from ..core.launched import launched_world
 from ..data.mixture import (
     MixedEvalOrder,
     MixedTrainOrder,
@@ -37,7 +38,7 @@ from ..models.banded import BandedModel, build_banded
 from ..tasks.base import Task
 from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
-from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
+from .devices import autocast_dtype, resolve_device, set_threads, wants_compile
 from .measured import Measured, measure
 from .parallel import Parallel
 from .probe import Probe, build_probe
