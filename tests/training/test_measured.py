@@ -92,7 +92,12 @@ def test_a_checkpoint_of_before_and_other_validation_data_are_looked_at(passes, 
     session = of(data)
     record = {"meta": {"fingerprint": session.measured.fingerprint, "statistics": session.statistics[0].to_json()}}
     known = session.measured.valid
-    for valid, looks in ((None, 1), (known | {"fingerprint": "of others"}, 1), (known, 0)):
+    for valid, looks in (
+        (None, 1),
+        (known | {"fingerprint": "of others"}, 1),
+        (known | {"transform": "log10"}, 1),
+        (known, 0),
+    ):
         passes.clear()
         record["meta"]["valid"] = valid
         found = measure(data, record)

@@ -28,8 +28,8 @@ class Measured:
     Attributes:
         fingerprint: of the training patches.
         statistics: of the training patches, one a data set.
-        valid: ``fingerprint`` and ``all_valid`` (one a data set: it holds no missing value) of the validation patches,
-            as a checkpoint keeps it; None without validation.
+        valid: what a checkpoint keeps of the validation patches: ``all_valid`` (one a data set: it holds no missing
+            value), and the ``fingerprint`` and ``transform`` that this is true of; None without validation.
     """
 
     fingerprint: str
@@ -80,13 +80,15 @@ def measure(cfg: Config, train: Patches, valid: Patches | None, checkpoint: dict
             found = [Statistics.from_json(record["statistics"]) for record in (meta, *meta.get("more", []))]
         if valid is None:
             return Measured(fingerprint, found, None)
+        same = {
+            "fingerprint": fingerprint if valid is train else valid.fingerprint(),
+            "transform": cfg.dataset.transform,
+        }
         if valid is train:
-            return Measured(
-                fingerprint, found, {"fingerprint": fingerprint, "all_valid": [one.all_valid for one in found]}
-            )
-        of_valid, known = valid.fingerprint(), None if meta is None else meta.get("valid")
-        if known is None or known["fingerprint"] != of_valid:
-            known = {"fingerprint": of_valid, "all_valid": [_complete(cfg, one) for one in members_of(valid)]}
+            return Measured(fingerprint, found, {**same, "all_valid": [one.all_valid for one in found]})
+        known = None if meta is None else meta.get("valid")
+        if known is None or any(known.get(name) != value for name, value in same.items()):
+            known = {**same, "all_valid": [_complete(cfg, one) for one in members_of(valid)]}
         return Measured(fingerprint, found, known)
 
     return from_main(look)
