@@ -32,6 +32,9 @@ def _out_of_range(config: WarpAugmentation.Config) -> Iterator[tuple[str, str, s
             yield name, misfit.what, misfit.fix
     if config.scale >= 1:
         yield "scale", f"must be less than 1, not {config.scale}", "at 1 an image would shrink to nothing"
+    for name in ("brightness", "contrast", "speckle"):
+        if (value := getattr(config, name)) >= 1:
+            yield name, f"must be less than 1, not {value}", "at 1 an image may turn black"
     if config.band_dropout >= 1:
         yield "band_dropout", f"must be less than 1, not {config.band_dropout}", "at 1 nothing would be left to see"
 

@@ -21,6 +21,7 @@ from .dihedral import DihedralWarp
 from .finish import add_noise, remove_mean
 from .geometry import Parameters, Ranges, compose
 from .options import check
+from .radiometry import change_light, optical_bands
 from .sometimes import Sometimes
 from .warp import AffineWarp
 from .window import drawn_window, middle_window
@@ -36,7 +37,7 @@ _AT_ONCE = 1 << 19
 
 @register("augmentation", "warp")
 class WarpAugmentation:
-    """Flip, turn, scale, shift, crop and zoom back in one interpolation, then noise, then the mean removed.
+    """Flip, turn, scale, shift, crop and zoom back in one interpolation; then light, noise, and the mean removed.
 
     What a sample becomes depends on the key and the sample's index alone, never on the batch it is in. Geometry,
     window, noise, missing bands, and whether a sample is changed at all have a stream each. Nothing waits for the
@@ -77,6 +78,12 @@ class WarpAugmentation:
             "probability, below 1, that a band of a sample is taken away: it becomes invalid; one band always stays",
             minimum=0,
         )
+        brightness: float = option(0.0, "largest relative change of light, below 1, of optical bands", minimum=0)
+        contrast: float = option(0.0, "largest relative change of contrast, below 1, of optical bands", minimum=0)
+        speckle: float = option(0.0, "largest relative change of each value, below 1, of optical bands", minimum=0)
+        optical: list[str] | None = option(
+            None, "bands that light changes; null takes those with a wavelength, so not elevation, indices or radar"
+        )
         demean: Demean = option(
             "none", "subtract the mean of the valid pixels: none, of the whole image, or of each band"
         )
@@ -87,8 +94,10 @@ class WarpAugmentation:
             1.0, "share of samples that are changed at all; size and demean are for all", minimum=0, maximum=1
         )
 
-    def __init__(self, config: Config, bands: int) -> None:
+    def __init__(self, config: Config, bands: int, optical: Tensor | None = None) -> None:
         check(config, bands)
+        self._light = config.brightness, config.contrast, config.speckle
+        self._optical = torch.ones(bands, dtype=torch.bool) if optical is None else optical
         shift_y, shift_x = config.shift if isinstance(config.shift, list) else (config.shift, config.shift)
         self._config = config
         self._ranges = Ranges(
@@ -114,8 +123,10 @@ class WarpAugmentation:
 
         Raises:
             ConfigError: options that are out of range or exclude each other, all of them at once.
+            DataError: light is to change, and which bands are optical is not known.
         """
-        return cls(config, len(bands))
+        lit = config.brightness or config.contrast or config.speckle
+        return cls(config, len(bands), optical_bands(bands, config.optical) if lit else None)
 
     @torch.no_grad()
     def __call__(self, batch: Batch, key: Key) -> Batch:
@@ -168,6 +179,8 @@ class WarpAugmentation:
             image, kept = warp.image_with_holes(batch.image, batch.valid)
         if key is not None and self._config.band_dropout:
             image, kept = self._without_bands(image, kept, _stream(key, "bands"), batch.index, changed)
+        if key is not None and any(self._light):
+            image = self._lit(image, kept, _stream(key, "light"), batch.index, changed)
         noise = _stream(key, "noise") if key is not None and self._noisy else None
         image = self._finish(image, kept, batch.index, noise, changed)
         if kept is not None:
@@ -209,6 +222,14 @@ class WarpAugmentation:
         if changed is not None:
             bands = bands | ~changed[:, None]
         return image, without_bands(image, kept, bands)
+
+    def _lit(self, image: Tensor, kept: Tensor | None, key: Key, index: Tensor, changed: Tensor | None) -> Tensor:
+        """Return the image in other light."""
+        self._optical = self._optical.to(image.device)  # copied for the first batch only
+        for rows in pieces(image, _AT_ONCE):
+            mask, some = (None if part is None else part[rows] for part in (kept, changed))
+            image[rows] = change_light(image[rows], mask, self._optical, self._light, key, index[rows], some)
+        return image
 
     def _warn_of_small_crops(self, height: int, width: int) -> None:
         """Say once that a window is so small that little is left to tell images apart by."""

@@ -25,6 +25,7 @@ class Band:
         offset: summand from stored to physical value.
         nodata: stored value that means "missing"; None where only NaN does.
         resolution: native ground sampling distance in metres, or None.
+        limits: the physical values that ``model.standardise=limits`` makes 0 and 1; None where none are agreed upon.
     """
 
     name: str
@@ -35,12 +36,17 @@ class Band:
     offset: float = 0.0
     nodata: float | None = None
     resolution: float | None = None
+    limits: tuple[float, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the band as plain JSON values; a NaN nodata is the same as none."""
+        """Return the band as plain JSON values; a NaN nodata is the same as none, and no limits are left out."""
         record = asdict(self)
         if self.nodata is not None and math.isnan(self.nodata):
             record["nodata"] = None
+        if self.limits is None:
+            del record["limits"]
+        else:
+            record["limits"] = list(self.limits)
         return record
 
     @classmethod
@@ -49,7 +55,8 @@ class Band:
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(record) - known):
             raise DataError(f"unknown band fields {unknown}", fix=f"known are {sorted(known)}")
-        return cls(**record)
+        limits = record.get("limits")
+        return cls(**{**record, "limits": None if limits is None else (float(limits[0]), float(limits[1]))})
 
 
 class Bands(tuple[Band, ...]):

@@ -96,6 +96,14 @@ def normal_image(key: Key, sample: Tensor, shape: tuple[int, ...]) -> Tensor:
     return pair.mul_(radius[:, None]).flatten(1)[:, :total].reshape(sample.shape[0], *shape)
 
 
+def uniform_image(key: Key, sample: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Return float32 [B, *shape], uniform on [0, 1), one independent number a position; see `normal_image`."""
+    total = math.prod(shape)
+    counter = torch.arange(total, device=sample.device, dtype=torch.int32)
+    drawn = _mix32(counter[None, :] ^ words(key, sample, 1).to(torch.int32))
+    return _top24(drawn).mul_(2.0**-24).reshape(sample.shape[0], *shape)
+
+
 def _top24(word: Tensor) -> Tensor:
     """Return the upper 24 bits of int32 as float32 0 to 2**24 - 1; the word is used up."""
     return word.bitwise_right_shift_(8).bitwise_and_(0xFFFFFF).to(torch.float32)

@@ -77,7 +77,7 @@ class BandChoice(Patches):
         self.has_mask, self.has_labels = patches.has_mask, patches.has_labels
         count, _, height, width = patches.shape
         self.shape = (count, len(channels), height, width)
-        self.stored = patches
+        self.stored, self.preparation = patches, patches.preparation
         self._channels = None if list(channels) == list(range(patches.shape[1])) else list(channels)
 
     def read(self, index: NDArray[np.int64]) -> Rows:
@@ -95,6 +95,10 @@ class BandChoice(Patches):
         return Rows(
             image, rows.mask[:, self._channels] if rows.mask is not None and per_channel else rows.mask, rows.labels
         )
+
+    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+        """Return the labels of the patches at ``index`` alone."""
+        return self.stored.labels(index)
 
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch."""

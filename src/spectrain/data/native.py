@@ -15,7 +15,18 @@ from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
 from .fingerprint import content_fingerprint, files_stamp
 from .mapped import MappedFiles
-from .native_format import IMAGES, LABELS, MANIFEST, MASKS, SPLITS, STATISTICS, TABLE, Manifest, shard_name
+from .native_format import (
+    IMAGES,
+    LABELS,
+    MANIFEST,
+    MASKS,
+    PREPARATION,
+    SPLITS,
+    STATISTICS,
+    TABLE,
+    Manifest,
+    shard_name,
+)
 from .patches import Patches, Rows
 from .reader import ALL
 from .shards import MISSING, file_crc32c, index_bytes, read_index
@@ -85,6 +96,7 @@ class NativePatches(Patches):
         self.dtype = image.dtype
         self.has_mask, self.has_labels = MASKS in arrays, LABELS in arrays
         self._manifest = manifest
+        self.preparation = self._json(PREPARATION) if PREPARATION in manifest.files else None
         self._image, self._mask, self._labels = image, arrays.get(MASKS), arrays.get(LABELS)
 
     @classmethod
@@ -122,6 +134,10 @@ class NativePatches(Patches):
             labels=None if self._labels is None else self._labels.take(index),
         )
 
+    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+        """Return the labels of the patches at ``index`` alone; no image is read."""
+        return None if self._labels is None else self._labels.take(checked_index(index, len(self)))
+
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch.
 
@@ -145,14 +161,20 @@ class NativePatches(Patches):
         Raises:
             DataError: the file is damaged.
         """
-        file = self.path / STATISTICS
+        return self._json(STATISTICS)
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        """Return the content of a file of the folder; None where there is none."""
+        file = self.path / name
         try:
             content: dict[str, Any] = json.loads(file.read_bytes())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             raise DataError(
-                f"the statistics cannot be read: {error}", where=str(file), fix="remove the file: it is made anew"
+                f"the file cannot be read: {error}",
+                where=str(file),
+                fix="remove the file: it is made anew" if name == STATISTICS else "copy or prepare the data again",
             ) from error
         return content
 

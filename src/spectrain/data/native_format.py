@@ -10,6 +10,7 @@
       y/                 optional, labels [n], [n,h,w] or [n,t,h,w]
       patches.parquet    one row a patch (GeoParquet where it has a geometry)
       splits.json        which patch belongs to which split and fold
+      preparation.json   optional: how the patches were made from scenes
       statistics.json    optional
 
 Arrays are stored uncompressed, little-endian, in whole shards, one chunk a patch (labels [n]: one chunk a shard).
@@ -32,6 +33,7 @@ from ..core.errors import DataError
 FORMAT = "spectrain.patches"
 VERSION = 1
 MANIFEST, TABLE, SPLITS, STATISTICS = "manifest.json", "patches.parquet", "splits.json", "statistics.json"
+PREPARATION = "preparation.json"
 IMAGES, MASKS, LABELS = "x", "mask", "y"
 AXES = {IMAGES: ("sample", "band", "y", "x"), MASKS: ("sample", "mask_band", "y", "x")}
 

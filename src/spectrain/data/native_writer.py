@@ -26,6 +26,7 @@ from .native_format import (
     LABELS,
     MANIFEST,
     MASKS,
+    PREPARATION,
     SPLITS,
     STATISTICS,
     TABLE,
@@ -114,12 +115,19 @@ class NativeWriter:
                     self._write(array)
         self._tables.append(metadata)
 
-    def commit(self, *, splits: Mapping[str, Any] | None = None, statistics: Mapping[str, Any] | None = None) -> Path:
+    def commit(
+        self,
+        *,
+        splits: Mapping[str, Any] | None = None,
+        statistics: Mapping[str, Any] | None = None,
+        preparation: Mapping[str, Any] | None = None,
+    ) -> Path:
         """Finish the folder and rename it into place.
 
         Args:
             splits: the content of splits.json, its ``fingerprint`` filled in here; None puts all in the split "train".
             statistics: the content of statistics.json, or None for none.
+            preparation: the content of preparation.json, or None for none.
 
         Returns:
             The path.
@@ -139,7 +147,10 @@ class NativeWriter:
                     self._write(array)
             self._describe()
             write_patch_table(table, self._folder / TABLE, self._crs)
-            for name in (TABLE, "zarr.json", *(f"{array}/zarr.json" for array in self._arrays)):
+            if preparation is not None:
+                _write_text(self._folder / PREPARATION, json.dumps(preparation, indent=1) + "\n")
+            written = [TABLE, *([PREPARATION] if preparation is not None else [])]
+            for name in (*written, "zarr.json", *(f"{array}/zarr.json" for array in self._arrays)):
                 held = self._folder / name
                 self._files[name] = StoredFile(held.stat().st_size, file_crc32c(held))
             shapes = {a.name: StoredShape(a.shape, a.buffer.dtype.name, len(a.buffer)) for a in self._arrays.values()}

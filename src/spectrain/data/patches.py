@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,7 @@ class Patches(ABC):
         dtype: stored type of the images.
         has_mask: a mask is stored beside the images.
         has_labels: labels are stored beside the images.
+        preparation: how they were made from scenes, as `spectrain prepare` wrote it; None where they were not.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Patches(ABC):
     dtype: np.dtype[np.generic]
     has_mask: bool
     has_labels: bool
+    preparation: Mapping[str, Any] | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -66,6 +69,10 @@ class Patches(ABC):
             IndexError: an index outside [0, N).
             DataError: the file was damaged or cut since it was opened.
         """
+
+    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+        """Return the labels of the patches at ``index`` alone, as `read` does; None where there are none."""
+        return self.read(index).labels
 
     @abstractmethod
     def metadata(self) -> pd.DataFrame:

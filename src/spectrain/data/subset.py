@@ -39,6 +39,7 @@ class Subset(Patches):
         self.path, self.split, self.bands, self.dtype = patches.path, split, patches.bands, patches.dtype
         self.has_mask, self.has_labels = patches.has_mask, patches.has_labels
         self.shape = (len(rows), *patches.shape[1:])
+        self.preparation = patches.preparation
         self.whole = patches
         self.rows = checked_index(rows, len(patches))
 
@@ -72,6 +73,10 @@ class Subset(Patches):
             DataError: the file is damaged, or was cut since it was opened.
         """
         return self.whole.read(self.rows[checked_index(index, len(self))])
+
+    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+        """Return the labels of the patches at ``index`` alone."""
+        return self.whole.labels(self.rows[checked_index(index, len(self))])
 
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch."""

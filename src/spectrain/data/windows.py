@@ -164,6 +164,11 @@ class WindowPatches(Patches):
             labels=None if self._labels is None else self._labels.take(places, size),
         )
 
+    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+        """Return the labels of the windows at ``index`` alone; no image is read."""
+        places = self.cut.places[checked_index(index, len(self))]
+        return None if self._labels is None else self._labels.take(places, self.cut.size)
+
     def metadata(self) -> pd.DataFrame:
         """Return one row a window: ``patch_id``, ``file``, ``row``, ``column``, and what is known of its image."""
         import pandas as pd

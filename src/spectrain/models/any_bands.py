@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,7 @@ class BandSet(nn.Module):
     ) -> None:
         super().__init__()
         self.bands = bands
-        mean, std = standardisation(statistics, standardise)
+        mean, std = standardisation(bands, statistics, standardise)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.slots = slots_of(bands, group_size, by_wavelength=by_wavelength)
@@ -257,7 +257,3 @@ class AnyBands(BandedModel):
         """Return which images have a token that is at least half valid, bool [B]."""
         kept = self.tokens(batch).kept
         return super().seen(batch) if kept is None else kept.any(1)
-
-    def meta(self) -> dict[str, Any]:
-        """Return what a checkpoint must say beside the state dict; see `BandedModel.meta`."""
-        return {**super().meta(), "members": [self.band_set(n).bands.to_json() for n in range(len(self.sets))]}

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..config.option import option
-from ..core.bands import Bands
+from ..core.bands import Band, Bands
 from ..core.batch import Batch
-from ..core.errors import DataError
+from ..core.errors import DataError, SpectrainError
 from ..core.fill import fill_invalid
 from ..core.random import Key
 from .weights import load_weights
 
-Standardise = Literal["mean_std", "std", "none"]
+Standardise = Literal["mean_std", "std", "limits", "none"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class ModelConfig:
 
     mask_channel: bool = option(False, "feed the validity of each band as a further channel")
     standardise: Standardise = option(
-        "mean_std", "subtract each band's mean and divide by its deviation; std only divides (demeaned images); or none"
+        "mean_std",
+        "subtract each band's mean and divide by its deviation; std only divides (demeaned images); limits makes the "
+        "band's agreed limits 0 and 1 and cuts off what is beyond; or none",
     )
     init_from: str | None = option(
         None, "run, checkpoint or safetensors file to take the weights from; null draws them"
@@ -81,12 +83,14 @@ class BandedModel(nn.Module):
         bands: one a channel of the batches it is for.
         statistics: mean and standard deviation of each band.
         standardise: "mean_std" subtracts the mean of each band and divides by its deviation; "std" only divides, for
-            images that are demeaned one by one; "none" leaves the values as they are.
+            images that are demeaned one by one; "limits" makes `Band.limits` 0 and 1 and cuts off what is beyond, so a
+            hole, which is 0, looks like the lower one; "none" leaves the values as they are.
         mask_channel: append the validity of each band as a channel of 0 and 1.
         image_size: height and width it was built for; None where any will do.
 
     Raises:
         ValueError: ``standardise`` is unknown, or the statistics are not one a band.
+        DataError: "limits", and a band has none.
     """
 
     convolves = True
@@ -119,7 +123,7 @@ class BandedModel(nn.Module):
 
     def _take_statistics(self, statistics: BandStatistics) -> None:
         """Make mean and deviation buffers; the range of the data, standardised, is none of the state dict."""
-        mean, std = standardisation(statistics, self.standardise)
+        mean, std = standardisation(self.bands, statistics, self.standardise)
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         low, high, self.data_range = limits(statistics)
@@ -162,6 +166,8 @@ class BandedModel(nn.Module):
         x = batch.image
         if self.standardise != "none":
             x = (x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
+        if self.standardise == "limits":
+            x = x.clamp(0.0, 1.0)
         return x if batch.all_valid else fill_invalid(x, batch.valid)
 
     def inputs(self, batch: Batch) -> Tensor:
@@ -180,8 +186,27 @@ class BandedModel(nn.Module):
         return cast(Network, self.network).features(self.inputs(batch))
 
     def pooled(self, batch: Batch) -> Tensor:
-        """Return the encoder's vector of each image, float32 [B, F]: its coarsest map averaged over the pixels."""
+        """Return the encoder's vector of each image, float32 [B, F]: its coarsest map averaged over the pixels.
+
+        Raises:
+            SpectrainError: the network has no features, or they are no map.
+        """
+        name = type(self.network).__name__
+        if not hasattr(self.network, "features"):
+            raise SpectrainError(
+                f"{name} has no method features, so there is no vector of an image",
+                where="the model",
+                fix="give it features(x), which returns [(stride, map [B,F,rows,columns])] from fine to coarse; "
+                "a model that returns one vector an image can be embedded by --what projection",
+            )
         _, coarsest = self.features(batch)[-1]
+        if coarsest.dim() != 4:
+            raise SpectrainError(
+                f"the features of {name} are {list(coarsest.shape)}, and no map that could be averaged over its pixels",
+                where="the model",
+                fix="let features(x) return [B,F,rows,columns]: tokens [B,rows*columns,F] are one after "
+                "tokens.transpose(1, 2).unflatten(2, (rows, columns))",
+            )
         return coarsest.float().mean(dim=(2, 3))
 
     def seen(self, batch: Batch) -> Tensor:
@@ -190,21 +215,25 @@ class BandedModel(nn.Module):
             return torch.ones(batch.image.shape[0], dtype=torch.bool, device=batch.image.device)
         return batch.valid.flatten(1).any(dim=1)
 
-    def meta(self) -> dict[str, Any]:
-        """Return, as JSON values, what a checkpoint must say beside the state dict to build the model again."""
-        return {
-            "bands": self.bands.to_json(),
-            "standardise": self.standardise,
-            "mask_channel": self.mask_channel,
-            "image_size": None if self.image_size is None else list(self.image_size),
-        }
 
-
-def standardisation(statistics: BandStatistics, how: Standardise) -> tuple[Tensor, Tensor]:
+def standardisation(bands: Bands, statistics: BandStatistics, how: Standardise) -> tuple[Tensor, Tensor]:
     """Return what is subtracted from each band and what it is then divided by, float32 [C] each."""
+    if how == "limits":
+        low, high = zip(*(_agreed(band) for band in bands), strict=True)
+        return torch.tensor(low, dtype=torch.float32), torch.tensor(high, dtype=torch.float32) - torch.tensor(low)
     subtracted = [m if how == "mean_std" and math.isfinite(m) else 0.0 for m in statistics.mean]
     divided = [1.0 if how == "none" else _divisor(m, s) for m, s in zip(statistics.mean, statistics.std, strict=True)]
     return torch.tensor(subtracted, dtype=torch.float32), torch.tensor(divided, dtype=torch.float32)
+
+
+def _agreed(band: Band) -> tuple[float, float]:
+    if band.limits is None or not band.limits[0] < band.limits[1]:
+        raise DataError(
+            f"the band {band.name!r} has no limits to be standardised by",
+            where="model.standardise",
+            fix="set model.standardise=mean_std; prepared data of the presets s2 and planet have limits",
+        )
+    return band.limits
 
 
 def limits(statistics: BandStatistics) -> tuple[Tensor, Tensor, float]:
@@ -238,6 +267,7 @@ def build_banded(
     seed: int,
     take_init_from: bool = True,
     more: Sequence[tuple[Bands, BandStatistics]] = (),
+    channels: int | None = None,
 ) -> BandedModel:
     """Build the configured model on the CPU, with fresh weights drawn from ``seed`` or those of ``init_from``.
 
@@ -253,6 +283,7 @@ def build_banded(
         take_init_from: False where a state dict will be loaded anyway, so that a run can be continued or used after
             the file that it began from is gone.
         more: further band sets with their statistics, for a network that takes any.
+        channels: numbers a pixel that the task wants; None leaves the output to the network.
 
     Raises:
         DataError: further band sets, and the network takes one; the file in ``init_from`` is missing, damaged or of
@@ -260,7 +291,8 @@ def build_banded(
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(Key(seed, "initial weights").word())
-        network = part.build(bands=bands, image_size=image_size)
+        wanted = {} if channels is None else {"channels": channels}
+        network = part.build(bands=bands, image_size=image_size, **wanted)
     options = part.options
     if take_init_from and options.init_from is not None:
         load_weights(network, options.init_from, part=options.init_part, bands=bands)

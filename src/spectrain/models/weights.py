@@ -67,6 +67,15 @@ def load_weights(
     return tuple(unlike)
 
 
+def read_tensors(source: str | Path) -> dict[str, Tensor]:
+    """Return the named tensors of a checkpoint, a saved state dict or a file in safetensors format.
+
+    Raises:
+        DataError: the file is missing, damaged, or holds more than tensors and plain values.
+    """
+    return _of_network(_read(_file(Path(source)))[0])
+
+
 def _file(source: Path) -> Path:
     """Return the file that a path means."""
     if not source.exists():
@@ -110,7 +119,9 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Bands | None]:
         raise DataError(
             f"the weights cannot be read: {reason}", where=str(path), fix="the file is damaged; take another"
         ) from error
-    tensors = record.get("model", record) if isinstance(record, dict) else None
+    tensors = record
+    for name in ("model", "state_dict"):  # where checkpoints keep them
+        tensors = tensors[name] if isinstance(tensors, dict) and isinstance(tensors.get(name), Mapping) else tensors
     if not isinstance(tensors, Mapping) or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise DataError(
             "the file is neither a checkpoint nor a state dict",

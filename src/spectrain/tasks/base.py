@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,13 +29,20 @@ class Task(ABC):
         additive: the loss of a batch is the sum of the losses of its parts, so micro-batches may be summed. A task
             whose loss couples the samples of a batch (contrastive) says False and splits `loss` into `outputs` and
             `loss_of`; the loop then caches the outputs of all micro-batches (gradient caching).
+        published: names by which users of another system know values of ours; both are logged.
         evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
     """
 
     views: int = 1
     additive: bool = True
+    published: Mapping[str, str] = {}
     evaluation_group: int | None = None
+
+    @property
+    def channels(self) -> int | None:
+        """Numbers that the model is to return for each pixel; None leaves what it returns to the model."""
+        return None
 
     def targets(self, labels: NDArray[np.generic] | None) -> Target:
         """Return stored labels (first axis B) as a target on the CPU; called in the loader's workers.
@@ -68,6 +76,10 @@ class Task(ABC):
         """Return what collects the tables of a test, image by image and band by band; None where there are none."""
         return None
 
+    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
+        """Return what is drawn of the sums of an evaluation's metric, by name; nothing for most tasks."""
+        return {}
+
     def remarks(self, training: int, validation: int) -> dict[str, str]:
         """Return what a reader of a curve must know, by its name ("loss"); it stands below the chart.
 
@@ -80,3 +92,7 @@ class Task(ABC):
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return a figure of the first few samples of a validation batch, or None."""
         return None
+
+    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
+        """Return what `picture` looks at of a step's output and its batch; they are kept while validation goes on."""
+        return output, batch

@@ -128,7 +128,7 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
         session = build_session(cfg, checkpoint)
         try:
             check_monitor(session, rehearse(session))
-            run = _shared_run(cfg, run)
+            run = _shared_run(session.cfg, run)
             with torch.autograd.set_detect_anomaly(cfg.general.debug):
                 _run(session, run, checkpoint)
         finally:
@@ -207,6 +207,8 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
         "recipe": cfg.recipe,
         **first,
         "more": more,
+        "channels": session.task.channels,
+        "preparation": patches.preparation,
         "config": cfg.to_dict(),
         "fingerprint": session.measured.fingerprint,
         "valid": session.measured.valid,

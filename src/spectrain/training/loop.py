@@ -18,6 +18,7 @@ from .evaluate import Evaluation, evaluate
 from .interrupts import StopRequest
 from .parallel import agree, is_main
 from .profiling import Profiler
+from .published import published_row
 from .session import Session
 from .state import State
 from .step import optimiser_step
@@ -123,7 +124,8 @@ class Training:
         curves.epochs.append(row)
         progress.epoch, progress.step_in_epoch = number, 0
 
-        self.run.log_epoch(row, epoch=number, step=progress.step)
+        published = published_row(row, self.session.task.published, self.session.cfg.dataset.fold)
+        self.run.log_epoch(row | published, epoch=number, step=progress.step)
         self.run.write_curves(curves.arrays())
         self.line.epoch(number, row, best=best)
         if best:
@@ -153,13 +155,15 @@ class Training:
     def draw(self, found: Evaluation, number: int) -> None:
         """Let the task draw a validation batch, on the process that writes, in a thread beside the training."""
         session, run, at = self.session, self.run, self.state.progress.step
-        if found.first is None or session.valid is None or not is_main():
+        if not found.shown or session.valid is None or not is_main():
             return
-        (step, batch), source = on_host(found.first), session.valid
+        (step, batch), source = on_host(found.shown[0]), session.valid
 
         def draw() -> None:
             if (figure := session.picture(step, batch, source)) is not None:
                 run.picture(session.cfg.task.name, figure, epoch=number, step=at)
+            for name, drawn in (found.figures() if found.figures is not None else {}).items():
+                run.picture(name, drawn, epoch=number, step=at)
 
         self.drawing.add(draw)
 

@@ -81,7 +81,8 @@ class Parallel:
             for block in blocks_of(module):
                 fully_shard(block)
             fully_shard(module)
-            register_fsdp_forward_method(module, "features")  # parameters are gathered for it as for a forward
+            for method in ("features", "pooled"):  # parameters are gathered for them as for a forward
+                register_fsdp_forward_method(module, method)
 
     def suit(self, optimizer: torch.optim.Optimizer) -> None:
         """Turn off what the optimiser cannot do on sharded parameters: torch has no fused SGD for them."""

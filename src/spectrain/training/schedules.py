@@ -92,6 +92,33 @@ class Step:
         return base_lr * warmed_up(factor, step, min(self.warmup_epochs, epochs) * steps_per_epoch)
 
 
+class Exponential:
+    """Multiply the rate by ``gamma`` at the start of each epoch but the first.
+
+    The linear warm-up rises from 0 to the rate, whatever that is, and is cut to the run's length.
+    """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``scheduler=exponential``."""
+
+        gamma: float = option(0.9, "factor of the rate from one epoch to the next", above=0, maximum=1)
+        warmup_epochs: float = option(0.0, "epochs of linear rise at the start", minimum=0)
+
+    def __init__(self, gamma: float = 0.9, warmup_epochs: float = 0.0) -> None:
+        self.gamma, self.warmup_epochs = gamma, warmup_epochs
+
+    @classmethod
+    def from_config(cls, config: Config) -> Exponential:
+        """Return the schedule."""
+        return cls(config.gamma, config.warmup_epochs)
+
+    def __call__(self, base_lr: float, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Return the learning rate of optimiser step ``step`` (from 0)."""
+        factor = self.gamma ** (step // max(1, steps_per_epoch))
+        return base_lr * warmed_up(factor, step, min(self.warmup_epochs, epochs) * steps_per_epoch)
+
+
 class Nenya:
     """The schedule of Nenya as published, which changes the rate once an epoch; epochs ``e`` count from 1 to ``E``.
 

@@ -38,10 +38,12 @@ from ..models.banded import BandedModel, build_banded
 from ..tasks.base import Task
 from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
+from .classes import with_classes
 from .devices import autocast_dtype, resolve_device, set_threads, wants_compile
 from .measured import Measured, measure
 from .parallel import Parallel
 from .probe import Probe, build_probe
+from .published import native_name
 from .recompute import recompute_blocks
 from .shared_work import on_each
 from .subject import Source, Subject, source_of
@@ -87,7 +89,7 @@ class Session(Subject):
     @property
     def monitor(self) -> str:
         """The name of the value that decides what is best."""
-        name = self.cfg.hparams.monitor
+        name = native_name(self.cfg.hparams.monitor, self.task.published)
         # without validation there is nothing else to go by
         return "loss_train" if self.valid is None and name == "loss_valid" else name
 
@@ -112,6 +114,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     set_threads(general.threads)
 
     train_patches, valid_patches = on_each(lambda: _open_splits(cfg))
+    cfg = with_classes(cfg, [train_patches] if valid_patches is None else [train_patches, valid_patches])
     measured = measure(cfg, train_patches, valid_patches, checkpoint)
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()
@@ -122,7 +125,9 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     if valid_patches is not None and measured.valid is not None:
         valid = source_of(cfg, valid_patches, task, device, measured.valid["all_valid"])
 
-    model: nn.Module = build_model(cfg, train_patches, measured.statistics, fresh=checkpoint is None)
+    model: nn.Module = build_model(
+        cfg, train_patches, measured.statistics, fresh=checkpoint is None, channels=task.channels
+    )
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
     if general.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -190,10 +195,18 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     )
 
 
-def build_model(cfg: Config, patches: Patches, statistics: Sequence[Statistics], *, fresh: bool = True) -> BandedModel:
+def build_model(
+    cfg: Config,
+    patches: Patches,
+    statistics: Sequence[Statistics],
+    *,
+    fresh: bool = True,
+    channels: int | None = None,
+) -> BandedModel:
     """Return the configured model for these patches' bands and image size, on the CPU.
 
-    ``fresh`` takes the weights of ``model.init_from``; a model whose weights come from a checkpoint needs none.
+    ``channels`` is what the task wants of it (`Task.channels`). ``fresh`` takes the weights of ``model.init_from``; a
+    model whose weights come from a checkpoint needs none.
     """
     _, _, height, width = patches.shape
     members = members_of(patches)
@@ -205,6 +218,7 @@ def build_model(cfg: Config, patches: Patches, statistics: Sequence[Statistics],
         image_size=(height, width),
         seed=cfg.general.seed,
         take_init_from=fresh,
+        channels=channels,
     )
 
 

@@ -71,6 +71,7 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         image_size=None if size is None else (size[0], size[1]),
         seed=cfg.general.seed,
         take_init_from=False,
+        channels=meta.get("channels"),
         more=[(Bands.from_json(one["bands"]), Statistics.from_json(one["statistics"])) for one in meta.get("more", [])],
     )
     model.load_state_dict(record["model"])

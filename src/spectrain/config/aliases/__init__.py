@@ -10,11 +10,16 @@ from .convert import AliasError, Converter, Settings, as_is
 from .elsewhere import ELSEWHERE
 from .everywhere import EVERYWHERE
 from .mae import MAE
+from .segmentation import SEGMENTATION
 
 if TYPE_CHECKING:
     from ..schema import Config
 
-RECIPES: dict[str, dict[str, tuple[str | None, Converter]]] = {"contrastive": CONTRASTIVE, "mae": MAE}
+RECIPES: dict[str, dict[str, tuple[str | None, Converter]]] = {
+    "contrastive": CONTRASTIVE,
+    "mae": MAE,
+    "segmentation": SEGMENTATION,
+}
 """Recipe -> {their key: (native key, converter)}; a native key of None means "accepted and left alone".
 
 A key may be one choice of a group (``scheduler=cosine_annealing``), as may the native key; or a group of theirs and all

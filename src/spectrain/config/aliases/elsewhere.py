@@ -12,11 +12,5 @@ ELSEWHERE: dict[str, frozenset[str]] = {
         "dask_worker", "ee_project", "ee_use_highvolume", "tpi_outer_radius", "tpi_inner_radius", "patch_size",
         "overlap", "exclude_nopositive", "exclude_nan", "mask_erosion_size", "test_val_split", "test_regions",
     }),
-    "segmentation": frozenset({
-        "train_data_dir", "continue_from_checkpoint", "model_arch", "model_encoder", "model_encoder_weights",
-        "augment", "focal_loss_alpha", "focal_loss_gamma", "max_epochs", "log_every_n_steps",
-        "check_val_every_n_epoch", "plot_every_n_val_epochs", "random_seed", "wandb_entity", "wandb_project",
-        "wandb_group",
-    }),
     "sweep": frozenset({"sweep_config", "sweep_db", "sweep_id", "n_trials", "n_folds", "n_randoms"}),
 }

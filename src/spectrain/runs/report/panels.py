@@ -13,7 +13,20 @@ from .subject import Subject
 
 PHASES = {"train": "training", "valid": "validation"}
 COLOURS = 8
-ABBREVIATIONS = {"mse": "MSE", "rmse": "RMSE", "sam": "spectral angle", "psnr": "PSNR", "ssim": "SSIM", "knn": "kNN"}
+ABBREVIATIONS = {
+    "mse": "MSE",
+    "rmse": "RMSE",
+    "sam": "spectral angle",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "knn": "kNN",
+    "bce": "cross-entropy",
+    "f1": "F1",
+    "jaccard": "intersection over union",
+    "kappa": "Cohen's kappa",
+    "hamming": "Hamming distance",
+    "auroc": "area under ROC",
+}
 UNITS = {"sam": "rad", "psnr": "dB"}
 NOT_DRAWN = {"epoch", "step", "lr", "samples_per_s", "data_wait"}
 # title, unit, name in metrics.jsonl, factor

@@ -37,7 +37,7 @@ class Subject:
     Attributes:
         folder: the run folder.
         facts: `run.json`.
-        rows: of `metrics.csv`.
+        rows: of `metrics.csv`, without what stands there a second time under a published name ("val/JaccardIndex").
         intervals: of `metrics.jsonl`.
         curves: of `curves.h5`.
         pictures: by name, each in order of epochs.
@@ -69,7 +69,7 @@ class Subject:
         return cls(
             folder=folder,
             facts=RunInfo.read(folder).facts(),
-            rows=read_epochs(folder / "metrics.csv"),
+            rows=[_own(row) for row in read_epochs(folder / "metrics.csv")],
             intervals=[json.loads(line) for line in whole_lines(folder / "metrics.jsonl").splitlines() if line],
             curves={name: np.asarray(values, dtype=np.float64) for name, values in curves.items()},
             pictures=_pictures(folder / "plots"),
@@ -138,3 +138,8 @@ def _pictures(folder: Path) -> dict[str, list[Picture]]:
     for pictures in found.values():
         pictures.sort(key=lambda picture: picture.epoch)
     return found
+
+
+def _own(row: Row) -> Row:
+    """Return a row without values under published names."""
+    return {name: value for name, value in row.items() if "/" not in name}

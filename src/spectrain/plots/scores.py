@@ -1,0 +1,76 @@
+"""Confusion matrix, ROC and precision-recall curve, as figures without global state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+_MOST_NUMBERS = 12  # classes of a matrix whose cells hold numbers
+
+
+def draw_confusion(matrix: NDArray[np.float64], names: Sequence[str]) -> Figure:
+    """Return a confusion matrix [K,K] (true, predicted): colour and number are shares of the true class."""
+    side = 2.2 + 0.55 * len(names)
+    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    there = matrix.sum(1, keepdims=True)
+    share = np.divide(matrix, there, out=np.full_like(matrix, np.nan), where=there > 0)
+    shown = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlabel("found")
+    axes.set_ylabel("is")
+    if len(names) <= _MOST_NUMBERS:
+        for (row, column), value in np.ndenumerate(share):
+            text = "none" if np.isnan(value) else f"{value:.1%}\n{_short(float(matrix[row, column]))}"
+            axes.text(
+                column, row, text, ha="center", va="center", fontsize=7, color="white" if value > 0.6 else "black"
+            )
+    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of what is there")
+    return figure
+
+
+def draw_roc(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Return ROC curves, (false, true positive rate) by the name of the class."""
+    figure, axes = _axes("false positive rate", "true positive rate")
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1, linestyle=":")
+    _draw(axes, {name: (false, true) for name, (false, true) in curves.items()})
+    return figure
+
+
+def draw_precision_recall(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
+    """Return precision-recall curves, (precision, recall) by the name of the class."""
+    figure, axes = _axes("recall", "precision")
+    _draw(axes, {name: (recall, precision) for name, (precision, recall) in curves.items()})
+    return figure
+
+
+def _axes(across: str, up: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4.2, 4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.set_xlim(-0.01, 1.01)
+    axes.set_ylim(-0.01, 1.01)
+    axes.set_aspect("equal")
+    axes.grid(color="0.92")
+    return figure, axes
+
+
+def _draw(axes: Any, curves: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    for number, (name, (x, y)) in enumerate(curves.items()):
+        axes.plot(x.numpy(), y.numpy(), label=name, color=f"C{number % 10}", linestyle="-" if number < 10 else "--")
+    if len(curves) > 1:
+        axes.legend(fontsize=7)
+
+
+def _short(count: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g}{letter}"
+    return f"{count:.0f}"

@@ -1,0 +1,179 @@
+"""Segmentation: the class of each pixel, from labelled pixels; those that are not labelled do not count."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ..config.option import option
+from ..core.batch import Batch
+from ..core.errors import DataError
+from ..core.first_samples import first_samples
+from ..core.segmented import Segmented, logit_channels
+from ..core.step import Step
+from ..core.targets import IGNORED, ClassMap, Target
+from ..losses.segmentation import SegmentationLoss
+from ..metrics.base import Tables
+from ..metrics.segmentation import PUBLISHED, precision_recall, roc
+from .base import Metrics, Task
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_CLASSES = IGNORED
+"""Classes are 0 to 254; 255 is what does not count."""
+
+
+class Segmentation(Task):
+    """Semantic segmentation of two or more classes, with logits throughout.
+
+    A pixel counts where it is labelled and at least one of its bands is valid.
+
+    Args:
+        loss: see `SegmentationLoss`.
+        classes: how many there are, 2 to 255.
+        ignore: stored labels that mean "does not count".
+        names: of the classes; made up where there are none.
+        metric: a metric part, or None.
+        plot: a show_prediction part, or None.
+
+    Raises:
+        DataError: the number of classes is not known, or there are not as many names.
+    """
+
+    published = PUBLISHED
+
+    @dataclass(frozen=True)
+    class Config:
+        """Keys of ``task=segmentation``."""
+
+        classes: int | None = option(
+            None, "how many classes there are, from 0; null counts them in the labels", minimum=2, maximum=MOST_CLASSES
+        )
+        ignore: list[int] = option([IGNORED], "stored labels that do not count")
+        class_names: list[str] = option([], "names of the classes, for tables and maps; null takes those of the data")
+
+    def __init__(
+        self,
+        loss: SegmentationLoss,
+        classes: int | None,
+        ignore: Sequence[int] = (IGNORED,),
+        names: Sequence[str] = (),
+        metric: Any = None,
+        plot: Any = None,
+    ) -> None:
+        if classes is None:
+            raise DataError("how many classes there are is not known", where="task.classes", fix="set task.classes")
+        if names and len(names) != classes:
+            raise DataError(f"{len(names)} names for {classes} classes", where="task.class_names", fix="name each")
+        self.criterion, self.metric, self.plot = loss, metric, plot
+        self.classes, self.ignore = classes, tuple(ignore)
+        self.names = tuple(names) or tuple(f"class {number}" for number in range(classes))
+
+    @classmethod
+    def from_config(cls, config: Config, *, loss: SegmentationLoss, metric: Any, plot: Any) -> Segmentation:
+        """Return the configured task."""
+        return cls(loss, config.classes, config.ignore, config.class_names, metric, plot)
+
+    @property
+    def channels(self) -> int:
+        """Logits a pixel: one for two classes."""
+        return logit_channels(self.classes)
+
+    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+        """Return labels [B,H,W] or [B,1,H,W] as a `ClassMap`; NaN does not count.
+
+        Raises:
+            DataError: there are none, they are of one number an image, or one is no class.
+        """
+        return ClassMap(torch.from_numpy(class_map(labels, self.classes, self.ignore)))
+
+    def loss(self, model: nn.Module, batch: Batch) -> Step:
+        """Return the loss of a batch; the step's output is `Segmented`."""
+        logits: Tensor = model(batch)
+        found = Segmented(logits.float(), self._truth(batch), self.names)
+        loss, parts = self.criterion.sums(found)
+        return Step(loss, parts, Segmented(found.logits.detach(), found.y, self.names))
+
+    def _truth(self, batch: Batch) -> Tensor:
+        """Return the classes, 255 where a pixel does not count."""
+        if not isinstance(batch.target, ClassMap):
+            raise DataError("segmentation needs maps of classes", where="the data", fix="give labels of each pixel")
+        counted = batch.real[:, None, None]
+        if not batch.all_valid:
+            counted = counted & batch.valid.any(1)
+        return torch.where(counted, batch.target.y, IGNORED)
+
+    def metrics(self) -> Metrics | None:
+        """Return fresh sums of the configured metric."""
+        started: Metrics | None = None if self.metric is None else self.metric.start()
+        return started
+
+    def tables(self) -> Tables | None:
+        """Return what collects the tables of a test, where the metric has such."""
+        made = getattr(self.metric, "tables", None)
+        tables: Tables | None = None if made is None else made()
+        return tables
+
+    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
+        """Return the samples that the configured figure draws; all where it does not say how many these are."""
+        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
+        return first_samples(output, batch, count)
+
+    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
+        """Return ``confusion``, ``roc`` and ``precision_recall`` of the sums of `SegmentationMetric`; else nothing."""
+        if not {"confusion", "scores"} <= set(sums):
+            return {}
+        from ..plots.scores import draw_confusion, draw_precision_recall, draw_roc  # matplotlib takes half a second
+
+        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        curves = dict(zip(self.names[1:] if self.classes == 2 else self.names, host["scores"], strict=True))
+        return {
+            "confusion": draw_confusion(host["confusion"].numpy(), self.names),
+            "roc": draw_roc({name: roc(one) for name, one in curves.items()}),
+            "precision_recall": draw_precision_recall({name: precision_recall(one) for name, one in curves.items()}),
+        }
+
+    def picture(self, step: Step, batch: Batch) -> Figure | None:
+        """Return the configured figure."""
+        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
+        return figure
+
+
+def class_map(labels: NDArray[np.generic] | None, classes: int | None, ignore: Sequence[int]) -> NDArray[np.int16]:
+    """Return stored labels as classes int16 [B,H,W], 255 where one does not count; see `Segmentation.targets`.
+
+    ``classes`` None takes any class.
+    """
+    if labels is None:
+        raise DataError(
+            "segmentation needs labels, and the data have none", where="the data", fix="give a map of classes an image"
+        )
+    if labels.ndim == 4 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 3:
+        raise DataError(
+            f"segmentation needs one class a pixel, [B,H,W], not labels of shape {labels.shape}",
+            where="the data",
+            fix="give labels of the height and width of the images",
+        )
+    values: NDArray[Any] = labels
+    skipped = np.isin(values, list(ignore))
+    if values.dtype.kind == "f":
+        skipped |= np.isnan(values)
+    kept = values[~skipped]
+    wrong = (kept < 0) | (kept >= (MOST_CLASSES if classes is None else classes)) | (kept != np.round(kept))
+    if wrong.any():
+        raise DataError(
+            f"the label {kept[wrong][0]} is no class: these are 0 to {(classes or MOST_CLASSES) - 1}",
+            where="the labels",
+            fix=f"set task.ignore=[{kept[wrong][0]:g}] if it means 'not labelled', or task.classes if there are more",
+        )
+    found: NDArray[np.int16] = np.where(skipped, IGNORED, values).astype(np.int16)
+    return found

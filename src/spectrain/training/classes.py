@@ -1,0 +1,96 @@
+"""What the options leave to the labels: how many classes there are, what they are called, how rare each is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import torch.distributed as dist
+from numpy.typing import NDArray
+
+from ..config import Config
+from ..core.distributed import rank, world_size
+from ..core.errors import DataError
+from ..core.targets import IGNORED
+from ..data.patches import Patches
+from ..tasks.segmentation import class_map
+
+_PIXELS = 1 << 24
+
+
+def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
+    """Return the configuration with classes, their names and the weights of a loss filled in from the labels.
+
+    A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
+    options is left as it is.
+
+    Args:
+        cfg: the configuration.
+        splits: those whose labels are looked at, training first: its pixels decide how rare a class is.
+
+    Raises:
+        DataError: there are no labels, or only one class.
+    """
+    options = cfg.task.options
+    if not hasattr(options, "classes"):
+        return cfg
+    said = (splits[0].preparation or {}).get("labels") or {}
+    names = list(options.class_names) or [str(name) for name in said.get("names", [])]
+    classes = options.classes or (len(names) or None)
+    automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
+    if classes is None or automatic:
+        counts = _counted(splits, options.ignore, classes)
+        classes = classes or max(2, int(np.flatnonzero(counts.sum(0))[-1]) + 1)
+        if np.count_nonzero(counts[0][:classes]) < 2:
+            raise DataError(
+                f"all labelled pixels of the training split are of class {int(np.argmax(counts[0]))}",
+                where=f"{splits[0].path}, {splits[0].split}",
+                fix="look at the labels with `spectrain inspect`, or set task.ignore",
+            )
+        if automatic:
+            cfg = _weighed(cfg, counts[0][:classes])
+    if names and len(names) != classes:
+        names = []
+    task = dataclasses.replace(options, classes=classes, class_names=names)
+    origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
+    return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
+
+
+def _weighed(cfg: Config, counts: NDArray[np.int64]) -> Config:
+    """Return the configuration with ``loss.alpha`` as one weight a class: as its pixels are rare, their sum 1."""
+    share = counts / counts.sum()
+    weights = np.where(counts > 0, 1 / np.maximum(share, 1e-9), 0.0)
+    alpha = [round(float(weight), 6) for weight in weights / weights.sum()]
+    loss = dataclasses.replace(cfg.loss.options, alpha=alpha)
+    origin = f"auto ({cfg.origins.get('loss.alpha', 'default')})"
+    return dataclasses.replace(
+        cfg, loss=dataclasses.replace(cfg.loss, options=loss), origins=cfg.origins | {"loss.alpha": origin}
+    )
+
+
+def _counted(splits: Sequence[Patches], ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:
+    """Return how many pixels of each split are of each class, by the main process."""
+    found: list[NDArray[np.int64] | DataError | None] = [None]
+    if rank() == 0:
+        try:
+            found = [np.stack([label_counts(split, ignore, classes) for split in splits])]
+        except DataError as error:
+            found = [error]
+    if world_size() > 1:
+        dist.broadcast_object_list(found)
+    counts = found[0]
+    if isinstance(counts, DataError):
+        raise counts
+    assert counts is not None
+    return counts
+
+
+def label_counts(patches: Patches, ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:
+    """Return how many labelled pixels are of each class [255]; the images are not read where that can be helped."""
+    counts = np.zeros(IGNORED + 1, dtype=np.int64)
+    rows = max(1, _PIXELS // (patches.shape[2] * patches.shape[3]))
+    for start in range(0, len(patches), rows):
+        labels = patches.labels(np.arange(start, min(start + rows, len(patches)), dtype=np.int64))
+        counts += np.bincount(class_map(labels, classes, ignore).ravel(), minlength=IGNORED + 1)
+    return counts[:IGNORED]
