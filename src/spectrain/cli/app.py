@@ -218,6 +218,8 @@ def predict(
     layers: Several = None,
     window: int | None = None,
     halo: int | None = None,
+    polygons: Path | None = None,
+    min_area: float = 0.0,
     dem: Path | None = None,
     aux: Path | None = None,
     overwrite: Switch = False,
@@ -237,6 +239,8 @@ def predict(
         layers: Which maps to write, e.g. class; all by default. May be repeated.
         window: Side in px of the windows; by default that of the training's images.
         halo: Pixels at each side of a window that are context alone; by default a quarter of the window.
+        polygons: GeoJSON or GeoParquet file to write besides, of connected pixels of one class.
+        min_area: Polygons of fewer square metres are left out.
         dem: Elevation model, where bands are derived from it.
         aux: Further rasters that bands are derived from.
         overwrite: Replace what is there.
@@ -257,6 +261,8 @@ def predict(
         layers=layers or (),
         window=window,
         halo=halo,
+        polygons=polygons,
+        min_area=min_area,
         dem=dem,
         aux=aux,
         overwrite=overwrite,

@@ -20,6 +20,7 @@ from ..runs.progress import duration
 from ..tasks.base import Layer
 from ..training.devices import memory_advice, resolve_device
 from .map_members import Loaded, Member, all_bands, load_members, window_of
+from .map_polygons import Polygons, polygon_layer, write_polygons
 from .map_raster import files_of, map_files
 from .map_scene import open_map_scene
 from .map_windows import SceneWindows
@@ -57,6 +58,8 @@ def predict(
     window: int | None = None,
     halo: int | None = None,
     layers: Sequence[str] = (),
+    polygons: str | Path | None = None,
+    min_area: float = 0.0,
     batch_size: int | None = None,
     device: str | int = "auto",
     dem: str | Path | None = None,
@@ -77,6 +80,9 @@ def predict(
         window: side of the windows in px; None is the size of the images that the model was trained on.
         halo: px at each side of a window that serve as context alone; None is a quarter of the window.
         layers: which of the task's maps to write; all where empty.
+        polygons: GeoJSON (longitude and latitude) or GeoParquet (CRS of the scene) to write besides: connected pixels
+            of one class, with class, name, area_m2 and mean probability; of two classes only the second.
+        min_area: polygons of fewer square metres are left out.
         batch_size: windows at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
         dem: elevation model, where the run's bands are derived from one.
@@ -95,9 +101,16 @@ def predict(
     members = load_members(chosen_runs, plugins)
     shown = _chosen_layers(members, layers)
     places = files_of(output, shown)
-    _refuse_existing([*places], overwrite)
+    vectors = None if polygons is None else Path(polygons).expanduser()
+    if vectors is None and min_area:
+        raise SpectrainError("there are no polygons to leave out", where="--min-area", fix="name a file by --polygons")
+    _refuse_existing([*places, *([vectors] if vectors else [])], overwrite)
     size = window_of(members, window)
     opened = _open(members, place, dem, aux)
+    every = members[0].task.layers(len(members))
+    traced = None
+    if vectors is not None:
+        traced = Polygons(polygon_layer(vectors, every, opened.grid), opened.grid, min_area)
     models = [Member(member, opened, str(place), target) for member in members]
     height, width = opened.grid.size
     rows = Axis.cover(height, size[0], default_halo(size[0]) if halo is None else halo)
@@ -115,9 +128,15 @@ def predict(
             seen = strip.seen.cpu().numpy()
             for file in files:
                 file.write(strip.row, found, seen)
+            if traced is not None:
+                traced.write(strip.row, found, seen)
             progress.rows(seen)
     progress.end()
-    return Mapped({path: tuple(layer.name for layer in held) for path, held in places.items()})
+    if traced is not None and vectors is not None:
+        frame = traced.table()
+        write_polygons(frame, vectors)
+        log.info("%s: %d polygons", vectors, len(frame))
+    return Mapped({path: tuple(layer.name for layer in held) for path, held in places.items()}, vectors)
 
 
 def _check_output(output: Path, scene: Path) -> None:
