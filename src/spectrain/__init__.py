@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .demos import run as demo
     from .inference.embed import embed as embed
     from .inference.import_weights import import_weights as import_weights
+    from .inference.predict import predict as predict
     from .inference.testing import test as test
     from .losses.mae_spectral import MAESpectralLoss as MAESpectralLoss
     from .losses.supcon import SupConLoss as SupConLoss
@@ -64,6 +65,7 @@ __all__ = [
     "load_trained_model",
     "make_loader",
     "open_patches",
+    "predict",
     "register",
     "report",
     "save_checkpoint",
@@ -96,6 +98,7 @@ _PLACES = {
     "load_trained_model": "training.parts:load_trained_model",
     "make_loader": "training.parts:make_loader",
     "open_patches": "data.opening:open_patches",
+    "predict": "inference.predict:predict",
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",

@@ -1,0 +1,97 @@
+"""Windows of a scene, read ahead of the models, and what all of these say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..core.fill import fill_invalid
+from ..data.scene import Scene
+from .map_members import Member
+from .tiles import Axis, Strip, batches, strips
+
+Read = tuple[NDArray[np.generic], NDArray[np.bool_] | None]
+
+
+@dataclass(frozen=True)
+class SceneWindows:
+    """A scene as its models see it.
+
+    Attributes:
+        scene: what is mapped.
+        members: the models.
+        rows: windows from top to bottom.
+        columns: windows from left to right.
+        at_once: most windows in a batch.
+    """
+
+    scene: Scene
+    members: Sequence[Member]
+    rows: Axis
+    columns: Axis
+    at_once: int
+
+    def strips(self) -> Iterator[Strip]:
+        """Yield finished rows from top to bottom; their values are the quantities [M,Q,h,W] of the models.
+
+        Raises:
+            DataError: the scene is damaged.
+        """
+        with ThreadPoolExecutor(1) as reader:
+            ahead = self._read_ahead(reader)
+
+            def evaluate(row: int, columns: Sequence[int]) -> tuple[Tensor, Tensor]:
+                return self._evaluate(*next(ahead))
+
+            for strip in strips(self.rows, self.columns, evaluate, self.at_once):
+                yield replace(strip, values=strip.values.reshape(len(self.members), -1, *strip.values.shape[1:]))
+
+    def _read_ahead(self, reader: ThreadPoolExecutor) -> Iterator[Read]:
+        """Yield the windows of each batch, while the next batch is being read."""
+        coming: Future[Read] | None = None
+        for row, columns in batches(self.rows, self.columns, self.at_once):
+            before, coming = coming, reader.submit(self._read, row, columns)
+            if before is not None:
+                yield before.result()
+        if coming is not None:
+            yield coming.result()
+
+    def _read(self, row: int, columns: Sequence[int]) -> Read:
+        """Return windows [N,C,h,w] and their mask; what lies beyond the scene is not observed.
+
+        Neighbouring windows are read as one piece, so nothing is unpacked twice for them.
+        """
+        height, width = self.rows.window, self.columns.window
+        bottom = min(row + height, self.rows.size)
+        right = min(columns[-1] + width, self.columns.size)
+        pixels = self.scene.read(row, columns[0], bottom - row, right - columns[0])
+        image, mask = pixels.image, pixels.mask
+        below, beside = row + height - bottom, columns[-1] + width - right
+        if below or beside:
+            if mask is None:
+                mask = np.ones((1, *image.shape[1:]), dtype=bool)
+            beyond = ((0, 0), (0, below), (0, beside))
+            image, mask = np.pad(image, beyond), np.pad(mask, beyond)
+        places = [slice(column - columns[0], column - columns[0] + width) for column in columns]
+        windows = np.stack([image[:, :, place] for place in places])
+        return windows, None if mask is None else np.stack([mask[:, :, place] for place in places])
+
+    def _evaluate(self, image: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> tuple[Tensor, Tensor]:
+        """Return what all models say of windows, float32 [N,M*Q,h,w], 0 where a pixel is missing; and where none is.
+
+        A pixel is there where any model sees a valid band of it.
+        """
+        found, seen = [], None
+        for member in self.members:
+            batch = member.batch(image, mask)
+            there = batch.valid.any(1)
+            seen = there if seen is None else seen | there
+            found.append(member(batch))
+        assert seen is not None
+        return fill_invalid(torch.cat(found, dim=1), seen[:, None]), seen
