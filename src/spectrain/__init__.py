@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
+    from .preparation.run import prepare as prepare
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
     from .training.api import train as train
@@ -64,6 +65,7 @@ __all__ = [
     "load_trained_model",
     "make_loader",
     "open_patches",
+    "prepare",
     "register",
     "report",
     "save_checkpoint",
@@ -96,6 +98,7 @@ _PLACES = {
     "load_trained_model": "training.parts:load_trained_model",
     "make_loader": "training.parts:make_loader",
     "open_patches": "data.opening:open_patches",
+    "prepare": "preparation.run:prepare",
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",
