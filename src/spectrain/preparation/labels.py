@@ -14,6 +14,7 @@ from ..core.errors import DataError
 from ..data.ground import packages
 from ..data.rasters import Raster, rasterio_package
 from ..data.scene import SceneGrid
+from .affine import apply, inverse
 from .ingredients import placed
 from .resampling import Valid
 from .sources import RasterSource
@@ -145,10 +146,10 @@ def in_pixels(shapes: Sequence[Any] | NDArray[np.object_], crs: Any, grid: Scene
     """Return polygons in columns and rows of a grid."""
     shapely, pyproj = packages()
     project = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True).transform
-    back = ~rasterio_package().Affine(*grid.transform)
+    back = inverse(grid.transform)
 
     def moved(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(back * project(xy[:, 0], xy[:, 1]))
+        return np.column_stack(apply(back, *project(xy[:, 0], xy[:, 1])))
 
     found: NDArray[np.object_] = shapely.transform(np.array(shapes, dtype=object), moved)
     return found

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ..core.errors import DataError
 from .options import Kind, PrepareOptions
@@ -58,35 +57,19 @@ def _s2(root: Path, options: PrepareOptions) -> list[SceneFiles]:
 
 def _planet(root: Path, options: PrepareOptions) -> list[SceneFiles]:
     """Return scenes of ``*_SR.tif`` or ``*_SR_clip.tif`` at any depth, each called as its folder."""
-    if options.images != ["**/{scene}/*_SR.tif"]:
-        scenes = find_scenes(root, options.images)
-    else:
-        scenes = []
-        for pattern in ("**/{scene}/*_SR.tif", "**/{scene}/*_SR_clip.tif"):
-            try:
-                scenes += find_scenes(root, [pattern])
-            except DataError:
-                if not root.is_dir():
-                    raise
-        if not scenes:
-            raise DataError(
-                "there is no *_SR.tif and no *_SR_clip.tif below this folder", where=str(root), fix="correct data-dir"
-            )
-        _expect_once(scenes)
-    return [_with_quality(root, options, scene) for scene in sorted(scenes, key=lambda scene: scene.name)]
+    scenes = find_scenes(root, options.images)
+    _expect_once(scenes)
+    return [_with_quality(root, options, scene) for scene in scenes]
 
 
 def _expect_once(scenes: Sequence[SceneFiles]) -> None:
-    seen: dict[str, Any] = {}
     for scene in scenes:
-        if len(scene.images) > 1 or scene.name in seen:
-            other = scene.images[1][1] if len(scene.images) > 1 else seen[scene.name]
+        if len(scene.images) > 1:
             raise DataError(
                 f"the scene {scene.name!r} is there twice",
-                where=f"{scene.images[0][1]} and {other}",
+                where=f"{scene.images[0][1]} and {scene.images[1][1]}",
                 fix="take one of them out",
             )
-        seen[scene.name] = scene.images[0][1]
 
 
 def planet_labels(options: PrepareOptions) -> list[Path]:

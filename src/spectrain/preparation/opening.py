@@ -77,58 +77,71 @@ def scene_files(path: Path, record: Preparation) -> SceneFiles:
     if not path.exists():
         raise DataError("there is no such scene", where=str(path), fix="give a raster, or the folder of its files")
     patterns = [Pattern.read(one) for one in record.images]
-    root, name = (path, None) if path.is_dir() else (path.parent, path.stem)
-    images: list[tuple[str, Path]] = []
-    for pattern in patterns:
-        place = pattern.place(path / "x" if path.is_dir() and not pattern.named else path)
-        if path.is_file() and place is not None:
-            root, name = place
-            break
-    if path.is_dir():
-        root, name, images = _in_folder(path, patterns)
-    elif len(patterns) > 1 or (patterns and not patterns[0].named):
-        images = _of_scene(root, patterns, name or "")
-    images = images or [("", path)]
-    files = SceneFiles(name or path.stem, tuple(images))
-    quality = None if record.quality is None else beside(root, record.quality, files)
-    if record.quality is not None and quality is None:
+    root, name, images = (_in_folder if path.is_dir() else _of_file)(path, patterns)
+    files = SceneFiles(name, tuple(images))
+    if record.quality is None:
+        return files
+    quality = beside(root, record.quality, files)
+    if quality is None:
         raise DataError(
             f"there is no quality mask {record.quality!r}, and the patches were prepared with one",
-            where=str(root),
+            where=str(images[0][1].parent),
             fix="put it beside the scene",
         )
-    return SceneFiles(files.name, files.images, quality)
+    return SceneFiles(name, files.images, quality)
+
+
+Found = tuple[Path, str, list[tuple[str, Path]]]
+
+
+def _of_file(path: Path, patterns: Sequence[Pattern]) -> Found:
+    """Return root, name and images of the scene of a file: those that the patterns name, else the file alone."""
+    for pattern in patterns:
+        if (place := pattern.place(path)) is not None:
+            root, name = place
+            return root, name, _of_scene(root, patterns, name)
+    return path.parent, path.stem, [("", path)]
 
 
 def _of_scene(root: Path, patterns: Sequence[Pattern], name: str) -> list[tuple[str, Path]]:
+    """Return the files of one scene.
+
+    Raises:
+        DataError: a pattern has none.
+    """
     found = []
     for pattern in patterns:
-        files = pattern.files(root, name if pattern.named else None)
-        found += [(pattern.prefix, path) for path in files.get(name, files.get(root.resolve().name, []))]
+        files = pattern.files(root, name).get(name, [])
+        if not files:
+            raise DataError(
+                f"the scene {name!r} has no file {pattern.text!r}",
+                where=str(root),
+                fix="put it where the scenes of the training have theirs",
+            )
+        found += [(pattern.prefix, path) for path in files]
     return found
 
 
-def _in_folder(path: Path, patterns: Sequence[Pattern]) -> tuple[Path, str, list[tuple[str, Path]]]:
-    """Return root, name and images of the scene in a folder."""
-    for root in (path, path.absolute().parent):
-        names: dict[str, None] = {}
-        for pattern in patterns:
-            names |= dict.fromkeys(pattern.files(root, None if root == path else path.absolute().name))
-        if root != path:
-            names = {one: None for one in names if one == path.absolute().name}
-        if len(names) == 1:
-            name = next(iter(names))
-            if images := _of_scene(root, patterns, name):
-                return root, name, images
-        if root == path and len(names) > 1:
-            raise DataError(
-                f"the folder holds {len(names)} scenes: {', '.join(list(names)[:3])}, ...",
-                where=str(path),
-                fix="give one file of the scene",
-            )
+def _in_folder(path: Path, patterns: Sequence[Pattern]) -> Found:
+    """Return root, name and images of the scene in a folder.
+
+    Raises:
+        DataError: there is none, or there are several.
+    """
+    names = list(dict.fromkeys(name for pattern in patterns for name in pattern.files(path)))
+    if len(names) == 1:
+        return path, names[0], _of_scene(path, patterns, names[0])
+    if names:
+        raise DataError(
+            f"the folder holds {len(names)} scenes: {', '.join(names[:3])}{', ...' * (len(names) > 3)}",
+            where=str(path),
+            fix="give one file of the scene",
+        )
     files = [one for one in sorted(path.iterdir()) if one.suffix.lower() in SUFFIXES]
     if not files:
         raise DataError("there is no raster in the folder", where=str(path), fix="give the folder of a scene's files")
+    if (held := _of_file(files[0], patterns))[2] != [("", files[0])] or len(files) == 1:
+        return held
     return path, path.name, [("", one) for one in files]
 
 

@@ -107,8 +107,8 @@ PRESETS: dict[Kind, dict[str, Any]] = {
     },
     "planet": {
         **_PUBLISHED,
-        "images": ["**/{scene}/*_SR.tif"],
-        "quality": "*_udm2*.tif",
+        "images": ["**/{scene}/*_SR.tif|**/{scene}/*_SR_clip.tif"],
+        "quality": "*_udm2.tif|*_udm2_clip.tif",
         "scene_column": "image_id",
     },
 }

@@ -1,7 +1,8 @@
 """Which files a scene is made of, by patterns such as ``a=scenes_2019/{scene}.tif``.
 
-``{scene}`` stands for the scene's name, the same in all patterns; ``*``, ``**`` and ``?`` as in a shell. Where no pattern
-has it, the files of a folder are one scene, called as the folder. Letters before ``=`` are a prefix of the bands' names.
+``{scene}`` stands for the scene's name, the same in all patterns; ``*``, ``**`` and ``?`` as in a shell; of
+``one|other`` the first counts that a scene has. Where no pattern has ``{scene}``, the files of a folder are one scene,
+called as the folder. Letters before ``=`` are a prefix of the bands' names.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ..core.errors import DataError, nearest
@@ -41,50 +43,34 @@ class Pattern:
         """The pattern says what the scene is called."""
         return "{scene}" in self.text
 
-    def expression(self, scene: str | None = None) -> re.Pattern[str]:
-        """Return what relative paths match, with a group ``scene``; of one scene alone where it is given."""
-        out, seen = "", False
-        for part in _PART.findall(self.text):
-            if part == "{scene}":
-                out += "(?P=scene)" if seen else f"(?P<scene>{'[^/]+?' if scene is None else re.escape(scene)})"
-                seen = True
-            else:
-                shell = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-                out += shell.get(part) or re.escape(part)
-        return re.compile(out)
-
     def files(self, root: Path, scene: str | None = None) -> dict[str, list[Path]]:
         """Return the files below a folder that match, by scene, in the order of their paths.
 
         Args:
             root: the folder.
-            scene: look for this one alone.
+            scene: look for this one alone; without ``{scene}`` it does not matter.
         """
-        glob = re.sub(r"\{scene\}", "*" if scene is None else _literal(scene), self.text)
-        expression = self.expression(scene)
         found: dict[str, list[Path]] = {}
-        for path in sorted(root.glob(glob)):
-            match = expression.fullmatch(path.relative_to(root).as_posix())
-            if match is None or not path.is_file() or path.name.startswith("."):
-                continue
-            name = match["scene"] if self.named else (path.parent.relative_to(root).as_posix())
-            name = root.resolve().name if name == "." else name
-            if scene is None or name == scene or not self.named:
-                found.setdefault(name, []).append(path)
+        for text in self.text.split("|"):
+            new: dict[str, list[Path]] = {}
+            for path in sorted(root.glob(text.replace("{scene}", "*" if scene is None else _literal(scene)))):
+                match = _expression(text, scene).fullmatch(path.relative_to(root).as_posix())
+                if match is not None and path.is_file() and not path.name.startswith("."):
+                    name = match["scene"] if self.named else (path.parent.name or root.resolve().name)
+                    new.setdefault(name, []).append(path)
+            found = new | found
         return found
 
     def place(self, path: Path) -> tuple[Path, str] | None:
         """Return the folder that the pattern is relative to, and the scene of a file; None where it does not match."""
         parts = path.absolute().parts
-        depth = self.text.count("/") + 1
-        depths = range(depth, len(parts)) if "**" in self.text else [depth]
-        for count in depths:
-            if count >= len(parts):
-                break
-            match = self.expression().fullmatch("/".join(parts[-count:]))
-            if match is not None:
-                root = Path(*parts[:-count])
-                return root, match["scene"] if self.named else path.absolute().parent.name
+        for text in self.text.split("|"):
+            depth = text.count("/") + 1
+            for count in range(1, len(parts)) if "**" in text else [depth]:
+                match = _expression(text).fullmatch("/".join(parts[-count:])) if count < len(parts) else None
+                if match is not None:
+                    name = match["scene"] if self.named else path.absolute().parent.name
+                    return Path(*parts[:-count]), name
         return None
 
 
@@ -172,7 +158,8 @@ def beside(root: Path, pattern: str, scene: SceneFiles) -> Path | None:
         found = read.files(root, scene.name).get(scene.name, [])
     else:
         folders = dict.fromkeys([path.parent for _, path in scene.images])
-        found = [path for folder in folders for path in sorted(folder.glob(pattern)) if path.is_file()]
+        found = [path for folder in folders for paths in read.files(folder).values() for path in paths]
+        found = found or [path for paths in read.files(root).values() for path in paths]
     if len(found) > 1:
         raise DataError(
             f"{len(found)} files match {pattern!r} for the scene {scene.name!r}: {found[0].name}, {found[1].name}",
@@ -193,6 +180,20 @@ def rasters_in(place: str | Path, what: str) -> list[Path]:
     if not found:
         raise DataError("there is no raster here", where=str(path), fix=f"correct {what}")
     return found
+
+
+@cache
+def _expression(text: str, scene: str | None = None) -> re.Pattern[str]:
+    """Return what relative paths match, with a group ``scene``; of one scene alone where it is given."""
+    out, seen = "", False
+    for part in _PART.findall(text):
+        if part == "{scene}":
+            out += "(?P=scene)" if seen else f"(?P<scene>{'[^/]+?' if scene is None else re.escape(scene)})"
+            seen = True
+        else:
+            shell = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+            out += shell.get(part) or re.escape(part)
+    return re.compile(out)
 
 
 def _suffixes(folder: Path) -> list[str]:

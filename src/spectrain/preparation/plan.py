@@ -23,7 +23,7 @@ from .job import Job, scene_labels
 from .labels import LabelOptions, kind_record
 from .opening import build_scene, elevation, gather
 from .options import WAVELENGTHS, Kind, PrepareOptions
-from .patterns import SceneFiles, rasters_in
+from .patterns import SceneFiles, default_patterns, rasters_in
 from .prepared import PreparedScene, scene_grid
 from .record import Preparation
 
@@ -157,7 +157,7 @@ def _record(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles]) -
         preset=kind,
         bands=Bands([]),
         dtype="",
-        images=tuple(options.images),
+        images=tuple(options.images) or tuple(default_patterns(Path(options.data_dir or "").expanduser())),
         band_names=tuple(options.band_names),
         formulas=tuple(options.formulas),
         tpi_outer_radius=options.tpi_outer_radius,

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.ground import packages
-from ..data.rasters import Raster, rasterio_package, resolution
+from ..data.rasters import Raster, resolution
 from ..data.scene import Pixels, Scene, SceneGrid
+from .affine import apply, scaled
 from .ingredients import RANGES, TERRAIN, Channel, Ingredients
 from .record import Preparation
 from .resampling import Float, Method, Valid
@@ -236,20 +237,18 @@ def scene_grid(rasters: Sequence[Raster], side: float | None) -> SceneGrid:
     size, transform = finest.shape[1:], finest.transform
     if side is None:
         return SceneGrid(size, finest.crs, transform)
-    affine = rasterio_package().Affine(*transform)
-    down, across = side / math.hypot(affine.b, affine.e), side / math.hypot(affine.a, affine.d)
-    scaled = affine * affine.scale(across, down)
+    a, b, _, d, e, _ = transform
+    down, across = side / math.hypot(b, e), side / math.hypot(a, d)
     rows, columns = (max(1, math.ceil(n / step - 1e-6)) for n, step in zip(size, (down, across), strict=True))
-    return SceneGrid((rows, columns), finest.crs, tuple(scaled)[:6])
+    return SceneGrid((rows, columns), finest.crs, scaled(transform, across, down))
 
 
 def ground_size(grid: SceneGrid) -> tuple[float, float]:
     """Return height and width in metres on the ground of a pixel at the grid's centre, on the ellipsoid."""
     _, pyproj = packages()
-    affine = rasterio_package().Affine(*grid.transform)
     row, column = grid.size[0] / 2, grid.size[1] / 2
     steps = [(0, 0), (0, 1), (1, 0)]  # (down, across)
-    places = [affine * (column + across, row + down) for down, across in steps]
+    places = [apply(grid.transform, column + across, row + down) for down, across in steps]
     project = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True)
     lon, lat = project.transform([x for x, _ in places], [y for _, y in places])
     _, _, metres = pyproj.Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])

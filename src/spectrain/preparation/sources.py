@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.ground import packages
-from ..data.rasters import Raster, RasterImages, rasterio_package
+from ..data.rasters import Raster, RasterImages, Transform, rasterio_package
 from ..data.scene import SceneGrid
 from ..data.stored import Values
+from .affine import apply, chained, inverse
 from .resampling import (
     COARSER,
     MOST_SAMPLES,
@@ -77,12 +78,11 @@ class RasterSource:
             )
 
     @cached_property
-    def _affine(self) -> Any | None:
+    def _affine(self) -> Transform | None:
         """From (column, row) of the grid to those of the raster; None where they are of two coordinate systems."""
         if self.raster.crs is not None and not _same_crs(self.raster.crs, self.grid.crs or ""):
             return None
-        place = rasterio_package().Affine
-        return ~place(*self.raster.transform) * place(*self.grid.transform)
+        return chained(inverse(self.raster.transform), self.grid.transform)
 
     @cached_property
     def _project(self) -> Any:
@@ -95,7 +95,7 @@ class RasterSource:
         affine = self._affine
         if affine is None:
             return None
-        a, b, c, d, e, f = tuple(affine)[:6]
+        a, b, c, d, e, f = affine
         side = max(*self.grid.size, 1)
         if max(abs(a - 1), abs(b), abs(d), abs(e - 1)) * side > ALIGNED:
             return None
@@ -132,9 +132,9 @@ class RasterSource:
         if self._shift is not None:
             return self._shifted(row + self._shift[0], column + self._shift[1], height, width)
         affine = self._affine
-        if affine is not None and max(abs(affine.b), abs(affine.d)) * max(self.grid.size) < ALIGNED:
-            rows = axis_taps(row, height, affine.e, affine.f, self._size[0], self.method)
-            columns = axis_taps(column, width, affine.a, affine.c, self._size[1], self.method)
+        if affine is not None and max(abs(affine[1]), abs(affine[3])) * max(self.grid.size) < ALIGNED:
+            rows = axis_taps(row, height, affine[4], affine[5], self._size[0], self.method)
+            columns = axis_taps(column, width, affine[0], affine[2], self._size[1], self.method)
             return self._taken(rows, columns, along=True)
         return self._scattered(row, column, height, width)
 
@@ -178,11 +178,10 @@ class RasterSource:
     def places(self, rows: NDArray[np.floating[Any]], columns: NDArray[np.floating[Any]]) -> tuple[Any, Any]:
         """Return rows and columns [h,w] in the raster of places in the grid; -1 where there are none."""
         column, row = np.meshgrid(columns, rows)
-        affine = rasterio_package().Affine
-        x, y = affine(*self.grid.transform) * (column, row)
+        x, y = apply(self.grid.transform, column, row)
         if self._affine is None:
             x, y = self._project.transform(x, y)
-        across, down = ~affine(*self.raster.transform) * (x, y)
+        across, down = apply(inverse(self.raster.transform), x, y)
         sound = np.isfinite(across) & np.isfinite(down)
         return np.where(sound, down, -1.0), np.where(sound, across, -1.0)
 
