@@ -120,7 +120,7 @@ def crs_text(crs: str) -> str:
 
     try:
         return str(rasterio_package().crs.CRS.from_user_input(crs).to_wkt())
-    except rasterio_package().errors.CRSError as error:
+    except (rasterio_package().errors.CRSError, ValueError) as error:
         raise DataError(f"{crs!r} is no coordinate system", where="crs", fix="write it as EPSG:32633") from error
 
 

@@ -140,8 +140,9 @@ def _in_folder(path: Path, patterns: Sequence[Pattern]) -> Found:
     files = [one for one in sorted(path.iterdir()) if one.suffix.lower() in SUFFIXES]
     if not files:
         raise DataError("there is no raster in the folder", where=str(path), fix="give the folder of a scene's files")
-    if (held := _of_file(files[0], patterns))[2] != [("", files[0])] or len(files) == 1:
-        return held
+    named = next((one for one in files if any(pattern.place(one) for pattern in patterns)), None)
+    if named is not None:
+        return _of_file(named, patterns)
     return path, path.name, [("", one) for one in files]
 
 

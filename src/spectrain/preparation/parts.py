@@ -162,9 +162,10 @@ def write_part(
                     places.append(patch.place)
                     shares.append((patch.positive, patch.labelled, patch.valid))
                     padded += patch.padded
-                for file in (x, mask, y):
+                for name, file in (("x", x), ("mask", mask), ("y", y)):
                     file.flush()
-                    os.fsync(file.fileno())
+                    if name in shapes:
+                        os.fsync(file.fileno())
             for name in ("x", "mask", "y"):
                 if name not in shapes:
                     (made / name).unlink()
@@ -178,10 +179,7 @@ def write_part(
                 "arrays": shapes,
                 "files": sizes,
             }
-            with (made / DONE).open("w") as file_done:
-                file_done.write(json.dumps(record))
-                file_done.flush()
-                os.fsync(file_done.fileno())
+            (made / DONE).write_text(json.dumps(record))  # what a power cut makes of it is no JSON
             shutil.rmtree(folder, ignore_errors=True)
             made.rename(folder)
     finally:

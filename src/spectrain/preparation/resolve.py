@@ -107,7 +107,7 @@ def _values(
     for entry in entries:
         option = known[entry.key]
         listed = get_origin(option.hint) is list
-        value = _listed(entry.value) if listed else entry.value
+        value = _listed(entry.value, entry.text) if listed else entry.value
         if listed and isinstance(value, list) and get_args(option.hint)[0] is str:
             value = [plain_text(one) if isinstance(one, int | float) else one for one in value]
         try:
@@ -124,10 +124,11 @@ def _values(
     return values, problems
 
 
-def _listed(value: Any) -> Any:
-    """Return one value as a list of it; text in brackets as a list, also where YAML stumbles over ``{scene}``."""
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        parts = re.split(r",(?![^({]*[)}])", value[1:-1])
+def _listed(value: Any, text: str | None) -> Any:
+    """Return one value as a list of it. Lists with ``{scene}`` and formulas are read here: YAML stumbles over them."""
+    written = value if isinstance(value, str) else text or ""
+    if written.startswith("[") and written.endswith("]") and ("{" in written or "(" in written):
+        parts = re.split(r",(?![^({]*[)}])", written[1:-1])
         return [part.strip().strip("'\"") for part in parts if part.strip()]
     return value if isinstance(value, list) or value is None else [value]
 
