@@ -20,7 +20,7 @@ def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], li
     Raises:
         DataError: there are none, or files are missing.
     """
-    root = Path(options.data_dir or "").expanduser()
+    root = Path(options.data_dir or "").expanduser().absolute()
     if kind == "s2":
         return _s2(root, options), []
     if kind == "planet" and options.labels is None:
@@ -29,10 +29,10 @@ def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], li
     scenes = [_with_quality(root, options, scene) for scene in scenes]
     if options.labels is None:
         return scenes, []
-    whole = Path(options.labels_dir or "").expanduser() / Path(options.labels).expanduser()
+    whole = (Path(options.labels_dir or "").expanduser() / Path(options.labels).expanduser()).absolute()
     if "{scene}" not in options.labels and is_vector(whole):
         return scenes, [whole]
-    where = Path(options.labels_dir).expanduser() if options.labels_dir else root
+    where = Path(options.labels_dir).expanduser().absolute() if options.labels_dir else root
     return [replace(scene, label=beside(where, options.labels, scene)) for scene in scenes], []
 
 
@@ -80,7 +80,7 @@ def planet_labels(options: PrepareOptions) -> list[Path]:
     """
     if options.labels_dir is None:
         return []
-    folder = Path(options.labels_dir).expanduser()
+    folder = Path(options.labels_dir).expanduser().absolute()
     found = sorted(folder.glob(PLANET_LABELS))
     if not found:
         raise DataError(f"no file matches {PLANET_LABELS}", where=str(folder), fix="correct labels-dir")

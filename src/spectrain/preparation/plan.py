@@ -63,12 +63,17 @@ class Plan:
         cut = CutOptions(
             o.patch_size, o.overlap, o.exclude_nopositive, o.exclude_nan, o.mask_erosion_size, o.min_labelled
         )
-        return Job(scene, self.record, cut, self.labels, self.vectors, Path())
+        # absolute, as a worker may stand elsewhere
+        record, labels = self.record, self.labels
+        record = replace(record, dem=_absolute(record.dem), aux=tuple(_absolute(one) or "" for one in record.aux))
+        if labels is not None and labels.extent != "hull":
+            labels = replace(labels, extent=_absolute(labels.extent))
+        return Job(scene, record, cut, labels, self.vectors, Path())
 
     def part_record(self, scene: SceneFiles) -> dict[str, Any]:
         """Return all that decides what is in the part of a scene, besides its files."""
         job = self.job(scene)
-        labels = None if job.labels is None else asdict(job.labels)
+        labels = None if self.labels is None else asdict(self.labels)
         return {"scene": scene.name, "record": self.record.to_json(), "cut": asdict(job.cut), "labels": labels}
 
     def files(self, scene: SceneFiles) -> list[Path]:
@@ -218,9 +223,16 @@ def _pixel(ingredients: Ingredients, names: Sequence[str], side: float | None) -
 
 
 def _expect_like(scene: PreparedScene, first: PreparedScene | None, options: PrepareOptions) -> None:
-    """Raise where a scene's pixels are of another size than the first one's."""
+    """Raise where a scene's pixels are of another size, or its bands of other types, than the first one's."""
     if first is None:
         return
+    for name, kind in scene.types.items():
+        if kind != (other_kind := first.types.get(name, kind)):
+            raise DataError(
+                f"the band {name!r} is of type {kind}, that of {first.name} of {other_kind}",
+                where=scene.name,
+                fix="write all scenes in one type and unit",
+            )
     own, other = (sum(one.pixel_metres) / 2 for one in (scene, first))
     if not 1 / COARSER < own / other < COARSER:
         raise DataError(
@@ -238,6 +250,10 @@ def outline(scene: PreparedScene) -> bytes:
     ring = ground.rings(np.zeros((1, 3), np.int64), np.array([scene.grid.size], np.int64))
     found: bytes = shapely.to_wkb(shapely.polygons(ring))[0]
     return found
+
+
+def _absolute(place: str | None) -> str | None:
+    return None if place is None else str(Path(place).expanduser().absolute())
 
 
 def _digest(content: Any) -> str:

@@ -123,6 +123,11 @@ class PreparedScene(Scene):
             silent & set(names) and (not source.covers or source.raster.masked) for source, names in self._sources
         ) or bool(silent - set(self._channels))
 
+    @property
+    def types(self) -> dict[str, str]:
+        """The types of the files' bands that are used, by name."""
+        return {name: channel.raster.dtype.name for name, channel in self._channels.items()}
+
     def read(self, row: int, column: int, height: int, width: int) -> Pixels:
         """See `Scene.read`."""
         return self.window(row, column, height, width).pixels
@@ -201,6 +206,9 @@ class PreparedScene(Scene):
             own, plane = self._channels[name].band, planes[name]
             values, valid = plane.values, plane.valid
             if self.dtype.kind != "f" and (own.scale, own.offset) == (band.scale, band.offset):
+                if values.dtype == self.dtype and own.nodata == band.nodata:  # what is valid is not nodata
+                    missing = self.dtype.type(0 if band.nodata is None else band.nodata)
+                    return values if valid.all() else np.where(valid, values, missing), valid
                 stored: NDArray[Any] = values if values.dtype.kind in "iu" else np.rint(values)
                 return self._whole(stored, valid, band.nodata)
             physical = values.astype(np.float64) * own.scale + own.offset
@@ -213,10 +221,6 @@ class PreparedScene(Scene):
     def _whole(self, stored: NDArray[Any], valid: Valid, nodata: float | None) -> tuple[NDArray[Any], Valid]:
         """Return numbers of the stored type, cut to what it can hold and never equal to what means missing."""
         limits = np.iinfo(self.dtype)
-        if stored.dtype == self.dtype:  # what is valid is not nodata
-            if not valid.all():
-                stored = np.where(valid, stored, self.dtype.type(0 if nodata is None else nodata))
-            return stored, valid
         out = np.clip(np.where(valid, stored, 0), limits.min, limits.max).astype(self.dtype)
         if nodata is not None and limits.min <= nodata <= limits.max:
             clash = out == nodata

@@ -93,7 +93,7 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     scenes, vectors = scenes_of(kind, options)
     plan = make_plan(kind, options, scenes, vectors)
     folder = Path(options.train_data_dir or "").expanduser()
-    parts = Path(options.preprocess_cache).expanduser() if options.preprocess_cache else folder / PARTS
+    parts = (Path(options.preprocess_cache).expanduser() if options.preprocess_cache else folder / PARTS).absolute()
     with disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
         parts.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
         )
     names = [job.folder.name for job in jobs if job.files.name not in failed]
     prepared = _assemble(kind, options, plan, folder, done, failed, plan.output_key(names))
-    if not failed and parts == folder / PARTS:
+    if not failed and not options.preprocess_cache:
         shutil.rmtree(parts, ignore_errors=True)
     return prepared
 
@@ -122,7 +122,7 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
 def _jobs(plan: Plan, parts: Path) -> tuple[list[Job], dict[str, str]]:
     """Return a job a scene, and the scenes whose files are gone."""
     jobs, failed = [], {}
-    for leftover in parts.glob(".*.partial-*") if parts.name == PARTS else ():
+    for leftover in parts.glob(".*.partial-*") if not plan.options.preprocess_cache else ():
         shutil.rmtree(leftover, ignore_errors=True)
     for scene in plan.scenes:
         try:
