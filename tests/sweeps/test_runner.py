@@ -228,7 +228,11 @@ def test_ids_are_the_same_for_everybody():
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("optimizer.lr:", "optimizer.lrr:", r"optimizer.lrr: is not an option .sweep.yaml:5(.|\n)*did you mean optimizer.lr"),
+        (
+            "optimizer.lr:",
+            "optimizer.lrr:",
+            r"optimizer.lrr: is not an option .sweep.yaml:5(.|\n)*did you mean optimizer.lr",
+        ),
         ("{values: [2, 4]}", "{values: [2, -4]}", r"hparams.batch_size: (.|\n)*sweep.yaml:6"),
         ("{values: [2, 4]}", "{min: 0.5, max: 2.0}", r"hparams.batch_size: (.|\n)*sweep.yaml:6"),
     ],

@@ -274,6 +274,34 @@ def predict(
         print(path)
 
 
+@app.command
+def prepare(
+    kind: str,
+    /,
+    *words: Words,
+    config: Path | None = None,
+    output: Output = None,
+    debug: Switch = False,
+) -> None:
+    """Make patches with splits of scenes and labels; killed, the same command goes on.
+
+    Args:
+        kind: scenes, or a preset for a layout: s2, planet.
+        words: Options: key=value, --key value, --key, --no-key; docs/prepare.md lists them.
+        config: Options file: TOML (of which [spectrain] and [darts] are read), YAML or JSON.
+        output: Folder to write: train-data-dir.
+        debug: A detailed log, and where a failure happened.
+    """
+    overrides, flags = split_tokens(words)
+    log_to_terminal(debug)
+    from ..preparation import prepare as prepare_data
+
+    made = prepare_data(kind, config, overrides, flags, **({} if output is None else {"train_data_dir": str(output)}))
+    print(made)
+    if made.failed:
+        sys.exit(1)
+
+
 @app.command(name="import-weights")
 def import_weights(
     file: Path,
