@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import RunError, SpectrainError
-from ..data.rasters import rasterio_package, read_raster
+from ..data.rasters import rasterio_package
 from ..data.scene import SceneGrid
 from ..runs.atomic import FULL, sync_folder
 from ..tasks.base import Layer
@@ -24,6 +25,8 @@ from ..tasks.base import Layer
 BLOCK = 512
 """Side in px of the blocks of the finished file."""
 _LEAST_CACHE = 64 << 20
+_NO_ROOM = ("No space", "File too large", "Write error", "Write failed", "read directory")
+_PLACE = ("OFFSET", "SIZE")
 
 
 def files_of(output: Path, layers: Sequence[Layer]) -> dict[Path, list[Layer]]:
@@ -125,6 +128,7 @@ class MapFile:
         rasterio = rasterio_package()
         with gdal_errors(self.path):
             self._file.close()
+            _require_whole(self._rows)
             classes = bool(self.layers[0].classes)
             with rasterio.Env(GDAL_CACHEMAX=max(_LEAST_CACHE, 2 * self._bytes)):
                 import_module("rasterio.shutil").copy(
@@ -138,7 +142,7 @@ class MapFile:
                     BIGTIFF="IF_SAFER",
                     NUM_THREADS="ALL_CPUS",
                 )
-        read_raster(self.finished)  # a file cut short is found here
+            _require_whole(self.finished)
         self._rows.unlink()
 
     def close(self) -> None:
@@ -179,6 +183,18 @@ def map_files(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _require_whole(path: Path) -> None:
+    """Raise an `OSError` where the end of a file was not written: GDAL says nothing of what fails as it closes one."""
+    size = path.stat().st_size
+    with rasterio_package().open(path) as file:
+        for band in {1, file.count}:
+            height, width = file.block_shapes[band - 1]
+            block = f"{(file.width - 1) // width}_{(file.height - 1) // height}"
+            offset, length = (file.get_tag_item(f"BLOCK_{what}_{block}", "TIFF", bidx=band) for what in _PLACE)
+            if not offset or not length or int(offset) + int(length) > size:
+                raise OSError(errno.ENOSPC, "its end was not written")
+
+
 def _placeless(grid: SceneGrid) -> bool:
     return grid.crs is None and grid.transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -194,9 +210,7 @@ def gdal_errors(path: Path) -> Iterator[None]:
         if not isinstance(error, OSError) and not type(error).__module__.startswith("rasterio"):
             raise
         text = " ".join(str(one) for one in (error, error.__cause__) if one is not None)
-        full = getattr(error, "errno", None) in FULL or "No space" in text or "File too large" in text
-        with suppress(OSError):
-            full = full or shutil.disk_usage(path.parent).free < 1 << 20
+        full = getattr(error, "errno", None) in FULL or any(word in text for word in _NO_ROOM)
         raise RunError(
             "the disk is full" if full else f"cannot write: {text}",
             where=str(path),
