@@ -13,6 +13,8 @@ from rio_cogeo.cogeo import cog_validate
 
 import spectrain
 from spectrain.cli import main
+from spectrain.inference.map_members import Member
+from spectrain.inference.tiles import Axis
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -83,6 +85,27 @@ def test_what_is_missing_stays_missing(run, tmp_path):
 def read_mask(path):
     with rasterio.open(path) as file:
         return file.read_masks(1) != 0
+
+
+def test_no_model_looks_at_windows_without_a_pixel(run, tmp_path, monkeypatch):
+    image = small.field(32, 400)
+    image[:, :, :100] = image[:, :, 200:300] = 0
+    scene = small.write_scene(tmp_path / "scene.tif", image, nodata=0)
+    looked = []
+    call = Member.__call__
+
+    def counted(self, batch):
+        looked.append(batch.valid.flatten(1).any(1).tolist())
+        return call(self, batch)
+
+    monkeypatch.setattr(Member, "__call__", counted)
+    spectrain.predict(run, scene, tmp_path / "out.tif", batch_size=2)
+    windows = [one for batch in looked for one in batch]
+    assert windows[0] is False  # the first, to know what the model returns
+    assert all(windows[1:])
+    assert len(windows) < 20 < len(Axis.cover(400, small.WINDOW, 8).starts)
+    expected = small.whole(run, image, image != 0).sigmoid()[0].numpy()
+    np.testing.assert_allclose(read(tmp_path / "out_probability.tif")[0, :, 100:200], expected[:, 100:200], atol=1e-6)
 
 
 def test_a_mask_in_the_scene_counts(run, tmp_path):

@@ -95,6 +95,15 @@ def test_a_scene_that_says_how_it_is_stored(run, expected, tmp_path):
     np.testing.assert_allclose(probability(run, path, tmp_path), expected, atol=1e-5)
 
 
+def test_values_in_another_unit_are_a_warning(run, tmp_path, caplog):
+    scene = small.write_scene(tmp_path / "s.tif", (IMAGE / 1e4).astype("f4"))
+    probability(run, scene, tmp_path)
+    assert "values unlike those of the training; are they in another unit? B02 0.1" in caplog.text
+    caplog.clear()
+    spectrain.predict(run, small.write_scene(tmp_path / "t.tif", IMAGE), tmp_path / "t_made.tif")
+    assert "another unit" not in caplog.text
+
+
 def test_a_scene_that_does_not_is_stored_as_the_training_was():
     record = {"name": "B02", "scale": 1e-4, "offset": -0.1, "nodata": 0}
     trained, plain = Bands.from_json([record]), Bands.from_json([{"name": "B02"}])

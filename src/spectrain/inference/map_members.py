@@ -23,6 +23,7 @@ from ..tasks.base import Layer, Task
 from ..training.devices import autocast_dtype
 from ..training.trained import Trained, load_trained
 from .map_bands import Chosen, choose_bands
+from .map_units import UnitsCheck
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ class Member:
         trained = loaded.trained
         self.task = loaded.task
         self.chosen: Chosen = choose_bands(bands_of(loaded), scene.bands, where)
+        self.units = UnitsCheck(bands_of(loaded), trained.statistics[0])
         self.values = Values(self.chosen.bands, trained.cfg.dataset.transform)
         self.model: BandedModel = trained.model.to(device).eval()
         self._channels_last = trained.cfg.general.channels_last and self.model.convolves
@@ -147,7 +149,9 @@ class Member:
             NoTarget(),
             torch.arange(len(image)),
         )
-        return self.values(raw.to(self._device, non_blocking=True))
+        batch: Batch = self.values(raw.to(self._device, non_blocking=True))
+        self.units.add(batch)
+        return batch
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the quantities of a batch, float32 [B,Q,h,w].

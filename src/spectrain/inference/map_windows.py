@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..core.batch import Batch
 from ..core.fill import fill_invalid
 from ..data.scene import Scene
 from .map_members import Member
@@ -19,11 +20,10 @@ from .tiles import Axis, Strip, batches, strips
 Read = tuple[NDArray[np.generic], NDArray[np.bool_] | None]
 
 
-@dataclass(frozen=True)
 class SceneWindows:
     """A scene as its models see it.
 
-    Attributes:
+    Args:
         scene: what is mapped.
         members: the models.
         rows: windows from top to bottom.
@@ -31,11 +31,9 @@ class SceneWindows:
         at_once: most windows in a batch.
     """
 
-    scene: Scene
-    members: Sequence[Member]
-    rows: Axis
-    columns: Axis
-    at_once: int
+    def __init__(self, scene: Scene, members: Sequence[Member], rows: Axis, columns: Axis, at_once: int) -> None:
+        self.scene, self.members, self.rows, self.columns, self.at_once = scene, members, rows, columns, at_once
+        self._quantities: int | None = None  # of all members together, known once they looked at something
 
     def strips(self) -> Iterator[Strip]:
         """Yield finished rows from top to bottom; their values are the quantities [M,Q,h,W] of the models.
@@ -85,13 +83,28 @@ class SceneWindows:
     def _evaluate(self, image: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> tuple[Tensor, Tensor]:
         """Return what all models say of windows, float32 [N,M*Q,h,w], 0 where a pixel is missing; and where none is.
 
-        A pixel is there where any model sees a valid band of it.
+        A pixel is there where any model sees a valid band of it. No model looks at a window without any.
         """
-        found, seen = [], None
-        for member in self.members:
-            batch = member.batch(image, mask)
-            there = batch.valid.any(1)
-            seen = there if seen is None else seen | there
-            found.append(member(batch))
-        assert seen is not None
-        return fill_invalid(torch.cat(found, dim=1), seen[:, None]), seen
+        looked = [member.batch(image, mask) for member in self.members]
+        seen = torch.stack([batch.valid.any(1) for batch in looked]).any(0)
+        some = seen.flatten(1).any(1)
+        if self._quantities is None:
+            some[0] = True
+        if not some.all():
+            looked = [_rows(batch, some) for batch in looked]
+        found = seen.new_zeros((0,), dtype=torch.float32)
+        if len(looked[0].image):
+            found = torch.cat([member(batch) for member, batch in zip(self.members, looked, strict=True)], dim=1)
+            self._quantities = found.shape[1]
+        if len(found) < len(seen):
+            assert self._quantities is not None
+            whole = torch.zeros((len(seen), self._quantities, *seen.shape[1:]), device=seen.device)
+            if len(found):
+                whole[some] = found
+            found = whole
+        return fill_invalid(found, seen[:, None]), seen
+
+
+def _rows(batch: Batch, chosen: Tensor) -> Batch:
+    """Return the chosen rows [B] of a batch."""
+    return batch.replace(image=batch.image[chosen], valid=batch.valid[chosen], index=batch.index[chosen])

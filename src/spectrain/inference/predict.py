@@ -132,6 +132,9 @@ def predict(
                 traced.write(strip.row, found, seen)
             progress.rows(seen)
     progress.end()
+    for member in models:
+        if (doubt := member.units.warning()) is not None:
+            log.warning("%s: %s", place, doubt)
     if traced is not None and vectors is not None:
         frame = traced.table()
         write_polygons(frame, vectors)
