@@ -26,6 +26,7 @@ from spectrain.core.targets import NoTarget
 from spectrain.data.opening import open_patches
 from spectrain.data.splits_file import given_splits
 from spectrain.inference.testing import test as run_test
+from spectrain.metrics import reconstruction, reconstruction_tables
 from spectrain.training.parts import evaluate_model_dataloader, load_trained_model, make_loader
 from spectrain.training.trained import load_trained
 
@@ -104,6 +105,20 @@ def test_a_row_an_image_whose_means_are_the_metrics(folder, run, found):
         values = np.array([float(row[name]) for row in table])
         assert np.nanmean(values) == pytest.approx(found[name], rel=1e-6), name
         np.testing.assert_allclose(values, found.images[name])
+
+
+def test_what_tables_and_means_share_is_computed_once_an_image(run, found, tmp_path, monkeypatch):
+    compared, image_rows = [], reconstruction.image_rows
+
+    def noted(output, **options):
+        compared.append(len(output.target))
+        return image_rows(output, **options)
+
+    monkeypatch.setattr(reconstruction, "image_rows", noted)
+    monkeypatch.setattr(reconstruction_tables, "image_rows", noted)
+    [again] = run_test(run, output=tmp_path, batch_size=len(found.images["index"]))
+    assert compared == [len(found.images["index"])]
+    assert dict(again) == pytest.approx(dict(found), rel=1e-5, nan_ok=True)
 
 
 def test_a_row_a_wavelength_that_agrees_with_the_images(folder, found):
@@ -269,6 +284,23 @@ def test_a_transform_that_is_given_for_other_data_is_used(folder, run, tmp_path)
         for number, one in enumerate((None, options))
     )
     assert log["mse"] != plain["mse"] and math.isfinite(log["mse"])
+
+
+def test_another_transform_with_the_statistics_of_the_training_is_warned_of(
+    folder, run, of_one_band_set, tmp_path, caplog
+):
+    same = load_trained(run).cfg.dataset
+    said = "dataset.transform is log10 here and was none in the training, whose means and deviations"
+    run_test(run, folder / "whole.h5", tmp_path / "same", overrides=same)
+    run_test(run, folder / "other.h5", tmp_path / "measured", overrides=replace(same, transform="log10"))
+    assert "dataset.transform" not in caplog.text
+    small = load_trained(of_one_band_set["small"]).cfg.dataset
+    for number, (one, data, options) in enumerate(
+        [(run, folder / "whole.h5", same), (run, None, same), (of_one_band_set["small"], folder / "whole.h5", small)]
+    ):
+        caplog.clear()
+        run_test(one, data, tmp_path / str(number), overrides=replace(options, transform="log10"))
+        assert caplog.text.count(said) == 1 and "leave dataset.transform as it was" in caplog.text
 
 
 def test_on_several_data_sets_at_once(folder, run, tmp_path):

@@ -178,6 +178,22 @@ def test_all_weights_one_is_the_sum_of_the_parts(part, compare):
     assert float(step.parts[f"loss_{part}"].sum) == pytest.approx(float(alone.sum.detach()), rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["mae_spectral", "spectral_autoencoder"])
+def test_lengths_of_spectra_are_found_for_the_angle_alone(name, monkeypatch):
+    """They take a pass over whole images, of which a loss without the angle needs none."""
+    model, batch = model_of(), batch_with(True)
+    if name == "spectral_autoencoder":
+        bands, figures = model.bands, statistics(6)
+        model = build_banded(part_of(name), bands=bands, statistics=figures, image_size=(8, 12), seed=1).train()
+    given = []
+    for weights in ((1, 0.1, 0.01), (1, 0, 0.01)):
+        loss = MAESpectralLoss(*weights)
+        sums = loss.sums
+        monkeypatch.setattr(loss, "sums", lambda compared, sums=sums: given.append(compared.squares) or sums(compared))
+        assert found_by(loss, model, batch).sum > 0
+    assert given[0] is not None and given[1] is None
+
+
 @pytest.mark.parametrize("holes", [False, True])
 def test_micro_batches_add_up_exactly(holes):
     model, batch = model_of(), batch_with(holes, count=5)
@@ -372,15 +388,62 @@ def test_slopes_are_those_of_finite_differences():
             assert float(slope[place]) == pytest.approx((up - down) / 0.04, rel=0.03, abs=2e-4)
 
 
-def test_normalised_tokens_are_compared_as_in_mae():
-    model, batch = model_of(bands=2, patch_size=[4, 2]), batch_with(False, bands=2)
+# ---------------------------------------------------------------- errors weighed by the token's own variance
+
+
+def uneven(holes):
+    """Images [C,H,W] standardised: one of texture, one constant, one constant but for little, one half and half."""
+    generator = torch.Generator().manual_seed(5)
+    image = torch.randn(4, 2, 8, 12, generator=generator)
+    image[1] = 0.7
+    image[2] = 1e-4 * image[2] - 300.0  # far from zero, where squares would cancel
+    image[3, :, :, :6] = -1.25
+    valid = torch.ones_like(image, dtype=torch.bool)
+    if holes:
+        valid = torch.rand(image.shape, generator=generator) < 0.7
+    return torch.where(valid, image, torch.nan), valid
+
+
+def slow_normalised(prediction, target, counted):
+    """Sum of squared errors of each token over its variance, and how many there are; tokens [B,M,V] in float64."""
+    total = number = 0
+    for p, t, chosen in zip(*(one.flatten(0, 1) for one in (prediction, target, counted)), strict=True):
+        p, t = p[chosen].double().numpy(), t[chosen].double().numpy()
+        variance = t.var(ddof=1) if len(t) > 1 else 0.0
+        total += ((p - t) ** 2).sum() / max(variance, 0.01)
+        number += len(t)
+    return total / number
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("patch", [[4, 2], [1, 1]])
+def test_flat_tokens_weigh_no_more_than_the_floor_allows(holes, patch):
+    model = model_of(bands=2, patch_size=patch, standardise="none")
+    image, valid = uneven(holes)
+    batch = batch_of(image, valid).replace(key=Key(1, "mask"), all_valid=not holes)
     tokens = model.tokens(batch)
     plan = model.net.plan(tokens, batch.key, batch.index)
-    prediction = model(tokens, plan)
     target = torch.take_along_dim(tokens.values, plan.predicted[..., None], 1)
-    mean, variance = target.mean(2, keepdim=True), target.var(2, keepdim=True)
-    normal = (target - mean) / (variance + 1e-6).sqrt()
-    # ours predicts plain values, whose error it divides: the same as He et al.'s for (prediction - mean) / deviation
-    expected = ((prediction - mean) / (variance + 1e-6).sqrt() - normal).square().mean()
-    found = found_by(only("mse", normalise_tokens=True), model, batch)
-    torch.testing.assert_close(found.sum / found.weight, expected)
+    counted = torch.ones_like(target, dtype=torch.bool)
+    if tokens.valid is not None:
+        counted = torch.take_along_dim(tokens.valid, plan.predicted[..., None], 1) & plan.wanted[..., None]
+    for one in range(4):  # image by image: one that explodes would hide behind another
+        row = batch.replace(image=batch.image[[one]], valid=batch.valid[[one]], index=batch.index[[one]])
+        found = found_by(only("mse", normalise_tokens=True), model, row)
+        prediction = model(tokens, plan).detach()
+        expected = slow_normalised(prediction[[one]], target[[one]], counted[[one]])
+        assert float(found.sum.detach() / found.weight) == pytest.approx(expected, rel=1e-4)
+        plain = found_by(only("mse"), model, row)
+        assert 0 < float(found.sum.detach()) <= 100.001 * float(plain.sum.detach())
+        found.sum.backward()
+        assert all(part.grad.isfinite().all() for part in model.parameters() if part.grad is not None)
+
+
+def test_a_flat_image_does_not_swamp_the_others():
+    """Off by as much, a constant image counts a hundred times as much as one of texture, not a million times."""
+    texture, flat = torch.randn(1, 2, 8, 8, generator=torch.Generator().manual_seed(1)), torch.full((1, 2, 8, 8), 3.0)
+    loss = only("mse", normalise_tokens=True)
+    assert loss(flat + 0.1, flat) == pytest.approx(0.01 / 0.01, rel=1e-3)
+    assert loss(texture + 0.1, texture) == pytest.approx(0.01 / float(texture.var()), rel=1e-3)
+    nothing = torch.full_like(flat, torch.nan)
+    assert loss(flat, nothing) == 0 and loss(flat, flat) == 0

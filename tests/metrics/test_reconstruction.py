@@ -29,6 +29,7 @@ from spectrain.metrics.reconstruction import (
     spectral_angle,
     ssim,
 )
+from spectrain.metrics.reconstruction_tables import ReconstructionTables
 
 NAMES = ["mse_masked", "sam_masked", "psnr_masked", "ssim_masked", "mse", "sam", "psnr", "ssim"]
 RANGE = 3.0
@@ -468,3 +469,23 @@ def test_is_found_by_name():
         sums = part.from_config(part.Config(ssim=with_ssim)).start()
         sums.update(output, batch_of(output))
         assert ("ssim" in sums.compute(sums.sums())) is with_ssim
+
+
+@pytest.mark.parametrize("holes", [False, True])
+@pytest.mark.parametrize("masks", [False, True])
+def test_tables_have_the_same_means_as_sums_alone(holes, masks):
+    tables, sums = ReconstructionTables(True), ReconstructionSums(True)
+    for seed, index in ((0, [0, 1, 2]), (1, [3, 4, -1])):
+        output = composed(batch=3, holes=holes, masks=masks, seed=seed)
+        for one in (tables, sums):
+            one.update(output, batch_of(output, index))
+    means = tables.compute(tables.sums())
+    assert means == sums.compute(sums.sums())
+    assert tables.images()["index"] == [0, 1, 2, 3, 4]
+    for name, mean in means.items():
+        assert np.mean(tables.images()[name]) == pytest.approx(mean, rel=1e-12)
+
+
+def test_tables_of_anything_else_than_a_reconstruction_are_refused():
+    with pytest.raises(SpectrainError, match="needs a task that reconstructs images"):
+        ReconstructionTables(True).update(torch.rand(2, 3), batch_of(composed()))

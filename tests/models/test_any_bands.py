@@ -200,7 +200,7 @@ def test_further_band_sets_are_told_apart_and_kept():
     alone = model.for_bands(bands_of(450, 550, 650, 750, None), statistics(5))
     assert torch.equal(model(second), alone(second.replace(member=0)))
     assert {name for name in model.state_dict() if name.startswith("sets.1")} == {"sets.1.mean", "sets.1.std"}
-    assert len(model.meta()["members"]) == 2
+    assert len(model.sets) == 2
 
 
 def test_compiled_it_is_the_same_and_is_compiled_once():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ from model_contract import batch_of, images, part_of
 from torch import nn
 
 from spectrain.core.bands import Band, Bands
+from spectrain.core.errors import SpectrainError
 from spectrain.models.banded import BandedModel, ModelConfig, build_banded
 
 BANDS = Bands([Band("red", wavelength=665.0, scale=1e-4), Band("nir", wavelength=842.0, nodata=0.0)])
@@ -90,15 +90,6 @@ def test_statistics_travel_in_the_state_dict():
     assert torch.equal(other(batch_of(image)), banded()(batch_of(image)))
 
 
-def test_meta_builds_it_again():
-    meta = json.loads(json.dumps(banded(standardise="std", mask_channel=True, image_size=(64, 32)).meta()))
-    assert Bands.from_json(meta["bands"]) == BANDS
-    assert meta["standardise"] == "std"
-    assert meta["mask_channel"] is True
-    assert meta["image_size"] == [64, 32]
-    assert banded().meta()["image_size"] is None
-
-
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="mean_std, std, limits, none, not 'minmax'"):
         banded(standardise="minmax")
@@ -127,3 +118,23 @@ def test_building_follows_the_options():
 def test_a_file_that_is_gone_is_not_needed_where_a_state_is_loaded(tmp_path):
     gone = {"init_from": str(tmp_path / "gone.pt")}
     assert build(part=gone, take_init_from=False).image_size == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (None, "(?s)^Bare has no method features.*give it features.*--what projection"),
+        (lambda x: [(4, x.flatten(2).mT)], r"(?s)^the features of Bare are \[3, 4, 2\], and no map.*unflatten"),
+    ],
+)
+def test_a_network_without_a_map_says_what_it_lacks(features, message):
+    class Bare(nn.Module):
+        def forward(self, x):
+            return x.mean((2, 3))
+
+    network = Bare()
+    if features is not None:
+        network.features = features
+    model = BandedModel(network, BANDS, SimpleNamespace(mean=[0.0, 0.0], std=[1.0, 1.0]))
+    with pytest.raises(SpectrainError, match=message):
+        model.pooled(batch_of(images(3, 2, (2, 2))))

@@ -117,3 +117,10 @@ def test_any_image_becomes_colours(bands, height, width, share, seed):
     assert colours.shape == (height, width, 3)
     assert colours.dtype == np.float32
     assert ((colours >= 0) & (colours <= 1)).all()
+
+
+def test_bands_without_wavelengths_are_known_by_name():
+    names = ["B01", "B02", "B03", "B04", "B8A"]
+    assert shown_channels(5, Bands(Band(name) for name in names)) == (3, 2, 1)
+    assert shown_channels(4, Bands(Band(name) for name in names[:4])) == (0, 1, 2)  # of whatever sensor
+    assert shown_channels(4, Bands(Band(name) for name in ("blue", "green", "red", "nir"))) == (2, 1, 0)

@@ -214,11 +214,9 @@ def test_plateau_follows_validation(folder, tmp_path):
 
 def hidden(session, epoch: int) -> list[torch.Tensor]:
     """Which tokens a training epoch predicts, of each batch of the first step."""
-    from spectrain.training.step import _prepared
-
     plans = []
     for raw in session.train.loader.load(next(session.train_order.steps(0))):
-        batch = _prepared(session, raw, epoch)
+        batch = session.training_batch(raw, session.train, epoch)
         tokens = session.model.tokens(batch)
         plans.append(session.model.net.plan(tokens, batch.key, batch.index).predicted)
     return plans
@@ -257,8 +255,6 @@ def test_validation_is_the_same_after_other_epochs(folder):
 
 def test_a_step_is_compiled_for_the_size_of_a_batch_after_the_rehearsal_too(folder):
     """The two samples of the rehearsal would make the batch a dimension that varies, for slower code."""
-    from spectrain.training.step import _prepared
-
     torch._dynamo.reset()
     varies = []
 
@@ -274,7 +270,7 @@ def test_a_step_is_compiled_for_the_size_of_a_batch_after_the_rehearsal_too(fold
         assert varies == []
         (indices,) = next(session.train_order.steps(0))
         (raw,) = session.train.loader.load([indices])
-        session.task.loss(session.model, _prepared(session, raw, 0))
+        session.task.loss(session.model, session.training_batch(raw, session.train, 0))
         assert varies == [False]
     finally:
         session.close()

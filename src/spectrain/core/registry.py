@@ -30,6 +30,8 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("task", "contrastive"): "spectrain.tasks.contrastive:Contrastive",
     ("task", "mae"): "spectrain.tasks.mae:MaskedAutoencoding",
     ("task", "segmentation"): "spectrain.tasks.segmentation:Segmentation",
+    ("model", "dense"): "spectrain.models.dense:DenseNetwork",
+    ("model", "dense_tokens"): "spectrain.models.dense:DenseTokens",
     ("model", "mae_spectral"): "spectrain.models.mae_spectral:MAESpectral",
     ("model", "smp"): "spectrain.models.smp:SmpNetwork",
     ("model", "spectral_autoencoder"): "spectrain.models.spectral_autoencoder:SpectralAutoencoder",

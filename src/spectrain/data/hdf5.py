@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
 from ..core.errors import DataError, nearest
-from .fingerprint import content_fingerprint
+from .fingerprint import content_fingerprint, files_stamp
 from .hdf5_bands import bands_from_attributes
 from .hdf5_layout import opened_hdf5, stored_array
 from .hdf5_metadata import metadata_rows
@@ -155,6 +155,10 @@ class Hdf5Patches(Patches):
     def fingerprint(self) -> str:
         """Return a hash of bands, type, shape and the content of up to 64 patches, not of date or packing."""
         return content_fingerprint(self)
+
+    def stamp(self) -> str | None:
+        """Return a hash of the file's place, size and date, and the split."""
+        return files_stamp([self.path], self.split.encode())
 
     def check(self) -> None:
         """Raise a `DataError` where the file is gone or shorter than when it was opened."""

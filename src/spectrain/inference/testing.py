@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..config.schema import DatasetOptions
+from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
+from ..data.patches import Patches
 from ..data.values import Values
+from ..models.any_bands import AnyBands
+from ..runs.atomic import atomic_write
+from ..runs.report.test_page import SplitTest, test_page
 from ..training.devices import autocast_dtype, resolve_device
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
 from ..training.trained import Trained, load_trained, model_for
 from .other_data import opened_elsewhere
+
+log = logging.getLogger("spectrain")
 
 
 def test(
@@ -38,11 +49,13 @@ def test(
         run: run folder (its best checkpoint, else its last) or checkpoint.
         data: data set, or several; None is the one the run was trained on.
         output: folder; None is ``test/DATA`` in the run folder. Each split has a folder in it.
-        splits: which; none takes ``test`` where there is one, else the validation split; of other data all there is.
+        splits: which; none takes ``val-test`` and ``test`` where they are, else the validation split; of other data
+            all there is.
         batch_size: images at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
         overrides: how the data are to be read; None is as the run's were, but for what it says of single bands
             (``dataset.bands`` and ``wavelengths``, lists of scales and so on) where other data have other bands.
+            Another ``transform`` for bands that the model was trained on is warned of: the training's statistics stay.
         plugins: modules to import first.
 
     Returns:
@@ -59,12 +72,13 @@ def test(
     )
     cfg, target = replace(trained.cfg, dataset=options), resolve_device(device, 0)
     results = []
-    for split in list(dict.fromkeys(splits)) or [_default_split(places, options, own=data is None)]:
+    for split in list(dict.fromkeys(splits)) or _default_splits(places, options, own=data is None):
         if data is None or overrides is not None:
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
             patches = together([opened_elsewhere(trained, place, split, options) for place in places])
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
+        _doubt_transform(trained, patches, options)
         bands = Values(patches.bands, cfg.dataset.transform).transformed
         metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
         subject = Subject(
@@ -80,7 +94,65 @@ def test(
         order = eval_order(patches, size, group=subject.task.evaluation_group)
         with source.loader:
             results.append(write_test(subject, source, order, _folder(trained, places, output) / split))
+    write_page(trained, places, results, _folder(trained, places, output))
     return results
+
+
+def write_page(trained: Trained, places: Sequence[Path], results: Sequence[Tested], folder: Path) -> Path:
+    """Write ``index.html``, the splits side by side, and ``tests.json``, the same for a program; return the page."""
+    name = f"{trained.meta.get('run_name') or trained.path.stem} {trained.meta.get('run_id') or ''}".strip()
+    data = ", ".join(str(place) for place in places)
+    tests = [SplitTest(one.split, one.count, one, one.breakdown, one.pictures) for one in results]
+    atomic_write(folder / "index.html", test_page(name, data, tests))
+    record = {
+        "model": name,
+        "checkpoint": str(trained.path),
+        "data": [str(place) for place in places],
+        "splits": {one.split: _record(one) for one in results},
+    }
+    atomic_write(folder / "tests.json", json.dumps(record, indent=1) + "\n")
+    return folder / "index.html"
+
+
+def _record(one: Tested) -> dict[str, Any]:
+    intervals = {} if one.breakdown is None else one.breakdown.intervals
+    metrics = {
+        name: {"value": value, **({"low": intervals[name][0], "high": intervals[name][1]} if name in intervals else {})}
+        for name, value in one.items()
+    }
+    groups = {} if one.breakdown is None else one.breakdown.tables
+    over = None if one.breakdown is None else one.breakdown.over
+    found: dict[str, Any] = _plain({"images": one.count, "metrics": metrics, "intervals_over": over, "by": groups})
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return the value with None for numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _doubt_transform(trained: Trained, patches: Patches, options: DatasetOptions) -> None:
+    """Warn where values of another transform than the training's are standardised by its statistics.
+
+    Data that are stored in another way (as logarithms already) need another transform, so it is no mistake by itself.
+    """
+    ours, theirs = options.transform, trained.cfg.dataset.transform
+    known = [Bands.from_json(record["bands"]) for record in (trained.meta, *trained.meta.get("more", []))]
+    for one in members_of(patches):
+        trained_on = not isinstance(trained.model, AnyBands) or any(bands.same(one.bands) for bands in known)
+        if ours != theirs and trained_on:  # others have statistics of their own
+            log.warning(
+                "%s: dataset.transform is %s here and was %s in the training, whose means and deviations standardise "
+                "these bands; that is right where these data are stored otherwise and the values come out alike: "
+                "else leave dataset.transform as it was",
+                one.path,
+                ours,
+                theirs,
+            )
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
@@ -90,15 +162,16 @@ def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) ->
     return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
 
 
-def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool) -> str:
-    """Return the split to test on where none is named."""
+def _default_splits(places: Sequence[Path], options: DatasetOptions, *, own: bool) -> list[str]:
+    """Return the splits to test on where none is named: those kept for it, else what there is."""
     reader = recognise(places[0].expanduser(), options)
     there = reader.splits(places[0].expanduser())
-    if "test" in there:
-        return "test"
+    kept = [str(split) for split in ("val-test", "test") if split in there]
+    if kept:
+        return kept
     if not own:
-        return reader.pool or options.valid_key or "test"
-    return options.valid_key if options.valid_key and not _has_test(places, options) else "test"
+        return [reader.pool or options.valid_key or "test"]
+    return [options.valid_key if options.valid_key and not _has_test(places, options) else "test"]
 
 
 def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:

@@ -17,6 +17,14 @@ from .token_sums import TokenSums, token_sums
 
 Compare = Literal["masked", "all"]
 
+LEAST_VARIANCE = 1e-2
+"""Least variance that the errors of a token are divided by, in standardised units: the variance of a band is 1 there.
+
+What deviates by less than a tenth of its band is flat to the eye, and much of that is noise. Such a token counts as if
+it deviated by that tenth, at most 100 times as much as its plain error; without a floor a constant one would swamp all
+others. Where ``model.standardise=none`` feeds images as they are, it is in their own unit.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -34,7 +42,8 @@ class Compared:
         place: int64 [B,M], its place in the image.
         groups: band groups.
         places: places in an image.
-        squares: float32 [B,places,P], the squared length of each pixel's whole spectrum in the target's own unit.
+        squares: float32 [B,places,P], the squared length of each pixel's whole spectrum in the target's own unit; None
+            where the loss does not need it (see `MAESpectralLoss.needs_squares`).
         scale: float32 [groups,u], a standardised value times this,
         shift: plus this, is in the unit of the image.
         low: float32 [groups,u], smallest standardised value that is known; -inf for none.
@@ -50,7 +59,7 @@ class Compared:
     place: Tensor
     groups: int
     places: int
-    squares: Tensor
+    squares: Tensor | None
     scale: Tensor
     shift: Tensor
     low: Tensor
@@ -81,7 +90,10 @@ class MAESpectralLoss(nn.Module):
         range_penalty_weight: of ``range``.
         spectral_sum_weight: of ``spectral_sum``.
         compare: "masked" compares hidden tokens, "all" visible ones too.
-        normalise_tokens: ``mse`` compares each token less its mean and over its deviation (He et al. 2022).
+        normalise_tokens: ``mse`` weighs each token's squared error by 1 over the variance of what was measured in it,
+            at least `LEAST_VARIANCE`, so that faint texture counts like strong. He et al. (2022) predict tokens
+            less their mean and over their deviation, and so never learn a token's level; here the values themselves
+            are predicted, so that pictures and metrics are of the model's own output, and a wrong level is an error.
         spectral_sum_normalised: see above.
         value_range: lowest and highest value that no reconstruction should leave, in the image's unit; None takes
             each band's range in the training data.
@@ -98,7 +110,7 @@ class MAESpectralLoss(nn.Module):
         spectral_sum_weight: float = option(0.0, "weight of sums over band groups (SpectralGPT)", minimum=0)
         spectral_sum_normalised: bool = option(True, "divide that by the square of their number; false is as published")
         compare: Compare = option("masked", "compare the hidden tokens, or all")
-        normalise_tokens: bool = option(False, "the squared error is of tokens less their mean, over their deviation")
+        normalise_tokens: bool = option(False, "the squared error of a token counts by 1 over its own variance")
         value_range: list[float] | None = option(
             None, "lowest and highest value of a reconstruction; null is each band's range in the training data"
         )
@@ -148,6 +160,11 @@ class MAESpectralLoss(nn.Module):
         """It compares visible tokens too, so they have to be predicted."""
         return self.compare == "all" or self.weights["spectral_sum"] > 0
 
+    @property
+    def needs_squares(self) -> bool:
+        """It compares spectra, so their length has to be known, which takes a pass over whole images."""
+        return self.weights["sam"] > 0
+
     def forward(self, reconstructed: Tensor, original: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of images [B,C,H,W], a scalar; of the values where bool ``mask`` is True, None for all.
 
@@ -170,7 +187,7 @@ class MAESpectralLoss(nn.Module):
             place=whole,
             groups=1,
             places=1,
-            squares=target.square().sum(1).reshape(batch, 1, -1),
+            squares=target.square().sum(1).reshape(batch, 1, -1) if self.needs_squares else None,
             scale=ones,
             shift=0 * ones,
             low=-math.inf * ones,
@@ -266,13 +283,11 @@ def _mse(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
 
 
 def _variance_of_tokens(c: Compared, f: Figures) -> Tensor:
-    """Return the variance of each token [B,M] (unbiased, and 1e-6, as in MAE)."""
-    if c.counted is None:
-        return c.target.flatten(2).var(2) + 1e-6
+    """Return the variance of what is compared in each token [B,M]: unbiased, and at least `LEAST_VARIANCE`."""
     number = f.number.sum(2)
-    mean = f.target.sum((2, 3)) / number.clamp(min=1)
-    squares = fill_invalid(f.target - mean[..., None, None], c.counted).square().sum((2, 3))
-    return squares / (number - 1).clamp(min=1) + 1e-6
+    centred = f.target - (f.target.sum((2, 3)) / number.clamp(min=1))[..., None, None]
+    centred = centred if c.counted is None else fill_invalid(centred, c.counted)
+    return (centred.square().sum((2, 3)) / (number - 1).clamp(min=1)).clamp(min=LEAST_VARIANCE)
 
 
 TINY = 1e-12
@@ -288,6 +303,7 @@ def _sam(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
     ``|a x (a + e)| = |a x e|``, so the sine is ``sqrt(|a|²|e|² - (a·e)²)`` and the cosine ``|a|² + a·e``, over the same
     lengths: exact for small errors, where the arc cosine has lost half of its digits. Visible tokens have no error.
     """
+    assert c.squares is not None
     start = c.hidden_from
     place = c.place[:, start:]
     errors, along = (_added(one[:, start:], place, c.places) for one in (f.sums.errors, f.sums.along))

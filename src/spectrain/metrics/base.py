@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,8 +35,28 @@ def widest(device: torch.device) -> torch.dtype:
     return torch.float32 if device.type == "mps" else torch.float64
 
 
+@dataclass(frozen=True)
+class Breakdown:
+    """The metrics of a test by group, and of all.
+
+    Attributes:
+        tables: kind of group ("region", "scene") -> a row a group, as columns, its name first.
+        everything: the metrics of all images.
+        intervals: lowest and highest value of each metric that another draw of groups would likely give.
+        over: the kind of group that intervals are over.
+    """
+
+    tables: dict[str, dict[str, list[Any]]]
+    everything: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    over: str
+
+
 class Tables(ABC):
-    """What a test says of each image and of each band, collected batch by batch."""
+    """What a test says of each image and of each band, collected batch by batch.
+
+    One that is a `Metrics` too is the metrics of its test as well, so that what both need is computed once.
+    """
 
     @abstractmethod
     def update(self, output: Any, batch: Batch) -> None:
@@ -48,3 +69,15 @@ class Tables(ABC):
     @abstractmethod
     def bands(self, bands: Sequence[Bands]) -> dict[str, list[Any]]:
         """Return a row a band of each data set, as columns."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return metrics that only the tables know; none for most."""
+        return {}
+
+    def breakdown(self, groups: Mapping[str, Sequence[str]]) -> Breakdown | None:
+        """Return the metrics by group; None where the metric has no sums to group.
+
+        Args:
+            groups: kind of group -> the group of each image in the order of `images`, the last kind the finest.
+        """
+        return None

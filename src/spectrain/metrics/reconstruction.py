@@ -85,7 +85,10 @@ class ReconstructionSums(Metrics):
     @torch.no_grad()
     def update(self, output: Reconstruction, batch: Batch) -> None:
         """Add the images of a batch; rows of padding do not count, whatever they hold."""
-        rows = image_rows(output, ssim=self._ssim)
+        self.add(image_rows(output, ssim=self._ssim), output, batch)
+
+    def add(self, rows: dict[str, Tensor], output: Reconstruction, batch: Batch) -> None:
+        """Add a batch whose `image_rows` are known."""
         real = batch.real
         compared = real if output.valid is None else real & output.valid.flatten(1).any(dim=1)
         new = {"not_finite": (compared & ~rows["mse"].isfinite()).sum().to(rows["mse"].dtype)}
@@ -109,22 +112,26 @@ class ReconstructionSums(Metrics):
         return {name: float(host[name] / host[f"{name}_count"]) for name in names}
 
 
-def image_rows(reconstruction: Reconstruction, *, ssim: bool = True) -> dict[str, Tensor]:
+def image_rows(
+    reconstruction: Reconstruction, *, ssim: bool = True, by_band: tuple[Tensor, Tensor] | None = None
+) -> dict[str, Tensor]:
     """Return the metrics of each image by name, tensors [B]; without error the PSNR is infinite.
+
+    Args:
+        reconstruction: the model's output.
+        ssim: structural similarity too.
+        by_band: the errors of the chosen values, where they are known already; see `mse_by_band`.
 
     Raises:
         SpectrainError: the model's output is no reconstruction.
     """
-    given: Any = reconstruction
-    if not isinstance(given, Reconstruction):
-        raise SpectrainError(
-            "the metric 'reconstruction' needs a task that reconstructs images", fix="choose metric=none"
-        )
+    given = required(reconstruction)
     prediction, target, valid = given.prediction, given.target, given.valid
     chosen, masked = given.chosen, given.masked
     hidden = None if masked is None or chosen is None else chosen.any(dim=1)
+    squares, counts = mse_by_band(prediction, target, chosen) if by_band is None else by_band
     found = {
-        "mse_masked": mse(prediction, target, chosen),
+        "mse_masked": squares.sum(dim=1) / counts.sum(dim=1),
         "sam_masked": spectral_angle(prediction, target, valid, hidden),
     }
     # without a mask the hidden values are the whole image, and what is known of them need not be found again
@@ -137,6 +144,15 @@ def image_rows(reconstruction: Reconstruction, *, ssim: bool = True) -> dict[str
         similar = _ssim(*images, (None,)) * 2 if masked is None else _ssim(*images, (masked, None))
         found["ssim_masked"], found["ssim"] = similar
     return {name: found[name] for name in _names(ssim)}
+
+
+def required(output: Any) -> Reconstruction:
+    """Return the model's output, or raise a `SpectrainError` where it is no reconstruction."""
+    if not isinstance(output, Reconstruction):
+        raise SpectrainError(
+            "the metric 'reconstruction' needs a task that reconstructs images", fix="choose metric=none"
+        )
+    return output
 
 
 def _names(ssim: bool) -> list[str]:

@@ -13,30 +13,33 @@ from ..core.bands import Bands
 from ..core.batch import Batch
 from ..core.reconstruction import Reconstruction
 from .base import Tables
-from .reconstruction import image_rows, mse_by_band
+from .reconstruction import ReconstructionSums, image_rows, mse_by_band, required
 
 
-class ReconstructionTables(Tables):
-    """The metrics of each image, and the error of each band over all masked values.
+class ReconstructionTables(ReconstructionSums, Tables):
+    """The metrics of each image, their means, and the error of each band over all masked values.
 
     Args:
         ssim: report SSIM too.
     """
 
     def __init__(self, ssim: bool) -> None:
-        self.ssim = ssim
+        super().__init__(ssim)
         self._index: list[int] = []
         self._columns: dict[str, list[float]] = defaultdict(list)
-        self._sums: dict[int, Tensor] = {}
+        self._of_bands: dict[int, Tensor] = {}
 
-    def update(self, output: Any, batch: Batch) -> None:
+    @torch.no_grad()
+    def update(self, output: Reconstruction, batch: Batch) -> None:
         """Add a batch; rows of padding are left out."""
-        assert isinstance(output, Reconstruction)
+        output = required(output)
+        squares, counts = by_band = mse_by_band(output.prediction, output.target, output.chosen)
+        rows = image_rows(output, ssim=self._ssim, by_band=by_band)
+        self.add(rows, output, batch)
         real = batch.real.cpu()
         self._index += batch.index.cpu()[real].tolist()
-        for name, values in image_rows(output, ssim=self.ssim).items():
+        for name, values in rows.items():
             self._columns[name] += values.cpu()[real].tolist()
-        squares, counts = mse_by_band(output.prediction, output.target, output.chosen)
         error = (
             torch.where(output.chosen, output.prediction - output.target, 0.0)
             if output.chosen is not None
@@ -44,7 +47,8 @@ class ReconstructionTables(Tables):
         )
         bias = error.sum((2, 3), dtype=squares.dtype)  # float64, but not of the whole batch at once
         sums = torch.stack([part.cpu()[real].sum(0) for part in (squares, bias, counts.to(squares.dtype))])
-        self._sums[batch.member] = self._sums[batch.member] + sums if batch.member in self._sums else sums
+        known = self._of_bands.get(batch.member)
+        self._of_bands[batch.member] = sums if known is None else known + sums
 
     def images(self) -> dict[str, list[Any]]:
         """Return ``index`` and the eight metrics (see `ReconstructionMetric`); NaN where nothing can be compared."""
@@ -58,7 +62,7 @@ class ReconstructionTables(Tables):
         table: dict[str, list[Any]] = {
             name: [] for name in ("data_set", "band", "wavelength_nm", "rmse", "mean_error", "values")
         }
-        for member, sums in sorted(self._sums.items()):
+        for member, sums in sorted(self._of_bands.items()):
             squares, bias, counts = sums
             for number, band in enumerate(bands[member]):
                 count = counts[number].item()

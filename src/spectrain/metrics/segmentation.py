@@ -98,7 +98,7 @@ class SegmentationSums(Metrics):
         host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
         if not host:
             return dict.fromkeys([name for name in PUBLISHED if name != "loss"], math.nan)
-        return {**of_confusion(host["confusion"]), **_areas(host["scores"])}
+        return {**of_confusion(host["confusion"]), **areas(host["scores"])}
 
 
 def confusion(found: Segmented) -> Tensor:
@@ -168,8 +168,8 @@ def of_confusion(matrix: Tensor) -> dict[str, float]:
     return {"accuracy": accuracy, **macro, "kappa": kappa, "hamming": 1 - accuracy}
 
 
-def _areas(held: Tensor) -> dict[str, float]:
-    """Return both areas, means over the classes that have pixels of their own and others."""
+def areas(held: Tensor) -> dict[str, float]:
+    """Return both areas of histograms [S,2,bins], means over the classes that have pixels of their own and others."""
     roc_areas, precision_areas = [], []
     for one in held:
         if float(one[1].sum()) > 0:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -182,7 +182,7 @@ class AnyBands(BandedModel):
 
     def for_bands(self, bands: Bands, statistics: BandStatistics) -> AnyBands:
         """Return a model of the same network (not a copy) for other bands, in eval mode where this one is."""
-        other = AnyBands(self.network, bands, statistics, self.standardise, self.mask_channel)
+        other = type(self)(self.network, bands, statistics, self.standardise, self.mask_channel)
         other.sets.to(self.device)
         return other.train(self.training)
 
@@ -257,7 +257,3 @@ class AnyBands(BandedModel):
         """Return which images have a token that is at least half valid, bool [B]."""
         kept = self.tokens(batch).kept
         return super().seen(batch) if kept is None else kept.any(1)
-
-    def meta(self) -> dict[str, Any]:
-        """Return what a checkpoint must say beside the state dict; see `BandedModel.meta`."""
-        return {**super().meta(), "members": [self.band_set(n).bands.to_json() for n in range(len(self.sets))]}

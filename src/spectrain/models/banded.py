@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..config.option import option
 from ..core.bands import Band, Bands
 from ..core.batch import Batch
-from ..core.errors import DataError
+from ..core.errors import DataError, SpectrainError
 from ..core.fill import fill_invalid
 from ..core.random import Key
 from .weights import load_weights
@@ -93,6 +93,8 @@ class BandedModel(nn.Module):
         DataError: "limits", and a band has none.
     """
 
+    any_bands = False
+    """It takes other bands than it was trained on."""
     convolves = True
     """Its layers are quickest on images whose bands lie side by side in memory (channels last)."""
 
@@ -186,8 +188,27 @@ class BandedModel(nn.Module):
         return cast(Network, self.network).features(self.inputs(batch))
 
     def pooled(self, batch: Batch) -> Tensor:
-        """Return the encoder's vector of each image, float32 [B, F]: its coarsest map averaged over the pixels."""
+        """Return the encoder's vector of each image, float32 [B, F]: its coarsest map averaged over the pixels.
+
+        Raises:
+            SpectrainError: the network has no features, or they are no map.
+        """
+        name = type(self.network).__name__
+        if not hasattr(self.network, "features"):
+            raise SpectrainError(
+                f"{name} has no method features, so there is no vector of an image",
+                where="the model",
+                fix="give it features(x), which returns [(stride, map [B,F,rows,columns])] from fine to coarse; "
+                "a model that returns one vector an image can be embedded by --what projection",
+            )
         _, coarsest = self.features(batch)[-1]
+        if coarsest.dim() != 4:
+            raise SpectrainError(
+                f"the features of {name} are {list(coarsest.shape)}, and no map that could be averaged over its pixels",
+                where="the model",
+                fix="let features(x) return [B,F,rows,columns]: tokens [B,rows*columns,F] are one after "
+                "tokens.transpose(1, 2).unflatten(2, (rows, columns))",
+            )
         return coarsest.float().mean(dim=(2, 3))
 
     def seen(self, batch: Batch) -> Tensor:
@@ -195,15 +216,6 @@ class BandedModel(nn.Module):
         if batch.all_valid:
             return torch.ones(batch.image.shape[0], dtype=torch.bool, device=batch.image.device)
         return batch.valid.flatten(1).any(dim=1)
-
-    def meta(self) -> dict[str, Any]:
-        """Return, as JSON values, what a checkpoint must say beside the state dict to build the model again."""
-        return {
-            "bands": self.bands.to_json(),
-            "standardise": self.standardise,
-            "mask_channel": self.mask_channel,
-            "image_size": None if self.image_size is None else list(self.image_size),
-        }
 
 
 def standardisation(bands: Bands, statistics: BandStatistics, how: Standardise) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,7 @@ class SmpNetwork(nn.Module):
 
     Args:
         arch: the decoder: Unet, UnetPlusPlus, MAnet, Linknet, FPN, PSPNet, PAN, DeepLabV3, DeepLabV3Plus, UPerNet,
-            Segformer, DPT.
+            Segformer.
         encoder: name of an encoder of the package, or ``tu-NAME`` for one of timm.
         in_channels: bands of the images, and their mask channels where they have some.
         channels: numbers a pixel.
@@ -57,7 +57,7 @@ class SmpNetwork(nn.Module):
         local = weights is not None and (Path(weights).suffix != "" or "/" in weights)
         _require_known(smp, arch, encoder)
         try:
-            self.net: nn.Module = smp.create_model(
+            net = smp.create_model(
                 arch,
                 encoder_name=encoder,
                 encoder_weights=None if local else weights,
@@ -76,9 +76,12 @@ class SmpNetwork(nn.Module):
                 where="model.encoder_weights",
                 fix="give the file of the weights, or null to draw them",
             ) from error
-        self.multiple = multiple_of(self.net)
+        self.encoder: nn.Module = net.encoder
+        self.decoder: nn.Module = net.decoder
+        self.head: nn.Module = net.segmentation_head
+        self.multiple = multiple_of(self.encoder)
         if local and weights is not None:
-            load_encoder(cast(nn.Module, self.net.encoder), Path(weights))
+            load_encoder(self.encoder, Path(weights))
 
     @classmethod
     def from_config(
@@ -96,12 +99,12 @@ class SmpNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B,channels,H,W]."""
-        out: Tensor = self.net(self._padded(x))
+        out: Tensor = self.head(self.decoder(self.encoder(self._padded(x))))
         return out[..., : x.shape[2], : x.shape[3]]
 
     def features(self, x: Tensor) -> list[tuple[int, Tensor]]:
         """Return the encoder's maps with their strides; what is coarser than a stride of 1."""
-        maps = cast(nn.Module, self.net.encoder)(self._padded(x))
+        maps = self.encoder(self._padded(x))
         height, width = x.shape[2:]
         found: list[tuple[int, Tensor]] = []
         for number, one in enumerate(maps):
@@ -137,15 +140,14 @@ class SmpNetwork(nn.Module):
         return F.pad(x, (0, right, 0, below)) if below or right else x
 
 
-def multiple_of(net: nn.Module) -> int:
+def multiple_of(encoder: nn.Module) -> int:
     """Return what the sides of an image must be a multiple of: the encoder's stride, times the side of its windows."""
-    encoder = cast(Any, net.encoder)
     windows = {1}
     for module in encoder.modules():
         side = getattr(module, "partition_size", None)  # MaxViT: windows and grids of so many tokens
         if isinstance(side, tuple | list):
             windows |= {int(one) for one in side}
-    return int(encoder.output_stride) * math.lcm(*windows)
+    return int(cast(Any, encoder).output_stride) * math.lcm(*windows)
 
 
 def load_encoder(encoder: nn.Module, path: Path) -> None:
@@ -194,7 +196,7 @@ def _package() -> Any:
 
 def _require_known(smp: Any, arch: str, encoder: str) -> None:
     """Raise where there is no such decoder or encoder, with the nearest name."""
-    known: Mapping[str, Any] = smp.MODEL_ARCHITECTURES_MAPPING
+    known: Mapping[str, Any] = {name: one for name, one in smp.MODEL_ARCHITECTURES_MAPPING.items() if name != "dpt"}
     if arch.lower() not in known:
         names = [one.__name__ for one in known.values()]
         near = nearest(arch, names)

@@ -14,6 +14,8 @@ COLORMAP = "viridis"
 """Perceptually uniform, and readable without colour vision."""
 RED_GREEN_BLUE = (665.0, 560.0, 490.0)
 """Wavelengths in nm that a true-colour composite is made of."""
+NAMED = (("red", "green", "blue"), ("b04", "b03", "b02"))
+"""What bands are called that make a true-colour composite."""
 _HOLE, _STRIPE = 0.62, 0.78
 
 Limits = tuple[float, float]
@@ -22,8 +24,8 @@ Limits = tuple[float, float]
 def shown_channels(count: int, bands: Bands | None = None) -> tuple[int, ...]:
     """Return the channels to show of ``count``: the first of one or two, else those for red, green and blue.
 
-    These are the bands nearest to the three colours; the first three where wavelengths are missing, or two colours
-    have the same nearest band, so that there is no true colour to show.
+    These are the bands nearest to the three colours; where wavelengths are missing, or two colours have the same
+    nearest band, those that are called red, green and blue, or as Sentinel-2 calls them; else the first three.
     """
     if count < 3:
         return (0,)
@@ -32,6 +34,10 @@ def shown_channels(count: int, bands: Bands | None = None) -> tuple[int, ...]:
         nearest = [min(known, key=lambda item: abs(item[1] - colour))[0] for colour in RED_GREEN_BLUE]
         if len(set(nearest)) == 3:
             return tuple(nearest)
+    names = [band.name.lower() for band in bands or ()]
+    for called in NAMED:
+        if set(called) <= set(names) and ("b8a" in names or called[0] == "red"):  # others have a B04 too
+            return tuple(names.index(name) for name in called)
     return (0, 1, 2)
 
 

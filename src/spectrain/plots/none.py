@@ -12,6 +12,8 @@ from ..core.step import Step
 class NoPlot:
     """The part called "none"."""
 
+    nb_to_plot = 0
+
     @dataclass(frozen=True)
     class Config:
         """``show_prediction=none`` has no keys."""

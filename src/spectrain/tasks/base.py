@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,10 @@ class Task(ABC):
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return a figure of the first few samples of a validation batch, or None."""
         return None
+
+    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
+        """Return what `picture` looks at of a step's output and its batch; they are kept while validation goes on."""
+        return output, batch
 
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
         """Return the maps that can be drawn of a scene by so many models, the main one first; () for none.

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.first_samples import first_samples
 from ..core.reconstruction import Reconstruction
 from ..core.step import Step
 from ..losses.mae_spectral import Compared, MAESpectralLoss
@@ -42,6 +43,7 @@ class MaskedAutoencoding(Task):
     def __init__(self, loss: MAESpectralLoss, metric: Any = None, plot: Any = None) -> None:
         self.criterion, self.metric, self.plot = loss, metric, plot
         self._sums = loss.sums
+        self._needs_squares: bool = getattr(loss, "needs_squares", True)  # a plugin's may not say
 
     @classmethod
     def from_config(cls, config: Config, *, loss: MAESpectralLoss, metric: Any, plot: Any) -> MaskedAutoencoding:
@@ -56,8 +58,11 @@ class MaskedAutoencoding(Task):
         tokens = inner.tokens(batch)
         plan = inner.net.plan(tokens, batch.key, batch.index)
         everything = self.criterion.needs_all
-        prediction: Tensor = model(tokens, plan, everything=everything)
-        loss, parts = self._sums(_compared(inner, tokens, plan, prediction, batch.real, everything))
+        prediction: Tensor = model(
+            tokens, plan, everything=everything
+        ).float()  # errors are of float32 in any precision
+        squares = _squares(inner, tokens) if self._needs_squares else None
+        loss, parts = self._sums(_compared(inner, tokens, plan, prediction, batch.real, everything, squares))
         if model.training:
             return Step(loss, parts)
         hidden = prediction[:, -plan.predicted.shape[1] :].detach()
@@ -65,8 +70,9 @@ class MaskedAutoencoding(Task):
 
     def _of_images(self, model: nn.Module, inner: BandedModel, batch: Batch) -> Step:
         """Return the loss of a model that hides nothing and returns images."""
-        prediction, target = model(batch), inner.standardised(batch)
-        loss, parts = self._sums(_compared_images(inner, batch, prediction, target))
+        prediction, target = model(batch).float(), inner.standardised(batch)
+        squares = _squares_of_images(inner, batch, target) if self._needs_squares else None
+        loss, parts = self._sums(_compared_images(inner, batch, prediction, target, squares))
         if model.training:
             return Step(loss, parts)
         image = torch.addcmul(inner.mean.view(-1, 1, 1), prediction.detach(), inner.std.view(-1, 1, 1))
@@ -106,9 +112,20 @@ class MaskedAutoencoding(Task):
         figure: Figure | None = None if self.plot is None else self.plot(step, batch)
         return figure
 
+    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
+        """Return the samples that the configured figure draws; all where it does not say how many these are."""
+        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
+        return first_samples(output, batch, count)
+
 
 def _compared(
-    model: AnyBands, tokens: Tokens, plan: Plan, prediction: Tensor, real: Tensor, everything: bool
+    model: AnyBands,
+    tokens: Tokens,
+    plan: Plan,
+    prediction: Tensor,
+    real: Tensor,
+    everything: bool,
+    squares: Tensor | None,
 ) -> Compared:
     """Return predicted tokens beside what was there."""
     grid, held = tokens.grid, model.band_set(tokens.member)
@@ -121,13 +138,6 @@ def _compared(
     if tokens.valid is not None:
         counted = take(tokens.valid, index)
         counted = (counted if wanted is None else counted & wanted[..., None]).view(*index.shape, *bands)
-    measured = torch.addcmul(
-        held.shift[:, None, :, None],
-        tokens.values.view(-1, grid.groups, grid.places, *bands),
-        held.scale[:, None, :, None],
-    )
-    if tokens.valid is not None:
-        measured = torch.where(tokens.valid.view_as(measured), measured, 0.0)
     return Compared(
         prediction=prediction.view(*index.shape, *bands),
         target=take(tokens.values, index).view(*index.shape, *bands),
@@ -138,7 +148,7 @@ def _compared(
         place=index % grid.places,
         groups=grid.groups,
         places=grid.places,
-        squares=measured.square().sum((1, 3)),
+        squares=squares,
         scale=held.scale,
         shift=held.shift,
         low=held.low,
@@ -146,12 +156,20 @@ def _compared(
     )
 
 
-def _compared_images(model: BandedModel, batch: Batch, prediction: Tensor, target: Tensor) -> Compared:
+def _squares(model: AnyBands, tokens: Tokens) -> Tensor:
+    """Return the squared length of each pixel's measured spectrum [B,places,P], in the images' unit."""
+    grid, held = tokens.grid, model.band_set(tokens.member)
+    values = tokens.values.view(-1, grid.groups, grid.places, grid.group_size, grid.patch**2)
+    measured = torch.addcmul(held.shift[:, None, :, None], values, held.scale[:, None, :, None])
+    if tokens.valid is not None:
+        measured = torch.where(tokens.valid.view_as(measured), measured, 0.0)
+    return measured.square().sum((1, 3))
+
+
+def _compared_images(
+    model: BandedModel, batch: Batch, prediction: Tensor, target: Tensor, squares: Tensor | None
+) -> Compared:
     """Return whole images as one token each."""
-    mean, std = model.mean.view(-1, 1, 1), model.std.view(-1, 1, 1)
-    measured = torch.addcmul(mean, target, std)
-    if not batch.all_valid:
-        measured = torch.where(batch.valid, measured, 0.0)
     one = torch.zeros((len(target), 1), dtype=torch.int64, device=target.device)
     return Compared(
         prediction=prediction.flatten(2)[:, None],
@@ -163,12 +181,20 @@ def _compared_images(model: BandedModel, batch: Batch, prediction: Tensor, targe
         place=one,
         groups=1,
         places=1,
-        squares=measured.square().sum(1).flatten(1)[:, None],
+        squares=squares,
         scale=model.std[None],
         shift=model.mean[None],
         low=model.low[None],
         high=model.high[None],
     )
+
+
+def _squares_of_images(model: BandedModel, batch: Batch, target: Tensor) -> Tensor:
+    """Return the same [B,1,P], of standardised images."""
+    measured = torch.addcmul(model.mean.view(-1, 1, 1), target, model.std.view(-1, 1, 1))
+    if not batch.all_valid:
+        measured = torch.where(batch.valid, measured, 0.0)
+    return measured.square().sum(1).flatten(1)[:, None]
 
 
 def _reconstruction(model: AnyBands, batch: Batch, tokens: Tokens, plan: Plan, hidden: Tensor) -> Reconstruction:

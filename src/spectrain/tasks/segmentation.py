@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..config.option import option
 from ..core.batch import Batch
 from ..core.errors import DataError
+from ..core.first_samples import first_samples
 from ..core.segmented import Segmented, logit_channels
 from ..core.step import Step
 from ..core.targets import IGNORED, ClassMap, Target
@@ -132,6 +133,11 @@ class Segmentation(Task):
         made = getattr(self.metric, "tables", None)
         tables: Tables | None = None if made is None else made()
         return tables
+
+    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
+        """Return the samples that the configured figure draws; all where it does not say how many these are."""
+        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
+        return first_samples(output, batch, count)
 
     def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
         """Return ``confusion``, ``roc`` and ``precision_recall`` of the sums of `SegmentationMetric`; else nothing."""

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
+from ..config.option import options_of
+from ..config.schema import Part
 from ..core.errors import ConfigError, Problem
+from ..core.registry import lookup
 from .checkpoint import load_checkpoint
 from .trained import checkpoint_of
 
@@ -35,6 +38,8 @@ def with_backbone(cfg: Config) -> Config:
         what = "takes its weights from a run, and model.init_from names others"
         raise ConfigError([Problem("model.backbone", origin, what, "give one of the two")])
     theirs: dict[str, Any] = load_checkpoint(checkpoint_of(Path(place)))["meta"]["config"]["model"]
+    if cfg.model.name == "dense" and theirs.get("name") == "mae_spectral":
+        return _on_tokens(cfg, theirs, place, origin)
     if lacking := [name for name in SHARED if name not in theirs]:
         kind = theirs.get("name")
         what = (
@@ -46,3 +51,18 @@ def with_backbone(cfg: Config) -> Config:
     changed = replace(options, **taken, init_from=place, init_part="encoder")
     origins = cfg.origins | dict.fromkeys([f"model.{name}" for name in taken], f"{origin} ({place})")
     return replace(cfg, model=replace(cfg.model, options=changed), origins=origins)
+
+
+def _on_tokens(cfg: Config, theirs: dict[str, Any], place: str, origin: str) -> Config:
+    """Return the configuration with the dense model of a masked autoencoder's encoder in place of a residual one."""
+    part = lookup("model", "dense_tokens").Config
+    own = cfg.model.options
+    shared = {name: theirs[name] for name in options_of(part) if name in theirs}
+    shared |= {"width": own.width, "freeze": own.freeze, "init_from": place, "init_part": "encoder"}
+    taken = [f"model.{name}" for name in (*shared, "name")]
+    kept = {key: value for key, value in cfg.origins.items() if not key.startswith("model.")}
+    return replace(
+        cfg,
+        model=Part("model", "dense_tokens", part(**shared)),
+        origins=kept | dict.fromkeys(taken, f"{origin} ({place})"),
+    )

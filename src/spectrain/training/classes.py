@@ -6,15 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch.distributed as dist
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..core.distributed import rank, world_size
 from ..core.errors import DataError
 from ..core.targets import IGNORED
 from ..data.patches import Patches
 from ..tasks.segmentation import class_map
+from .shared_work import from_main
 
 _PIXELS = 1 << 24
 
@@ -71,19 +70,7 @@ def _weighed(cfg: Config, counts: NDArray[np.int64]) -> Config:
 
 def _counted(splits: Sequence[Patches], ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:
     """Return how many pixels of each split are of each class, by the main process."""
-    found: list[NDArray[np.int64] | DataError | None] = [None]
-    if rank() == 0:
-        try:
-            found = [np.stack([label_counts(split, ignore, classes) for split in splits])]
-        except DataError as error:
-            found = [error]
-    if world_size() > 1:
-        dist.broadcast_object_list(found)
-    counts = found[0]
-    if isinstance(counts, DataError):
-        raise counts
-    assert counts is not None
-    return counts
+    return from_main(lambda: np.stack([label_counts(split, ignore, classes) for split in splits]))
 
 
 def label_counts(patches: Patches, ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:

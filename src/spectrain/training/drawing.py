@@ -1,4 +1,4 @@
-"""Figures out of the training's way: drawn and written by a thread, from copies of what they show."""
+"""Figures out of the training's way: drawn and written by a thread, from what was brought to the host for them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def _attempt(draw: Callable[[], None]) -> None:
 def on_host(value: Any) -> Any:
     """Return a value with its tensors detached and on the CPU, so that another thread may look at it at leisure.
 
-    Looked into are lists, tuples, dicts and dataclasses; a tensor that occurs twice is copied once.
+    Looked into are lists, tuples, dicts and dataclasses. A tensor that occurs twice is copied once, one that is on the
+    CPU already not at all: nobody may change it afterwards.
     """
     return _copied(value, {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -47,6 +48,9 @@ def embed_batches(
         what: "features", the encoder's coarsest map averaged over its pixels; or "projection", the model's output,
             which is what the loss compared (the latents of the published code).
         autocast: mixed precision, or None.
+
+    Raises:
+        SpectrainError: the model has no such vector.
     """
     device, was_training = model.device, model.training
     centred = getattr(augmentation, "centred", None)
@@ -58,28 +62,33 @@ def embed_batches(
                 batch = centred(batch)
             if model.convolves:
                 batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
-            if autocast is None:
-                rows = model.pooled(batch) if what == "features" else model(batch)
-            else:
-                with autocast:
-                    rows = model.pooled(batch) if what == "features" else model(batch)
+            with autocast if autocast is not None else contextlib.nullcontext():
+                rows = model.pooled(batch) if what == "features" else _projection(model, batch)
             yield raw.index, _without_unseen(rows.float(), model, batch)
     finally:
         model.train(was_training)
 
 
-def _without_unseen(rows: Tensor, model: BandedModel, batch: Batch) -> Tensor:
-    """Return the rows, with NaN for images of which the encoder saw nothing.
+def _projection(model: BandedModel, batch: Batch) -> Tensor:
+    """Return the model's output [B,D].
 
     Raises:
-        SpectrainError: the model returned something else than a vector an image.
+        SpectrainError: it is something else than a vector an image.
     """
-    if rows.dim() != 2:
+    output: Tensor = model(batch)
+    if output.dim() != 2:
+        name = type(model.network).__name__
         raise SpectrainError(
-            "the model's output is images, not a projection that a loss compares",
+            f"{name} has no projection: it returns {list(output.shape[1:])} numbers an image, and not one vector, as "
+            "contrastive models do",
             where="what=projection",
-            fix="take the encoder's features: what=features",
+            fix="leave --what out (what=features): the encoder's features are averaged to one vector an image",
         )
+    return output
+
+
+def _without_unseen(rows: Tensor, model: BandedModel, batch: Batch) -> Tensor:
+    """Return the rows, with NaN for images of which the encoder saw nothing."""
     if batch.all_valid:
         return rows
     return torch.where(model.seen(batch)[:, None], rows, rows.new_full((), torch.nan))

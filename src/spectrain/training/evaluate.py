@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
@@ -16,7 +16,7 @@ from ..core.distributed import world_size
 from ..core.random import Key
 from ..data.mixture import MixedEvalOrder, eval_order
 from ..data.order import EvalOrder
-from ..tasks.base import Step
+from ..tasks.base import Metrics, Step
 from .curves import StepLosses
 from .micro_batches import join, join_views
 from .session import Session
@@ -33,13 +33,13 @@ class Evaluation:
     Attributes:
         losses: by name and step, already on the host.
         metrics: by name; NaN where nothing was counted.
-        first: the first batch and what the task said of it, for a picture.
+        shown: of the first batches, as much as a picture shows, and what the task said of it.
         figures: draws the metrics.
     """
 
     losses: StepLosses
     metrics: dict[str, float]
-    first: tuple[Step, Batch] | None
+    shown: list[tuple[Step, Batch]]
     figures: Callable[[], dict[str, Figure]] | None = None
 
     def values(self, suffix: str) -> dict[str, float]:
@@ -75,6 +75,9 @@ def evaluate(
     source: Source,
     order: EvalOrder | MixedEvalOrder,
     each: Callable[[Step, Batch], None] | None = None,
+    *,
+    metrics: Metrics | None = None,
+    pictures: int = 1,
 ) -> Evaluation:
     """Evaluate the model on a split, or as much of it as ``order`` has.
 
@@ -86,25 +89,26 @@ def evaluate(
         subject: the model and its task.
         source: the split.
         order: what of it, in what batches.
-        each: is shown each batch (each group, where samples are coupled) and what the task said of it.
+        each: is shown each batch (each group, without images, where samples are coupled) and what the task said of it.
+        metrics: collects the metrics; None is the task's own.
+        pictures: how many batches (of groups, the first batch of each) to keep for a picture.
     """
     model, task = subject.model, subject.task
-    losses, metrics, first = StepLosses(), task.metrics(), None
-    key = Key(subject.cfg.general.seed, "valid")
-    if subject.cfg.hparams.overfit_batches:
-        key = Key(subject.cfg.general.seed, "augment", 0)  # just what is trained on
+    losses, metrics = StepLosses(), task.metrics() if metrics is None else metrics
+    shown: list[tuple[Step, Batch]] = []
     raws = iter(source.loader.load(order.batches()))
     was_training = model.training
     model.eval()
     try:
         for group in order.groups():
-            step, batch, shown = _of_group(subject, [next(raws) for _ in group], source, key)
+            step, batch, few = _of_group(subject, [next(raws) for _ in group], source, show=len(shown) < pictures)
             losses.add({"loss": step.loss, **step.parts})
             if metrics is not None:
                 metrics.update(step.output, batch)
             if each is not None:
                 each(step, batch)
-            first = first or shown
+            shown += [] if few is None else [few]
+            del step, batch, few  # before the next are made
     finally:
         model.train(was_training)
     losses.fetch()
@@ -116,27 +120,33 @@ def evaluate(
             for name in sorted(sums):
                 dist.all_reduce(sums[name])
         values, figures = metrics.compute(sums), partial(task.figures, sums)
-    return Evaluation(losses, values, first, figures)
+    return Evaluation(losses, values, shown, figures)
 
 
 def _of_group(
-    subject: Subject, raws: list[RawBatch], source: Source, key: Key
-) -> tuple[Step, Batch, tuple[Step, Batch]]:
-    """Return the loss of a group, the batch that it is the loss of, and the first batch with its images, to draw."""
+    subject: Subject, raws: list[RawBatch], source: Source, *, show: bool
+) -> tuple[Step, Batch, tuple[Step, Batch] | None]:
+    """Return the loss of a group, the batch that it is the loss of, and what a picture shows of its first batch."""
     task, model = subject.task, subject.model
     if task.additive:
         (raw,) = raws
-        batch = subject.prepare(raw, source, key, augment=False)
+        batch = subject.evaluation_batch(raw, source)
         with subject.autocast():
             step = task.loss(model, batch)
-        return step, batch, (step, batch)
+        if not show:
+            return step, batch, None
+        output, few = task.shown(step.output, batch)
+        return step, batch, (replace(step, output=output), few)
     outputs: list[Tensor] = []
     parts: list[Batch] = []
+    first: tuple[Any, Batch] | None = None
     for raw in raws:
-        batch = subject.prepare(raw, source, key, augment=False)
+        batch = subject.evaluation_batch(raw, source)
         with subject.autocast():
             outputs.append(task.outputs(model, batch))
-        parts.append(batch if not parts else join([batch]))  # the images of the first alone are kept, for a picture
+        if show and first is None:
+            first = task.shown(outputs[0], batch)
+        parts.append(join([batch]))  # without the images
     whole = join(parts)
     step = task.loss_of(join_views(outputs, task.views), whole)
-    return step, whole, (replace(step, output=outputs[0]), parts[0])
+    return step, whole, None if first is None else (replace(step, output=first[0]), first[1])

@@ -155,9 +155,9 @@ class Training:
     def draw(self, found: Evaluation, number: int) -> None:
         """Let the task draw a validation batch, on the process that writes, in a thread beside the training."""
         session, run, at = self.session, self.run, self.state.progress.step
-        if found.first is None or session.valid is None or not is_main():
+        if not found.shown or session.valid is None or not is_main():
             return
-        (step, batch), source = on_host(found.first), session.valid
+        (step, batch), source = on_host(found.shown[0]), session.valid
 
         def draw() -> None:
             if (figure := session.picture(step, batch, source)) is not None:

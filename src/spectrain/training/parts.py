@@ -14,7 +14,6 @@ from torch import nn
 from ..config import Config
 from ..core.batch import Batch
 from ..core.errors import DataError
-from ..core.random import Key
 from ..data.mixture import eval_order, members_of
 from ..data.opening import open_patches
 from ..data.patches import Patches
@@ -63,7 +62,7 @@ class SplitLoader:
     """One split as batches on the device, in the order and with the augmentation that the loop would use.
 
     Iterating the training split goes through one epoch, :attr:`epoch`; set it before each. Any other comes in ascending
-    order with fixed draws.
+    order with fixed draws. Under ``hparams.overfit_batches`` both give the same images as they are, as the loop does.
     """
 
     def __init__(self, session: Session, split: str) -> None:
@@ -85,14 +84,12 @@ class SplitLoader:
     def __iter__(self) -> Iterator[Batch]:
         session = self.session
         if self.split == "train":
-            key = Key(session.cfg.general.seed, "augment", self.epoch)
             indices = (micro for step in session.train_order.steps(self.epoch) for micro in step)
             for raw in session.train.loader.load(indices):
-                yield session.prepare(raw, session.train, key, augment=True)
+                yield session.training_batch(raw, session.train, self.epoch)
         elif self.source is not None and self.order is not None:
-            key = Key(session.cfg.general.seed, "valid")
             for raw in self.source.loader.load(self.order.batches()):
-                yield session.prepare(raw, self.source, key, augment=False)
+                yield session.evaluation_batch(raw, self.source)
 
 
 def build_model(cfg: Config) -> nn.Module:

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..core.batch import Batch, RawBatch
+from ..core.batch import RawBatch
 from ..core.distributed import rank, world_size
 from ..core.loss_sum import LossSum
 from ..core.random import Key
@@ -54,7 +54,7 @@ def _additive_backward(
     """Backpropagate each micro-batch's sum as it comes."""
     losses: dict[str, LossSum] = {}
     for micro in range(count):
-        batch = _prepared(session, next(raws), epoch)
+        batch = session.training_batch(next(raws), session.train, epoch)
         _seed_layers(session, epoch, step, micro)
         with session.parallel.last_backward(micro == count - 1):
             with session.autocast(), _activations_in_host_memory(session):
@@ -71,7 +71,7 @@ def _coupled_backward(session: Session, raws: list[RawBatch], epoch: int, step: 
     then each micro-batch once more, with its share of that gradient. Memory is that of one micro-batch.
     """
     task, module = session.task, session.model
-    batches = [_prepared(session, raw, epoch) for raw in raws]
+    batches = [session.training_batch(raw, session.train, epoch) for raw in raws]
     outputs = []
     with torch.no_grad(), frozen_running_statistics(module):
         for micro, batch in enumerate(batches):
@@ -92,12 +92,6 @@ def _coupled_backward(session: Session, raws: list[RawBatch], epoch: int, step: 
     losses: dict[str, LossSum] = {}
     _add(losses, result)
     return losses
-
-
-def _prepared(session: Session, raw: RawBatch, epoch: int) -> Batch:
-    overfit = bool(session.cfg.hparams.overfit_batches)
-    key = Key(session.cfg.general.seed, "augment", 0 if overfit else epoch)
-    return session.prepare(raw, session.train, key, augment=not overfit)
 
 
 def _divide(session: Session, weight: Tensor) -> None:

@@ -70,6 +70,18 @@ class Subject:
             batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
         return batch
 
+    def training_batch(self, raw: RawBatch, source: Source, epoch: int) -> Batch:
+        """Return the batch that an epoch of training learns from: augmented anew, or always the same to overfit."""
+        overfit = bool(self.cfg.hparams.overfit_batches)
+        key = Key(self.cfg.general.seed, "augment", 0 if overfit else epoch)
+        return self.prepare(raw, source, key, augment=not overfit)
+
+    def evaluation_batch(self, raw: RawBatch, source: Source) -> Batch:
+        """Return the batch that an evaluation looks at, by fixed draws; by those of training where it overfits."""
+        if self.cfg.hparams.overfit_batches:
+            return self.training_batch(raw, source, 0)
+        return self.prepare(raw, source, Key(self.cfg.general.seed, "valid"), augment=False)
+
     def picture(self, step: Step, batch: Batch, source: Source) -> Figure | None:
         """Return the task's figure of a step, or None; ``batch`` is of ``source``."""
         return self.task.picture(_as_shown(step, batch, source), batch)

@@ -13,10 +13,12 @@ from ..core.batch import Batch
 from ..core.step import Step
 from ..data.mixture import MixedEvalOrder, members_of
 from ..data.order import EvalOrder
+from ..metrics.base import Breakdown, Metrics
 from .evaluate import evaluate
 from .subject import Source, Subject
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
 Table = dict[str, list[Any]]
@@ -28,14 +30,30 @@ class Tested(dict[str, float]):
     """What a test found: mean loss, its parts and the metrics, by name.
 
     Attributes:
+        split: which split it was.
         images: a row an image: ``patch_id`` and its own values, column by column; empty where the metric has none.
         wavelengths: a row a band and data set, column by column; likewise.
+        breakdown: the metrics by region and scene, with intervals; None where the metric has no such sums.
         folder: where it was written.
+        pictures: what was drawn.
+        count: images of the split.
     """
 
-    def __init__(self, values: Mapping[str, float], images: Table, wavelengths: Table, folder: Path) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, float],
+        images: Table,
+        wavelengths: Table,
+        folder: Path,
+        *,
+        split: str = "",
+        breakdown: Breakdown | None = None,
+        pictures: Sequence[Path] = (),
+        count: int = 0,
+    ) -> None:
         super().__init__(values)
         self.images, self.wavelengths, self.folder = images, wavelengths, folder
+        self.split, self.breakdown, self.pictures, self.count = split, breakdown, list(pictures), count
 
 
 def write_test(
@@ -44,7 +62,8 @@ def write_test(
     """Test a model on a split.
 
     Written are ``metrics.csv`` and ``metrics.json`` (means), ``images.csv`` (a row an image) and ``wavelengths.csv`` (a
-    row a band) where the metric has such rows, and ``pictures/``.
+    row a band) where the metric has such rows, ``regions.csv``, ``scenes.csv`` and ``intervals.csv`` where it can be
+    taken of groups of images, and ``pictures/``.
 
     Args:
         subject: the model and its task.
@@ -54,34 +73,84 @@ def write_test(
         pictures: how many batches to draw at most.
     """
     tables = subject.task.tables()
-    ids = source.patches.metadata()["patch_id"].astype(str).tolist()
-    figures: list[Figure] = []
+    metadata = source.patches.metadata()
+
+    metrics = tables if isinstance(tables, Metrics) else None  # shown each batch as such
 
     def each(step: Step, batch: Batch) -> None:
-        if tables is not None:
+        if tables is not None and metrics is None:
             tables.update(step.output, batch)
-        if len(figures) < pictures and (figure := subject.picture(step, batch, source)) is not None:
-            figures.append(figure)
 
-    found = evaluate(subject, source, order, each)
+    found = evaluate(subject, source, order, each, metrics=metrics, pictures=pictures)
+    sheets = [subject.picture(step, batch, source) for step, batch in found.shown]
+    figures = {f"{subject.cfg.task.name}_{number:02d}": one for number, one in enumerate(sheets, start=1) if one}
+    figures |= {} if found.figures is None else found.figures()
     folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
-    drawn = {f"{subject.cfg.task.name}_{number:02d}": figure for number, figure in enumerate(figures, start=1)}
-    for name, figure in (drawn | (found.figures() if found.figures is not None else {})).items():
-        (folder / "pictures").mkdir(exist_ok=True)
-        figure.savefig(folder / "pictures" / f"{name}.png")
     values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
     images: Table = {}
     bands: Table = {}
+    breakdown: Breakdown | None = None
     if tables is not None:
+        values |= tables.metrics() if metrics is None else {}
         images, bands = tables.images(), tables.bands([one.bands for one in members_of(source.patches)])
-        images = {"patch_id": [ids[number] for number in images["index"]], **images} if images else {}
+        if images:
+            shown = metadata.iloc[images["index"]]
+            images = {"patch_id": shown["patch_id"].astype(str).tolist(), **images}
+            breakdown = tables.breakdown(groups_of(shown))
     write_columns(folder / "metrics.csv", {name: [value] for name, value in values.items()})
-    finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-    (folder / "metrics.json").write_text(json.dumps(finite, indent=1) + "\n")
+    (folder / "metrics.json").write_text(
+        json.dumps({name: _finite(value) for name, value in values.items()}, indent=1) + "\n"
+    )
     for name, table in (("images", images), ("wavelengths", bands)):
         if table:
             write_columns(folder / f"{name}.csv", table)
-    return Tested(values, images, bands, folder)
+    if breakdown is not None:
+        _write_breakdown(breakdown, folder)
+    return Tested(
+        values,
+        images,
+        bands,
+        folder,
+        split=source.patches.split,
+        breakdown=breakdown,
+        pictures=_saved(figures, folder / "pictures"),
+        count=len(source.patches),
+    )
+
+
+def groups_of(metadata: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the groups of images that their metadata tell of: regions, and scenes (files; the images themselves)."""
+    found: dict[str, list[str]] = {}
+    if "region" in metadata and metadata["region"].astype(str).str.len().any():
+        found["region"] = metadata["region"].fillna("").astype(str).tolist()
+    finest = next((name for name in ("scene", "file", "patch_id") if name in metadata), "patch_id")
+    kind = {"scene": "scene", "file": "scene", "patch_id": "image"}[finest]
+    return found | {kind: metadata[finest].astype(str).tolist()}
+
+
+def _write_breakdown(found: Breakdown, folder: Path) -> None:
+    for kind, table in found.tables.items():
+        if kind != "image":  # which has a file of its own
+            write_columns(folder / f"{kind}s.csv", table)
+    names = [name for name in found.everything if name in found.intervals]
+    low, high = ([found.intervals[name][side] for name in names] for side in (0, 1))
+    write_columns(
+        folder / "intervals.csv",
+        {"metric": names, "value": [found.everything[name] for name in names], "low": low, "high": high},
+    )
+
+
+def _saved(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    paths = []
+    for name, figure in figures.items():
+        folder.mkdir(exist_ok=True)
+        figure.savefig(folder / f"{name}.png")
+        paths.append(folder / f"{name}.png")
+    return paths
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def write_columns(path: Path, table: Mapping[str, Sequence[Any]]) -> None:

@@ -26,6 +26,7 @@ ABBREVIATIONS = {
     "kappa": "Cohen's kappa",
     "hamming": "Hamming distance",
     "auroc": "area under ROC",
+    "iou": "IoU",
 }
 UNITS = {"sam": "rad", "psnr": "dB"}
 NOT_DRAWN = {"epoch", "step", "lr", "samples_per_s", "data_wait"}

@@ -1,0 +1,157 @@
+"""The page of a test: splits side by side, then each by region and scene, with its pictures."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ...metrics.base import Breakdown
+from ..environment import versions
+from ..info import now
+from .document import document
+from .html import Html, el, join
+from .panels import unit_of, words
+from .scales import number
+from .words import local_time
+
+MOST = 40
+"""Groups of a table; the rest stands in the CSV file beside the page."""
+_NAMES = {"labelled_pixels": "Labelled pixels", "share_of_class_1": "Share of class 1"}
+
+
+@dataclass(frozen=True)
+class SplitTest:
+    """What the test of one split found.
+
+    Attributes:
+        split: its name.
+        images: how many it has.
+        values: metrics by name.
+        breakdown: by group, with intervals; or None.
+        pictures: PNG files.
+    """
+
+    split: str
+    images: int
+    values: Mapping[str, float]
+    breakdown: Breakdown | None
+    pictures: Sequence[Path]
+
+
+def test_page(model: str, data: str, tests: Sequence[SplitTest]) -> str:
+    """Return the page.
+
+    Args:
+        model: what was tested.
+        data: on what.
+        tests: one or more splits.
+    """
+    splits = " and ".join(f"{one.split} ({one.images:,} images)" for one in tests)
+    header = el(
+        "header",
+        el("p", "spectrain test", class_="eyebrow"),
+        el("h1", model),
+        el("p", f"Tested on {data}: {splits}.", class_="lede"),
+    )
+    sections = [_section("Metrics", join(_summary(tests), _meaning(tests)))]
+    for one in tests:
+        parts = [] if one.breakdown is None else [_groups(kind, one) for kind in one.breakdown.tables]
+        shown = _pictures(one)
+        if parts or shown is not None:
+            sections.append(_section(one.split, join(shown, *parts)))
+    footer = el(
+        "footer", el("p", f"Written {local_time(now())} by spectrain {versions().get('spectrain', '')}".strip())
+    )
+    style, script = ((files(__package__) / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    return document(f"{model}, tested · spectrain", style, script, header, el("main", *sections), footer)
+
+
+def _summary(tests: Sequence[SplitTest]) -> Html:
+    names = list(dict.fromkeys(name for one in tests for name in _values(one)))
+    head = el("tr", el("th", "metric", scope="col"), *(el("th", one.split, scope="col") for one in tests))
+    body = []
+    for name in names:
+        unit = unit_of(name)
+        title = _title(name) + (f", {unit}" if unit else "")
+        cells = [el("td", *_cell(one, name)) for one in tests]
+        body.append(el("tr", el("th", title, scope="row"), *cells))
+    table = el("table", el("caption", "Metrics of each split"), el("thead", head), el("tbody", *body))
+    return _scroll(table, "Metrics of each split")
+
+
+def _cell(one: SplitTest, name: str) -> list[object]:
+    value = _values(one).get(name)
+    if value is None:
+        return ["–"]
+    found: list[object] = [number(value)]
+    interval = one.breakdown.intervals.get(name) if one.breakdown is not None else None
+    if interval is not None and all(map(math.isfinite, interval)):
+        found.append(el("span", f" {number(interval[0], 3)} to {number(interval[1], 3)}", class_="remark"))
+    return found
+
+
+def _meaning(tests: Sequence[SplitTest]) -> Html | None:
+    over = sorted({f"{one.breakdown.over}s" for one in tests if one.breakdown is not None and one.breakdown.intervals})
+    if not over:
+        return None
+    text = (
+        f"The range behind a number holds 95 % of 1,000 bootstrap samples of the {' or '.join(over)} of its split: how "
+        "far the number would move had others been taken."
+    )
+    return el("p", text, class_="remark")
+
+
+def _groups(kind: str, one: SplitTest) -> Html:
+    assert one.breakdown is not None
+    table = one.breakdown.tables[kind]
+    count = len(table[kind])
+    columns = [name for name in table if name != kind]
+    head = el("tr", el("th", kind, scope="col"), *(el("th", _title(name), scope="col") for name in columns))
+    order = sorted(range(count), key=lambda row: -table["images"][row])[:MOST]
+    body = [
+        el(
+            "tr",
+            el("th", table[kind][row] or "none", scope="row"),
+            *(el("td", _number(table[name][row])) for name in columns),
+        )
+        for row in order
+    ]
+    rest = "" if count <= MOST else f", the {MOST} with most images; all are in {kind}s.csv"
+    caption = f"{count:,} {kind}{'s' * (count != 1)} of {one.split}{rest}"
+    return _scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *body)), caption)
+
+
+def _pictures(one: SplitTest) -> Html | None:
+    items = []
+    for path in one.pictures:
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        name = path.stem.replace("_", " ")
+        image = el("img", src=f"data:image/png;base64,{data}", alt=f"{name} of {one.split}", loading="lazy")
+        items.append(el("li", image, el("span", name, class_="caption")))
+    return el("ol", *items, class_="gallery") if items else None
+
+
+def _values(one: SplitTest) -> dict[str, float]:
+    return {**one.values}
+
+
+def _title(name: str) -> str:
+    return _NAMES.get(name) or words(name)
+
+
+def _number(value: Any) -> str:
+    return number(float(value), 3) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+
+
+def _scroll(table: Html, label: str) -> Html:
+    return el("div", table, class_="scroll", role="region", aria_label=label, tabindex="0")
+
+
+def _section(title: str, content: Html) -> Html:
+    ident = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    return el("section", el("h2", title, id=ident), content, aria_labelledby=ident)
