@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from ..tasks.base import Layer
 
 BLOCK = 512
 """Side in px of the blocks of the finished file."""
+READ_CACHE = 512 << 20
+"""Bytes."""
 _LEAST_CACHE = 64 << 20
 _NO_ROOM = ("No space", "File too large", "Write error", "Write failed", "read directory")
 _PLACE = ("OFFSET", "SIZE")
@@ -181,6 +183,17 @@ def map_files(
             for file in files:
                 file.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def block_cache() -> AbstractContextManager[Any]:
+    """Return the block in which GDAL holds `READ_CACHE` of unpacked blocks, or what GDAL_CACHEMAX says.
+
+    Its own choice is a twentieth of the machine's memory. Windows overlap, so what is held is unpacked once, not often.
+    """
+    if "GDAL_CACHEMAX" in os.environ:
+        return nullcontext()
+    made: AbstractContextManager[Any] = rasterio_package().Env(GDAL_CACHEMAX=READ_CACHE)
+    return made
 
 
 def _require_whole(path: Path) -> None:

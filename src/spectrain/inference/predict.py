@@ -20,7 +20,7 @@ from ..tasks.base import Layer
 from ..training.devices import memory_advice, resolve_device
 from .map_members import Loaded, Member, all_bands, load_members, window_of
 from .map_polygons import Polygons, polygon_layer, write_polygons
-from .map_raster import files_of, map_files
+from .map_raster import block_cache, files_of, map_files
 from .map_scene import open_map_scenes
 from .map_windows import SceneWindows
 from .tiles import Axis, default_halo
@@ -124,7 +124,12 @@ def predict(
     windows = SceneWindows(models, rows, columns, at_once)
     progress = _Progress(str(place), height, width)
     task = members[0].task
-    with _clear_memory_errors(), torch.inference_mode(), map_files(places, opened.grid, _tags(members, place)) as files:
+    with (
+        _clear_memory_errors(),
+        block_cache(),
+        torch.inference_mode(),
+        map_files(places, opened.grid, _tags(members, place)) as files,
+    ):
         for strip in windows.strips():
             found = {name: one.cpu().numpy() for name, one in task.maps(strip.values).items()}
             seen = strip.seen.cpu().numpy()
