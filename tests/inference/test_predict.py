@@ -160,6 +160,16 @@ def test_an_ensemble_in_one_pass(folder, data, run, scene, tmp_path):
     assert spread.max() > 0.01
 
 
+def test_members_alike_share_their_batches(run, scene, tmp_path, monkeypatch):
+    made = []
+    batch = Member.batch
+    monkeypatch.setattr(Member, "batch", lambda self, *read: made.append(1) or batch(self, *read))
+    spectrain.predict([run, run, run], scene, tmp_path / "out.tif")
+    several = len(made)
+    spectrain.predict(run, scene, tmp_path / "one.tif")
+    assert len(made) == 2 * several
+
+
 def test_members_that_take_other_bands(folder, data, run, scene, tmp_path):
     one_band = small.train(data, folder / "one_band", "dataset.bands=[B08]")
     spectrain.predict([run, one_band], scene, tmp_path / "out.tif", layers=["probability"])

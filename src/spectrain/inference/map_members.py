@@ -129,6 +129,8 @@ class Member:
         self.chosen: Chosen = choose_bands(bands_of(loaded), scene.bands, where)
         self.units = UnitsCheck(bands_of(loaded), trained.statistics[0])
         self.values = Values(self.chosen.bands, trained.cfg.dataset.transform)
+        self.sees = (id(scene), self.chosen, self.values.transforms)
+        """Members for which this is equal are shown the same batches."""
         self.model: BandedModel = trained.model.to(device).eval()
         self._channels_last = trained.cfg.general.channels_last and self.model.convolves
         if self._channels_last:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -89,13 +89,18 @@ class SceneWindows:
 
         A pixel is there where any model sees a valid band of it. No model looks at a window without any.
         """
-        looked = [member.batch(*read[self._scenes.index(member.scene)]) for member in self.members]
+        shown: dict[Hashable, Batch] = {}  # members that take the same bands alike are shown one batch
+        for member in self.members:
+            if member.sees not in shown:
+                shown[member.sees] = member.batch(*read[self._scenes.index(member.scene)])
+        looked = [shown[member.sees] for member in self.members]
         seen = torch.stack([batch.valid.any(1) for batch in looked]).any(0)
         some = seen.flatten(1).any(1)
         if self._quantities is None:
             some[0] = True
         if not some.all():
-            looked = [_rows(batch, some) for batch in looked]
+            fewer = {sees: _rows(batch, some) for sees, batch in shown.items()}
+            looked = [fewer[member.sees] for member in self.members]
         found = seen.new_zeros((0,), dtype=torch.float32)
         if len(looked[0].image):
             found = torch.cat([member(batch) for member, batch in zip(self.members, looked, strict=True)], dim=1)

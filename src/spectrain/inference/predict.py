@@ -94,6 +94,8 @@ def predict(
         DataError: the scene is missing or damaged, or lacks bands.
     """
     chosen_runs = [runs] if isinstance(runs, str | Path) else list(runs)
+    if not chosen_runs:
+        raise RunError("no run is named", fix="name one, or several for an ensemble")
     output, place = Path(output).expanduser(), Path(scene).expanduser()
     _check_output(output, place)
     target = resolve_device(device, 0)
@@ -105,30 +107,33 @@ def predict(
         raise SpectrainError("there are no polygons to leave out", where="--min-area", fix="name a file by --polygons")
     _refuse_existing([*places, *([vectors] if vectors else [])], overwrite)
     size = window_of(members, window)
-    ways = [member.trained.meta.get("preparation") for member in members]
     further = [Path(one) for one in ([aux] if isinstance(aux, str | Path) else aux)]
-    scenes = open_map_scenes(place, ways, all_bands(members), None if dem is None else Path(dem), further)
-    opened = scenes[0]
-    every = members[0].task.layers(len(members))
+    scenes = open_map_scenes(
+        place,
+        [member.trained.meta.get("preparation") for member in members],
+        all_bands(members),
+        None if dem is None else Path(dem),
+        further,
+    )
+    task, grid = members[0].task, scenes[0].grid
     traced = None
     if vectors is not None:
-        traced = Polygons(polygon_layer(vectors, every, opened.grid), opened.grid, min_area)
+        traced = Polygons(polygon_layer(vectors, task.layers(len(members)), grid), grid, min_area)
     models = [Member(member, one, str(place), target) for member, one in zip(members, scenes, strict=True)]
-    height, width = opened.grid.size
-    rows = Axis.cover(height, size[0], default_halo(size[0]) if halo is None else halo)
-    columns = Axis.cover(width, size[1], default_halo(size[1]) if halo is None else halo)
-    if opened.grid.crs is None:
-        log.warning("%s: says not where it lies, so neither does the map", place)
+    rows, columns = (
+        Axis.cover(pixels, side, default_halo(side) if halo is None else halo)
+        for pixels, side in zip(grid.size, size, strict=True)
+    )
     hparams = members[0].trained.cfg.hparams
-    at_once = batch_size or hparams.batch_size_valid or hparams.batch_size
-    windows = SceneWindows(models, rows, columns, at_once)
-    progress = _Progress(str(place), height, width)
-    task = members[0].task
+    windows = SceneWindows(models, rows, columns, batch_size or hparams.batch_size_valid or hparams.batch_size)
+    if grid.crs is None:
+        log.warning("%s: says not where it lies, so neither does the map", place)
+    progress = _Progress(str(place), *grid.size)
     with (
         _clear_memory_errors(),
         block_cache(),
         torch.inference_mode(),
-        map_files(places, opened.grid, _tags(members, place)) as files,
+        map_files(places, grid, _tags(members, place)) as files,
     ):
         for strip in windows.strips():
             found = {name: one.cpu().numpy() for name, one in task.maps(strip.values).items()}
