@@ -28,6 +28,7 @@ NAMES = [
     "mae",
     "mae_memory",
     "memory",
+    "predict",
     "caching",
     "startup",
     "embeddings",

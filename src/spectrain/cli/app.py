@@ -221,7 +221,7 @@ def predict(
     polygons: Path | None = None,
     min_area: float = 0.0,
     dem: Path | None = None,
-    aux: Path | None = None,
+    aux: Annotated[list[Path] | None, Parameter(negative="")] = None,
     overwrite: Switch = False,
     batch_size: int | None = None,
     device: str = "auto",
@@ -242,7 +242,7 @@ def predict(
         polygons: GeoJSON or GeoParquet file to write besides, of connected pixels of one class.
         min_area: Polygons of fewer square metres are left out.
         dem: Elevation model, where bands are derived from it.
-        aux: Further rasters that bands are derived from.
+        aux: Further raster that bands are derived from; may be repeated.
         overwrite: Replace what is there.
         batch_size: Windows at once.
         device: auto, cpu, cuda or the number of a GPU.
@@ -264,7 +264,7 @@ def predict(
         polygons=polygons,
         min_area=min_area,
         dem=dem,
-        aux=aux,
+        aux=aux or (),
         overwrite=overwrite,
         batch_size=batch_size,
         device=device,
