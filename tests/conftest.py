@@ -13,6 +13,17 @@ SHARED = REPOSITORY.parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True, scope="session")
+def no_cache_of_the_user(tmp_path_factory):
+    """What trainings keep between runs goes to a folder of this session, also from commands that tests start."""
+    before = os.environ.get("SPECTRAIN_CACHE")
+    os.environ["SPECTRAIN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    os.environ.pop("SPECTRAIN_CACHE")
+    if before is not None:
+        os.environ["SPECTRAIN_CACHE"] = before
+
+
+@pytest.fixture(autouse=True, scope="session")
 def one_thread():
     """Small tensors are slower on two threads, and two test files may run side by side."""
     import torch

@@ -1,4 +1,4 @@
-"""The rules that benchmarks/mixture.py holds a model against, and a short run of it."""
+"""The rules that benchmarks/mixture.py holds a model against, and short runs of it and of benchmarks/mae.py."""
 
 from __future__ import annotations
 
@@ -14,12 +14,40 @@ import torch
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
+def module(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return a benchmark, which is none of the package's modules."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    sys.modules.pop(name, None)
+    return importlib.import_module(name)
+
+
 @pytest.fixture
 def mixture(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The module, which is none of the package's."""
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    sys.modules.pop("mixture", None)
-    return importlib.import_module("mixture")
+    return module("mixture", monkeypatch)
+
+
+@pytest.fixture
+def mae(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    return module("mae", monkeypatch)
+
+
+def test_every_kind_of_row_of_the_mae_benchmark_runs_at_toy_size(mae):
+    found = {row["row"]: row for row in mae.rows(toy=True)}
+    kinds = ["full", "full, holes", "published loss", "cross", "resident", "end to end"]
+    if not torch.cuda.is_available():
+        kinds += ["published", "published, memory kept"]
+    assert set(found) == set(kinds)
+    assert all(row["median ms"] > 0 and list(row) == list(found["full"]) for row in found.values())
+    assert found["resident"]["of resident"] == 1
+    assert found["end to end"]["of resident"] > 0.1
+
+
+def test_the_holes_of_the_mae_benchmark_are_a_tenth_in_blobs_alike_in_all_bands(mae):
+    valid = mae.observed(mae.Case("any", (), 4.0, 3, 1, torch.device("cpu")))
+    assert valid.shape == (3, mae.BANDS, 500, 500) and valid.stride(1) == 0
+    one = ~valid[:, 0]
+    assert torch.allclose(one.float().mean((1, 2)), torch.full((3,), 0.1), atol=1e-3)
+    assert (one[:, :, 1:] & one[:, :, :-1]).sum() > 0.9 * one.sum()
 
 
 def test_linear_is_what_numpy_interpolates_for_each_pixel(mixture):

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from .demos import run as demo
     from .inference.embed import embed as embed
     from .inference.import_weights import import_weights as import_weights
+    from .inference.predict import predict as predict
     from .inference.testing import test as test
     from .losses.mae_spectral import MAESpectralLoss as MAESpectralLoss
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
+    from .preparation.run import prepare as prepare
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
     from .training.api import train as train
@@ -64,6 +66,8 @@ __all__ = [
     "load_trained_model",
     "make_loader",
     "open_patches",
+    "predict",
+    "prepare",
     "register",
     "report",
     "save_checkpoint",
@@ -96,6 +100,8 @@ _PLACES = {
     "load_trained_model": "training.parts:load_trained_model",
     "make_loader": "training.parts:make_loader",
     "open_patches": "data.opening:open_patches",
+    "predict": "inference.predict:predict",
+    "prepare": "preparation.run:prepare",
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",

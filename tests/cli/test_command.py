@@ -269,6 +269,7 @@ def test_other_processes_of_a_training_are_quiet(capsys, monkeypatch):
     from spectrain.cli.terminal import log_to_terminal
 
     monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
     log_to_terminal(False)
     logging.getLogger("spectrain").info("not told")
     assert capsys.readouterr().err == ""

@@ -210,6 +210,18 @@ class ReaderContract(ABC):
         other = self.write(folder, replace(case, **{part: changed}))
         assert open_patches(other, "train").fingerprint() != open_patches(path, "train").fingerprint()
 
+    def test_stamp_is_of_one_copy_and_follows_a_date(self, path, tmp_path):
+        opened = open_patches(path, "train")
+        stamp = opened.stamp()
+        assert stamp is not None
+        assert open_patches(path, "train").stamp() == stamp
+        moved = shutil.copytree(path.parent, tmp_path / "elsewhere") / path.name
+        assert open_patches(moved, "train").stamp() not in (stamp, None)
+        os.utime(self.file_to_cut(path), (1, 1))
+        assert opened.stamp() not in (stamp, None)
+        self.file_to_cut(path).unlink()
+        assert opened.stamp() is None
+
     def test_bands_are_chosen_named_and_described_by_the_options(self, path):
         patches = open_patches(path, "train")
         names = patches.bands.names

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import logging
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -169,6 +171,59 @@ def test_a_participant_in_two_splits_is_named(tmp_path):
     assert str(path) in str(caught.value)
 
 
+def listed(folder, files, **columns):
+    """Write a list that names the cubes of `make` in its own way."""
+    path = make(folder, "abcd", None)
+    (folder / "again.h5").unlink(missing_ok=True)
+    (folder / "again.h5").symlink_to("2.h5")
+    return write_list(
+        path, [{"hs_file": file, **{k: v[n] for k, v in columns.items()}} for n, file in enumerate(files)]
+    )
+
+
+@pytest.mark.parametrize("again", ["2.h5", "./2.h5", "again.h5", ".\\2.h5"])
+def test_a_file_of_two_participants_is_refused_with_its_rows(tmp_path, again):
+    path = listed(tmp_path, ["0.h5", "1.h5", "2.h5", "3.h5", again], participant="abcde")
+    for split in ("train", "valid"):
+        with pytest.raises(
+            DataError, match=r"1 of 4 files are listed .*\n +2.h5: 'c' in line 4, 'e' in line 6"
+        ) as caught:
+            open_patches(path, split)
+        assert f"{path}, line 6" in str(caught.value)
+    same = listed(tmp_path, ["0.h5", "1.h5", "2.h5", "3.h5", again], participant="abcdc")
+    parts = [numbers(same, "train"), numbers(same, "valid")]
+    assert sorted([*parts[0], *parts[1]]) == [0, 1, 2, 2, 3] and any(part.count(2) == 2 for part in parts)
+
+
+def test_a_file_in_two_splits_is_refused_with_its_rows(tmp_path):
+    path = listed(tmp_path, ["0.h5", "1.h5", "./1.h5"], split=["train", "train", "val"])
+    with pytest.raises(DataError, match=r"with different 'split':\n +1.h5: 'train' in line 3, 'valid' in line 4"):
+        open_patches(path, "train")
+    other = listed(tmp_path, ["0.h5", "1.h5", "./1.h5"], split=["train", "valid", ""])
+    assert numbers(other, "train") == [0] and numbers(other, "valid") == [1]
+
+
+def test_without_a_column_a_file_listed_twice_stays_together(tmp_path):
+    path = listed(tmp_path, ["0.h5", "1.h5", "./0.h5", "2.h5"])
+    for seed in range(8):
+        parts = [numbers(path, name, DatasetOptions(split_seed=seed)) for name in ("train", "valid")]
+        assert any(part.count(0) == 2 for part in parts)
+
+
+def test_a_column_that_numbers_the_rows_is_warned_of_once(tmp_path, caplog):
+    path = make(tmp_path, range(6), "id", eye=list("lrlrlr"))
+    with caplog.at_level(logging.WARNING, "spectrain"):
+        for split in ("train", "valid"):
+            open_patches(path, split)
+    (record,) = caplog.records
+    assert "'id' was taken" in record.message and "dataset.group=COLUMN names another (hs_file, eye)" in record.message
+    caplog.clear()
+    open_patches(path, "train", DatasetOptions(group="id"))
+    (tmp_path / "twice").mkdir()
+    open_patches(make(tmp_path / "twice", "aabcd", "id"), "train")
+    assert not caplog.records
+
+
 def test_too_few_groups(tmp_path):
     path = make(tmp_path, "aa")
     assert CsvCubesReader.splits(path) == ["all"]
@@ -291,7 +346,8 @@ class TestWrongLists:
 
 
 def test_real_cubes(shared_data, tmp_path):
-    files = [shared_data / "hyperspectral" / "samson_30band.h5"] * 2
+    real = shared_data / "hyperspectral" / "samson_30band.h5"
+    files = [real, Path(shutil.copy(real, tmp_path / "again.h5"))]
     path = write_list(tmp_path / "list.csv", [{"hs_file": file, "ID": n} for n, file in enumerate(files)])
     patches = open_patches(path, "valid", DatasetOptions(window=32, stride=16))
     assert patches.shape == (25, 30, 32, 32) and 450 < patches.bands[0].wavelength < 460
@@ -303,7 +359,7 @@ def test_real_cubes(shared_data, tmp_path):
         assert np.array_equal(rows.labels[number], labels[row : row + 32, column : column + 32])
     other = write_list(
         tmp_path / "two.csv",
-        [{"hs_file": file, "ID": file.stem} for file in (files[0], files[0].with_name("samson.h5"))],
+        [{"hs_file": file, "ID": file.stem} for file in (files[0], real.with_name("samson.h5"))],
     )
     with pytest.raises(DataError, match=r"156 bands in place of 30(.|\n)*samson\.h5"):
         open_patches(other, "train")

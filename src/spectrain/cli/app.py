@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from ..config.command_line import split_tokens
+from ..core.errors import SpectrainError
 from .terminal import log_to_terminal
 
 
@@ -206,6 +207,99 @@ def embed(
     )
     for path in done.paths:
         print(path)
+
+
+@app.command
+def predict(
+    run: Path,
+    /,
+    *more: Path,
+    output: Annotated[Path, Parameter(alias="-o")],
+    layers: Several = None,
+    window: int | None = None,
+    halo: int | None = None,
+    polygons: Path | None = None,
+    min_area: float = 0.0,
+    dem: Path | None = None,
+    aux: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    overwrite: Switch = False,
+    batch_size: int | None = None,
+    device: str = "auto",
+    plugin: Several = None,
+    debug: Switch = False,
+) -> None:
+    """Map a scene by a trained model, or by several as an ensemble, into a cloud-optimised GeoTIFF.
+
+    spectrain predict RUN... SCENE -o OUT.tif
+
+    Args:
+        run: Run folder or checkpoint.
+        more: Further runs of the ensemble, and last the scene: a raster, or a folder with one a band.
+        output: GeoTIFF to write; layers of another type go into files beside it.
+        layers: Which maps to write, e.g. class; all by default. May be repeated.
+        window: Side in px of the windows; by default that of the training's images.
+        halo: Pixels at each side of a window that are context alone; by default a quarter of the window.
+        polygons: GeoJSON or GeoParquet file to write besides, of connected pixels of one class.
+        min_area: Polygons of fewer square metres are left out.
+        dem: Elevation model, where bands are derived from it.
+        aux: Further raster that bands are derived from; may be repeated.
+        overwrite: Replace what is there.
+        batch_size: Windows at once.
+        device: auto, cpu, cuda or the number of a GPU.
+        plugin: Module or file to import first; may be repeated.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    if not more:
+        raise SpectrainError("a run and a scene are needed", fix="spectrain predict RUN... SCENE -o OUT.tif")
+    from ..inference.predict import predict as map_scene
+
+    done = map_scene(
+        [run, *more[:-1]],
+        more[-1],
+        output,
+        layers=layers or (),
+        window=window,
+        halo=halo,
+        polygons=polygons,
+        min_area=min_area,
+        dem=dem,
+        aux=aux or (),
+        overwrite=overwrite,
+        batch_size=batch_size,
+        device=device,
+        plugins=plugin or (),
+    )
+    for path in done.paths:
+        print(path)
+
+
+@app.command
+def prepare(
+    kind: str,
+    /,
+    *words: Words,
+    config: Path | None = None,
+    output: Output = None,
+    debug: Switch = False,
+) -> None:
+    """Make patches with splits of scenes and labels; killed, the same command goes on.
+
+    Args:
+        kind: scenes, or a preset for a layout: s2, planet.
+        words: Options: key=value, --key value, --key, --no-key; docs/prepare.md lists them.
+        config: Options file: TOML (of which [spectrain] and [darts] are read), YAML or JSON.
+        output: Folder to write: train-data-dir.
+        debug: A detailed log, and where a failure happened.
+    """
+    overrides, flags = split_tokens(words)
+    log_to_terminal(debug)
+    from ..preparation import prepare as prepare_data
+
+    made = prepare_data(kind, config, overrides, flags, **({} if output is None else {"train_data_dir": str(output)}))
+    print(made)
+    if made.failed:
+        sys.exit(1)
 
 
 @app.command(name="import-weights")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
+
+from ..core.launched import launched_world
 
 
 class TerminalLog(logging.StreamHandler):  # type: ignore[type-arg]
@@ -22,7 +23,7 @@ def log_to_terminal(debug: bool) -> None:
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     for handler in [handler for handler in logger.handlers if isinstance(handler, TerminalLog)]:
         logger.removeHandler(handler)
-    if int(os.environ.get("RANK", 0)) == 0:
+    if launched_world()[0] == 0:
         terminal = TerminalLog()
         terminal.setFormatter(logging.Formatter("%(message)s"))
         logger.addHandler(terminal)

@@ -108,6 +108,11 @@ class BandChoice(Patches):
         """Return a hash of the stored set's fingerprint, the bands taken, and the content of up to 64 patches."""
         return content_fingerprint(self, also=self.stored.fingerprint())
 
+    def stamp(self) -> str | None:
+        """Return the stamp of the stored set and which channels are taken; None where that has none."""
+        stored = self.stored.stamp()
+        return None if stored is None else f"{stored} {self._channels or 'all'}"
+
     def picture(self, index: int) -> NDArray[np.uint8] | None:
         """Return an RGB picture of the place of a patch; None where there is none."""
         return self.stored.picture(index)

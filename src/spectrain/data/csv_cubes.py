@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,8 @@ class CsvCubesReader:
         """Return the cubes of one split, or their windows; only headers are read.
 
         Raises:
-            DataError: a row without a cube that can be read, cubes of different bands, a group in two splits, or no
-                such split.
+            DataError: a row without a cube that can be read, cubes of different bands, a group or a file in two splits,
+                a file in two groups, or no such split.
         """
         table = read_csv_table(path)
         if not table.rows:
@@ -146,11 +147,12 @@ def _cubes(table: CsvTable, files: Sequence[Path | None], options: DatasetOption
 
 
 def _groups(table: CsvTable, column: str | None) -> list[str]:
-    """Return the group of each row: of a column, else the folders of the files, else a group each.
+    """Return the group of each row: of a column, else the folders of the files, else a group a file.
 
     Raises:
-        DataError: the column is not there, or blank in a row.
+        DataError: the column is not there, or blank in a row, or a file is in two groups.
     """
+    named = column is not None
     if column is not None and column not in table.columns:
         near = nearest(column, table.columns)
         raise DataError(
@@ -168,17 +170,54 @@ def _groups(table: CsvTable, column: str | None) -> list[str]:
                 where=f"{table.path}, line {blank[0]}",
                 fix="fill it in, or name another column with dataset.group",
             )
+        _refuse_shared_files(table, column, groups, "give a file one, or take its wrong rows out")
+        if not named and len(set(groups)) == len(groups) > 1:
+            _warn_once(
+                f"{table.path}: the column {column!r} was taken for who the images are of, and each row has its own, "
+                "so that images of one participant may come to lie in training and in validation; dataset.group=COLUMN "
+                f"names another ({', '.join(name for name in table.columns if name != column)})"
+            )
         return groups
     folders = [str(_file(table.path.parent, text).parent) for text in table.column(_file_column(table))]
     if len(set(folders)) > 1:
         return folders
-    logger.warning(
-        "%s has no column of groups (%s): each file is taken for one, so that images of one participant may come to "
-        "lie in training and in validation",
-        table.path,
-        ", ".join(GROUP),
+    _warn_once(
+        f"{table.path} has no column of groups ({', '.join(GROUP)}): each file is taken for one, so that images of one "
+        "participant may come to lie in training and in validation; dataset.group=COLUMN names one"
     )
-    return [f"row {number}" for number in range(len(table.rows))]
+    first: dict[Path, int] = {}
+    return [f"row {first.setdefault(file, number)}" for number, file in enumerate(_real_files(table))]
+
+
+def _real_files(table: CsvTable) -> list[Path]:
+    """Return where each row's file really is, however it is written."""
+    return [_file(table.path.parent, text).resolve() for text in table.column(_file_column(table))]
+
+
+def _refuse_shared_files(table: CsvTable, column: str, texts: Sequence[str], fix: str) -> None:
+    """Raise a `DataError` where a file is listed in rows of different ``texts``; rows without text do not count."""
+    rows: dict[Path, dict[str, int]] = {}
+    for file, text, line in zip(_real_files(table), texts, table.lines, strict=True):
+        if text:
+            rows.setdefault(file, {}).setdefault(text, line)
+    shared = [(file, of) for file, of in rows.items() if len(of) > 1]
+    if shared:
+        said = "".join(
+            f"\n    {file.name}: " + ", ".join(f"{text!r} in line {line}" for text, line in of.items())
+            for file, of in shared[:_SHOWN]
+        )
+        raise DataError(
+            f"{len(shared)} of {len(rows)} files are listed with different {column!r}:{said}"
+            + ("\n    ..." if len(shared) > _SHOWN else ""),
+            where=f"{table.path}, line {max(shared[0][1].values())}",
+            fix=fix,
+        )
+
+
+@lru_cache(maxsize=256)
+def _warn_once(text: str) -> None:
+    """Warn of a list once in a process, not anew for each of its splits."""
+    logger.warning("%s", text)
 
 
 def _splits(table: CsvTable, options: DatasetOptions) -> dict[str, Any]:
@@ -188,7 +227,9 @@ def _splits(table: CsvTable, options: DatasetOptions) -> dict[str, Any]:
         return dict(drawn_splits(_groups(table, options.group), options, str(table.path)))
     grouped = options.group is not None or table.named(GROUP) is not None
     groups = _groups(table, options.group) if grouped else None
-    return dict(listed_splits([split_name(name) for name in table.column(column)], groups, str(table.path)))
+    names = [split_name(name) for name in table.column(column)]
+    _refuse_shared_files(table, column, names, "give a file one split, or take its wrong rows out")
+    return dict(listed_splits(names, groups, str(table.path)))
 
 
 def _labels(table: CsvTable, cubes: Sequence[Cube], options: DatasetOptions) -> WindowLabels | None:

@@ -11,6 +11,7 @@ import h5py
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
 from .array_patches import ArrayPatches, expect_beside, image_shape
+from .fingerprint import files_stamp
 from .hdf5_bands import bands_from_attributes
 from .hdf5_layout import opened_hdf5, stored_array
 from .hdf5_metadata import metadata_rows
@@ -102,6 +103,10 @@ class Hdf5Patches(ArrayPatches):
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch; see :func:`~spectrain.data.hdf5_metadata.metadata_rows`."""
         return metadata_rows(self.path, self.split, len(self))
+
+    def stamp(self) -> str | None:
+        """Return a hash of the file's place, size and date, and the split."""
+        return files_stamp([self.path], self.split.encode())
 
 
 def _dataset(file: h5py.File, name: str, option: str) -> h5py.Dataset:

@@ -6,8 +6,9 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -82,6 +83,11 @@ class LibraryImages(ABC, Generic[H]):
                     out[place] = self._window(handle, image, row, column, size)
             before = place
         return out
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files, one an image."""
+        return self._files.paths
 
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than it must be."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +57,11 @@ class MappedImages:
         pieces = self._files.gather(file, offset.ravel(), length)
         values: Values = pieces.view(self._stored).reshape(len(places), channels, high, wide)
         return values.astype(self.dtype, copy=False)
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files, one an image."""
+        return self._files.paths
 
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than it must be."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
-from .fingerprint import content_fingerprint
+from .fingerprint import content_fingerprint, files_stamp
 from .mapped import MappedFiles
 from .native_format import (
     IMAGES,
@@ -181,6 +181,10 @@ class NativePatches(Patches):
     def fingerprint(self) -> str:
         """Return a hash of the manifest (thus of every file), bands, type, shape and content of up to 64 patches."""
         return content_fingerprint(self, also=self._manifest.digest())
+
+    def stamp(self) -> str | None:
+        """Return a hash of the place, size and date of the manifest and of every file that it lists."""
+        return files_stamp([self.path / name for name in (MANIFEST, *sorted(self._manifest.files))])
 
     def check(self, *, full: bool = False) -> None:
         """Raise a `DataError` where a file is gone or cut, or, if ``full``, has not the content it was written with."""

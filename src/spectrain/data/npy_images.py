@@ -33,6 +33,11 @@ class ChannelsLast:
         )
         self._lines, self._channels = lines, channels
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files."""
+        return self._lines.files
+
     def take(self, places: Places, size: tuple[int, int]) -> Values:
         """Return the windows at ``places`` [B,3] as [B,C,h,w].
 

@@ -82,6 +82,14 @@ class Patches(ABC):
     def fingerprint(self) -> str:
         """Return a short hash of what the patches are: bands, type, shape and the content of up to 64 patches."""
 
+    def stamp(self) -> str | None:
+        """Return a short hash of the files that images and masks are read from, their sizes and dates, and the places.
+
+        Unlike the fingerprint it is of this copy of the data, and changes with any file that is written anew. None
+        where a reader does not say which files these are.
+        """
+        return None
+
     def picture(self, index: int) -> NDArray[np.uint8] | None:
         """Return an RGB picture [H',W',3] of the place of a patch, read now; None where there is none."""
         return None

@@ -214,6 +214,12 @@ class RasterImages(LibraryImages[Any]):
         super().__init__(files, np.dtype(np.uint8) if masks else rasters[0].dtype, shapes)
         self._masks = masks
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The rasters, and the masks and descriptions that GDAL reads beside them."""
+        beside = [path.with_name(path.name + end) for path in self._files.paths for end in (".msk", ".aux.xml")]
+        return [*self._files.paths, *(path for path in beside if path.is_file())]
+
     def _open(self, image: int) -> Any:
         return open_raster(self._files.paths[image])
 

@@ -84,8 +84,12 @@ class Subset(Patches):
 
     def fingerprint(self) -> str:
         """Return a hash of the whole set's fingerprint, which rows these are, and the content of up to 64 of them."""
-        rows = hashlib.blake2b(self.rows.astype("<i8").tobytes(), digest_size=16).hexdigest()
-        return content_fingerprint(self, also=f"{self.whole.fingerprint()} {rows}")
+        return content_fingerprint(self, also=f"{self.whole.fingerprint()} {self._rows_hash()}")
+
+    def stamp(self) -> str | None:
+        """Return a hash of the whole set's stamp and which rows these are; None where that has none."""
+        whole = self.whole.stamp()
+        return None if whole is None else f"{whole} {self._rows_hash()}"
 
     def picture(self, index: int) -> NDArray[np.uint8] | None:
         """Return an RGB picture of the place of a patch; None where there is none."""
@@ -94,3 +98,6 @@ class Subset(Patches):
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""
         self.whole.check()
+
+    def _rows_hash(self) -> str:
+        return hashlib.blake2b(self.rows.astype("<i8").tobytes(), digest_size=16).hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
-from .fingerprint import content_fingerprint
+from .fingerprint import content_fingerprint, files_stamp
 from .patches import Patches, Rows
 from .pictures import Pictures
 from .stored import Values, checked_index
@@ -31,6 +31,11 @@ class StoredImages(Protocol):
     @property
     def shapes(self) -> NDArray[np.int64]:
         """[M,3]: channels, height and width of each image."""
+        ...
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """All files that are read, one an image and what lies beside it."""
         ...
 
     def take(self, places: Places, size: tuple[int, int]) -> Values:
@@ -190,6 +195,12 @@ class WindowPatches(Patches):
     def fingerprint(self) -> str:
         """Return a hash of bands, type, shape and the content of up to 64 windows, not of place, date or packing."""
         return content_fingerprint(self)
+
+    def stamp(self) -> str | None:
+        """Return a hash of the places, sizes and dates of all files of images and masks, and which windows are cut."""
+        files = [*self._images.files, *(() if self._mask is None else self._mask.files)]
+        cut = f"{self.cut.size} {self._mask is not None} ".encode() + self.cut.places.astype("<i8").tobytes()
+        return files_stamp(files, cut)
 
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""

@@ -14,11 +14,12 @@ from ..core.batch import Batch
 from ..core.step import Step
 from ..core.targets import NoTarget, Target
 from ..metrics.base import Metrics, Tables
+from .layers import Layer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Metrics", "Step", "Task"]
+__all__ = ["Layer", "Metrics", "Step", "Task"]
 
 
 class Task(ABC):
@@ -96,3 +97,22 @@ class Task(ABC):
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
         """Return what `picture` looks at of a step's output and its batch; they are kept while validation goes on."""
         return output, batch
+
+    def layers(self, members: int = 1) -> tuple[Layer, ...]:
+        """Return the maps that can be drawn of a scene by so many models, the main one first; () for none.
+
+        A task with maps has a model that returns [B,T,H,W]. Windows of the scene overlap, so what the model returns
+        goes through `quantities`, is averaged over the windows of each model, and then through `maps`.
+        """
+        return ()
+
+    def quantities(self, output: Tensor) -> Tensor:
+        """Return what a model's output [B,T,H,W] says in numbers that may be averaged, float32 [B,Q,H,W].
+
+        Probabilities, not logits; a mean and a variance, not its logarithm or root.
+        """
+        raise TypeError(f"{type(self).__name__} has no maps")
+
+    def maps(self, quantities: Tensor) -> dict[str, Tensor]:
+        """Return each of `layers` as [N,H,W] from the quantities [M,Q,H,W] of M models; how they are put together."""
+        raise TypeError(f"{type(self).__name__} has no maps")

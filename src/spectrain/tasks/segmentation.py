@@ -21,7 +21,8 @@ from ..core.targets import IGNORED, ClassMap, Target
 from ..losses.segmentation import SegmentationLoss
 from ..metrics.base import Tables
 from ..metrics.segmentation import PUBLISHED, precision_recall, roc
-from .base import Metrics, Task
+from .base import Layer, Metrics, Task
+from .layers import class_layers, class_maps, class_quantities
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,6 +115,18 @@ class Segmentation(Task):
         """Return fresh sums of the configured metric."""
         started: Metrics | None = None if self.metric is None else self.metric.start()
         return started
+
+    def layers(self, members: int = 1) -> tuple[Layer, ...]:
+        """Return the layers class and probability, and of an ensemble its spread."""
+        return class_layers(self.names, members)
+
+    def quantities(self, output: Tensor) -> Tensor:
+        """Return probabilities [B,1 or K,H,W]."""
+        return class_quantities(output)
+
+    def maps(self, quantities: Tensor) -> dict[str, Tensor]:
+        """Return the class of the members' mean probability, that mean, and the members' deviation from it."""
+        return class_maps(quantities)
 
     def tables(self) -> Tables | None:
         """Return what collects the tables of a test, where the metric has such."""

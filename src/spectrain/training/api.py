@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 
 from .. import __version__
 from ..config import Config, load_config
 from ..config.aliases import derived_names
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
+from ..core.launched import launched_world
 from ..data.mixture import members_of
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
 from .backbone import with_backbone
 from .checkpoint import load_checkpoint
-from .devices import hardware_facts, launched_world, memory_advice, resolve_device, set_threads
+from .devices import hardware_facts, memory_advice, resolve_device, set_threads
 from .evaluate import rehearse
 from .interrupts import stop_on_signal
 from .loop import Training
 from .parallel import process_group
 from .profiling import profiler
 from .session import Session, build_session
+from .shared_work import from_main
 from .state import State, arithmetic, differences
 
 log = logging.getLogger("spectrain")
@@ -147,7 +148,7 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
     members = members_of(session.train.patches)
     run.update_info(
         status="running",
-        fingerprint=session.train.patches.fingerprint(),
+        fingerprint=session.measured.fingerprint,
         processes=world_size(),
         parameters=sum(parameter.numel() for parameter in session.model.parameters()),
         bands=[one.bands.to_json() for one in members],
@@ -209,7 +210,8 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
         "channels": session.task.channels,
         "preparation": patches.preparation,
         "config": cfg.to_dict(),
-        "fingerprint": patches.fingerprint(),
+        "fingerprint": session.measured.fingerprint,
+        "valid": session.measured.valid,
         "spectrain": __version__,
         "run_name": run.run_name,
         "run_id": run.run_id,
@@ -258,15 +260,14 @@ def _results(session: Session, state: State, training: Training | None) -> dict[
 
 def _shared_run(cfg: Config, run: Run | None) -> Run:
     """Make or reopen the run on the main process, and its silent twin on the others."""
-    if rank() == 0:
-        run = Run.create(cfg) if run is None else Run.open(run.folder, cfg)
-    if world_size() > 1:
-        place = [str(run.folder) if run is not None and rank() == 0 else ""]
-        dist.broadcast_object_list(place)
-        if rank() != 0:
-            run = Run.silent(cfg, Path(place[0]))
-    assert run is not None
-    return run
+    made: list[Run] = []
+
+    def make() -> str:
+        made.append(Run.create(cfg) if run is None else Run.open(run.folder, cfg))
+        return str(made[0].folder)
+
+    folder = from_main(make)
+    return made[0] if made else Run.silent(cfg, Path(folder))
 
 
 def _restore_threads(cfg: Config, checkpoint: dict[str, Any] | None) -> None:

@@ -6,15 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import torch.distributed as dist
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..core.distributed import rank, world_size
 from ..core.errors import DataError
 from ..core.targets import IGNORED
 from ..data.patches import Patches
 from ..tasks.segmentation import class_map
+from .shared_work import from_main
 
 _PIXELS = 1 << 24
 
@@ -22,7 +21,7 @@ _PIXELS = 1 << 24
 def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     """Return the configuration with classes, their names and the weights of a loss filled in from the labels.
 
-    A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
+    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
     options is left as it is.
 
     Args:
@@ -36,6 +35,8 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     if not hasattr(options, "classes"):
         return cfg
     said = (splits[0].preparation or {}).get("labels") or {}
+    if more := [int(label) for label in said.get("ignored", []) if int(label) not in options.ignore]:
+        options = dataclasses.replace(options, ignore=[*options.ignore, *more])
     names = list(options.class_names) or [str(name) for name in said.get("names", [])]
     classes = options.classes or (len(names) or None)
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
@@ -54,6 +55,8 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
         names = []
     task = dataclasses.replace(options, classes=classes, class_names=names)
     origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
+    if more:
+        origins["task.ignore"] = f"{cfg.origins.get('task.ignore', 'default')}, and {', '.join(map(str, more))} of the data"
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
 
 
@@ -71,19 +74,7 @@ def _weighed(cfg: Config, counts: NDArray[np.int64]) -> Config:
 
 def _counted(splits: Sequence[Patches], ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:
     """Return how many pixels of each split are of each class, by the main process."""
-    found: list[NDArray[np.int64] | DataError | None] = [None]
-    if rank() == 0:
-        try:
-            found = [np.stack([label_counts(split, ignore, classes) for split in splits])]
-        except DataError as error:
-            found = [error]
-    if world_size() > 1:
-        dist.broadcast_object_list(found)
-    counts = found[0]
-    if isinstance(counts, DataError):
-        raise counts
-    assert counts is not None
-    return counts
+    return from_main(lambda: np.stack([label_counts(split, ignore, classes) for split in splits]))
 
 
 def label_counts(patches: Patches, ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:

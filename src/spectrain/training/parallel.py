@@ -17,18 +17,31 @@ import torch.distributed as dist
 from torch import nn
 
 from ..core.distributed import rank, world_size
-from .devices import launched_world
+from ..core.errors import RunError
+from ..core.launched import launched_world, meeting_place
 
 
 @contextlib.contextmanager
 def process_group(device_type: str) -> Iterator[None]:
-    """Join the processes that torchrun or SLURM started, for the length of the block; nothing to do for one."""
+    """Join the processes that torchrun or srun started, for the length of the block; nothing to do for one.
+
+    Raises:
+        RunError: they do not find each other.
+    """
     process, _, world = launched_world()
     if world == 1 or dist.is_initialized():
         yield
         return
     backend = "nccl" if device_type == "cuda" else "gloo"
-    dist.init_process_group(backend, rank=process, world_size=world)
+    place = meeting_place()
+    try:
+        dist.init_process_group(backend, init_method=place or "env://", rank=process, world_size=world)
+    except (dist.DistNetworkError, dist.DistStoreError) as error:
+        raise RunError(
+            f"process {process} of {world} does not find the others: {str(error).splitlines()[0]}",
+            where=place or "MASTER_ADDR and MASTER_PORT",
+            fix="set MASTER_ADDR to the host of the first process and MASTER_PORT to a free port of it, for all",
+        ) from error
     try:
         yield
         # The main process is still writing its report when the others are done; who leaves first cuts its connections.

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from ..config.schema import Config
 from ..core.distributed import rank, world_size
 from ..core.errors import DataError, RunError
+from ..core.launched import launched_world
 from ..data.mixture import (
     MixedEvalOrder,
     MixedTrainOrder,
@@ -31,7 +31,7 @@ from ..data.mixture import (
 from ..data.opening import open_patches
 from ..data.order import EvalOrder, TrainOrder
 from ..data.patches import Patches
-from ..data.statistics import Statistics, patches_statistics
+from ..data.statistics import Statistics
 from ..data.subset import Subset
 from ..data.values import Values
 from ..models.banded import BandedModel, build_banded
@@ -39,11 +39,13 @@ from ..tasks.base import Task
 from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
 from .classes import with_classes
-from .devices import autocast_dtype, launched_world, resolve_device, set_threads, wants_compile
+from .devices import autocast_dtype, resolve_device, set_threads, wants_compile
+from .measured import Measured, measure
 from .parallel import Parallel
 from .probe import Probe, build_probe
 from .published import native_name
 from .recompute import recompute_blocks
+from .shared_work import on_each
 from .subject import Source, Subject, source_of
 
 log = logging.getLogger("spectrain")
@@ -53,11 +55,11 @@ log = logging.getLogger("spectrain")
 class Session(Subject):
     """A training in memory. See :func:`build_session` for how it comes about.
 
-    ``statistics``: one a data set, several only in a mixture. ``joined``: accumulated micro-batches run as one batch,
-    because batch norm couples their samples.
+    ``measured``: what is known of the data, statistics above all. ``joined``: accumulated micro-batches run as one
+    batch, because batch norm couples their samples.
     """
 
-    statistics: list[Statistics]
+    measured: Measured
     train: Source
     valid: Source | None
     train_order: TrainOrder | MixedTrainOrder
@@ -67,6 +69,11 @@ class Session(Subject):
     schedule: Any
     joined: bool
     probe: Probe | None = None
+
+    @property
+    def statistics(self) -> list[Statistics]:
+        """Of the training patches: one a data set, several only in a mixture."""
+        return self.measured.statistics
 
     @property
     def total_steps(self) -> int:
@@ -106,21 +113,21 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         torch.cuda.set_device(device)
     set_threads(general.threads)
 
-    train_patches, valid_patches = _open_splits(cfg)
+    train_patches, valid_patches = on_each(lambda: _open_splits(cfg))
     cfg = with_classes(cfg, [train_patches] if valid_patches is None else [train_patches, valid_patches])
-    statistics = _statistics(cfg, train_patches, checkpoint)
+    measured = measure(cfg, train_patches, valid_patches, checkpoint)
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()
     task: Task = cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot)
     probe = build_probe(metric, train_patches, valid_patches)
-    complete = [one.all_valid for one in statistics]
-    train = source_of(cfg, train_patches, task, device, complete)
+    train = source_of(cfg, train_patches, task, device, measured.complete)
     valid = None
-    if valid_patches is not None:
-        same = valid_patches is train_patches
-        valid = source_of(cfg, valid_patches, task, device, complete if same else _all_valid(cfg, valid_patches))
+    if valid_patches is not None and measured.valid is not None:
+        valid = source_of(cfg, valid_patches, task, device, measured.valid["all_valid"])
 
-    model: nn.Module = build_model(cfg, train_patches, statistics, fresh=checkpoint is None, channels=task.channels)
+    model: nn.Module = build_model(
+        cfg, train_patches, measured.statistics, fresh=checkpoint is None, channels=task.channels
+    )
     joined = hparams.accumulate_grad_batches > 1 and general.sync_batchnorm and has_batch_norm(model)
     if general.channels_last:
         model = model.to(memory_format=torch.channels_last)
@@ -173,7 +180,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         device=device,
         amp=autocast_dtype(general.use_amp, device),
         task=task,
-        statistics=statistics,
+        measured=measured,
         train=train,
         valid=valid,
         train_order=order,
@@ -241,35 +248,6 @@ def _first(patches: Patches, count: int) -> Patches:
     return together(
         [Subset(one, one.split, np.arange(min(count, len(one)), dtype=np.int64)) for one in members_of(patches)]
     )
-
-
-def _statistics(cfg: Config, patches: Patches, checkpoint: dict[str, Any] | None) -> list[Statistics]:
-    """Return the statistics of each data set: the checkpoint's where it continues, else by the main process."""
-    fingerprint = patches.fingerprint()
-    if checkpoint is not None:
-        meta = checkpoint["meta"]
-        if meta["fingerprint"] != fingerprint:
-            raise RunError(
-                f"the data changed since the run began (fingerprint {fingerprint}, then {meta['fingerprint']})",
-                where=str(cfg.dataset.path),
-                fix="give the run its data back, or start a new one with model.init_from=RUN",
-            )
-        return [Statistics.from_json(record["statistics"]) for record in (meta, *meta.get("more", []))]
-    found: list[Any] = [None] * len(members_of(patches))
-    if rank() == 0:
-        for number, one in enumerate(members_of(patches)):
-            found[number] = patches_statistics(one, Values(one.bands, cfg.dataset.transform))
-            found[number].refuse_empty(one.bands, str(one.path))
-            for warning in found[number].warnings(one.bands):
-                log.warning(warning)
-    if world_size() > 1:
-        dist.broadcast_object_list(found)
-    return found
-
-
-def _all_valid(cfg: Config, patches: Patches) -> list[bool]:
-    """Say of each data set of a split other than the training one whether it has no missing value."""
-    return [patches_statistics(one, Values(one.bands, cfg.dataset.transform)).all_valid for one in members_of(patches)]
 
 
 def _load_weights(model: nn.Module, checkpoint: dict[str, Any]) -> None:

@@ -16,12 +16,12 @@ from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.mixture import members_of
 from ..data.patches import Patches
-from ..data.statistics import Statistics, patches_statistics
-from ..data.values import Values
+from ..data.statistics import Statistics
 from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel, build_banded
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
+from .statistics_cache import kept_statistics
 
 log = logging.getLogger("spectrain")
 
@@ -125,7 +125,7 @@ def _measured(trained: Trained, patches: Patches) -> Statistics:
         patches.path,
         len(patches.bands),
     )
-    figures = patches_statistics(patches, Values(patches.bands, trained.cfg.dataset.transform))
+    figures = kept_statistics(patches, trained.cfg.dataset)
     figures.refuse_empty(patches.bands, str(patches.path))
     return figures
 
