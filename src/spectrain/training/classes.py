@@ -21,7 +21,7 @@ _PIXELS = 1 << 24
 def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     """Return the configuration with classes, their names and the weights of a loss filled in from the labels.
 
-    A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
+    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
     options is left as it is.
 
     Args:
@@ -35,6 +35,8 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     if not hasattr(options, "classes"):
         return cfg
     said = (splits[0].preparation or {}).get("labels") or {}
+    if more := [int(label) for label in said.get("ignored", []) if int(label) not in options.ignore]:
+        options = dataclasses.replace(options, ignore=[*options.ignore, *more])
     names = list(options.class_names) or [str(name) for name in said.get("names", [])]
     classes = options.classes or (len(names) or None)
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
@@ -53,6 +55,8 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
         names = []
     task = dataclasses.replace(options, classes=classes, class_names=names)
     origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
+    if more:
+        origins["task.ignore"] = f"{cfg.origins.get('task.ignore', 'default')}, and {', '.join(map(str, more))} of the data"
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
 
 
