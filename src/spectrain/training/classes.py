@@ -21,8 +21,9 @@ _PIXELS = 1 << 24
 def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     """Return the configuration with classes, their names and the weights of a loss filled in from the labels.
 
-    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
-    options is left as it is.
+    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's
+    configuration holds what was found, so it is the same when it continues or is tested. A task without such options is
+    left as it is.
 
     Args:
         cfg: the configuration.
@@ -42,11 +43,15 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
     if classes is None or automatic:
         counts = _counted(splits, options.ignore, classes)
+        where = f"{splits[0].path}, {splits[0].split}"
+        if not counts[0].any():
+            fix = "look at the labels with `spectrain inspect`; task.ignore names those that do not count"
+            raise DataError("no pixel of the training split is labelled", where=where, fix=fix)
         classes = classes or max(2, int(np.flatnonzero(counts.sum(0))[-1]) + 1)
         if np.count_nonzero(counts[0][:classes]) < 2:
             raise DataError(
                 f"all labelled pixels of the training split are of class {int(np.argmax(counts[0]))}",
-                where=f"{splits[0].path}, {splits[0].split}",
+                where=where,
                 fix="look at the labels with `spectrain inspect`, or set task.ignore",
             )
         if automatic:
@@ -54,9 +59,10 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     if names and len(names) != classes:
         names = []
     task = dataclasses.replace(options, classes=classes, class_names=names)
-    origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
+    origins = dict(cfg.origins) if options.classes else {**cfg.origins, "task.classes": "the labels"}
     if more:
-        origins["task.ignore"] = f"{cfg.origins.get('task.ignore', 'default')}, and {', '.join(map(str, more))} of the data"
+        before = cfg.origins.get("task.ignore", "default")
+        origins["task.ignore"] = f"{before}, and {', '.join(map(str, more))} of the data"
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
 
 
