@@ -92,6 +92,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_p
     output = process.communicate()[0]
     assert process.returncode == 0, output
     assert "of 40 scenes are there already" in output or "nothing to do" in output
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
     assert digest(tmp_path / "out") == whole
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError
-from ..runs.atomic import atomic_write
-from .assemble import by_split, write_npy, write_zarr
+from ..runs.atomic import atomic_write, remove_leftovers
+from .assemble import NPY, by_split, write_npy, write_zarr
 from .assign import MODES
 from .execute import execute
 from .job import Job
@@ -102,7 +102,8 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     failed = {**plan.failed, **failed}
     key = plan.output_key([job.folder.name for job in jobs])
     before = _manifest(folder)
-    if before and before.get("output") == key and before.get("complete") and not failed:
+    _remove_leftovers(folder)
+    if before and before.get("output") == key and before.get("complete") and not failed and _whole(folder, before):
         log.info("%s is complete: nothing to do", folder)
         return _told(folder, before)
     failed |= _work(jobs, options)
@@ -268,11 +269,23 @@ def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def _remove_outputs(folder: Path) -> None:
-    """Remove what an earlier preparation of fewer scenes wrote, and what a killed one left behind."""
+    """Remove what an earlier preparation of other scenes wrote."""
     for name in [f"{mode}.zarr" for mode in MODES] + ["images", "labels"]:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for leftover in folder.glob(".*.zarr.partial-*"):
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process had not finished."""
+    remove_leftovers(folder)
+    for leftover in (*folder.glob(".*.zarr.partial-*"), folder / ".npy-partial"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _whole(folder: Path, about: Mapping[str, Any]) -> bool:
+    """Say whether all that the manifest speaks of is there."""
+    if (folder / "patches.parquet").exists():
+        return all((folder / "images" / NPY[name]).is_dir() for name in about["patches"])
+    return all((folder / f"{name}.zarr").is_dir() for name in about["patches"])
 
 
 def _told(folder: Path, about: Mapping[str, Any]) -> Prepared:
