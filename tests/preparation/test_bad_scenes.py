@@ -177,6 +177,23 @@ def test_a_scene_whose_missing_value_is_another(scenes):
     assert (image[:2, :, 5, 5] == 0).all() and (image[0, :, 6, 6] == 7).all() and (image[1, :, 6, 6] == 1).all()
 
 
+def test_scenes_without_any_patch(scenes):
+    for number in (0, 1):
+        rewritten(
+            scenes / "images" / f"s{number}.tif",
+            image=np.zeros((4, 120, 120), np.uint16),
+            descriptions=["blue", "green", "red", "nir"],
+            nodata=0,
+        )
+    made = run(scenes)
+    assert made.dropped == {"nothing was measured": 18} and count(scenes) == {"s2": 9}
+    (scenes / "images" / "s2.tif").unlink()
+    shutil.rmtree(scenes.parent / "out")
+    with pytest.raises(DataError, match="no patch is left .18 patches: nothing was measured"):
+        run(scenes)
+    assert not list((scenes.parent / "out").glob("*.zarr"))
+
+
 def test_outputs_that_were_removed_are_made_again(scenes):
     run(scenes)
     shutil.rmtree(scenes.parent / "out" / "cross-val.zarr")

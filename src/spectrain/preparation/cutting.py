@@ -116,7 +116,7 @@ def _patch(scene: PreparedScene, labels: SceneLabels | None, options: CutOptions
         shares = (0.0, 0.0)
     else:
         count = int(said.sum())
-        if count < options.labelled * area:
+        if count < options.labelled * height * width:  # what is beyond a small scene does not count against it
             return FEW_LABELS
         shares = (float(positive.sum()) / max(count, 1), count / area)
     image, mask, found = _padded(scene, pixels.image, pixels.mask, found, options.size)

@@ -151,6 +151,9 @@ def _work(jobs: Sequence[Job], options: PrepareOptions) -> dict[str, str]:
                 log.warning("%s failed: %s", outcome.name, outcome.error)
             part = Part.find(by_name[outcome.name].folder)
             progress.step(len(part) if part else 0, outcome.error is not None)
+    except KeyboardInterrupt:
+        log.info("give the same command again: it goes on where it stood")
+        raise
     finally:
         progress.close()
     return {job.files.name: failed[job.files.name] for job in jobs if job.files.name in failed}
@@ -170,6 +173,11 @@ def _assemble(
     for part in parts:
         dropped.update(part.about["dropped"])
     rowsets, said = by_split(parts, plan.assignment, options, dropped)
+    if not rowsets:
+        reasons = ", ".join(f"{count} patches: {why}" for why, count in sorted(dropped.items()))
+        raise DataError(
+            f"no patch is left ({reasons})", where=str(options.data_dir), fix="see the options that leave patches out"
+        )
     before = _manifest(folder)
     if before is None or before.get("output") != key:
         _remove_outputs(folder)
@@ -177,8 +185,7 @@ def _assemble(
     record = plan.record.to_json()
     write = write_zarr if options.format == "zarr" else write_npy
     lines = [*plan.lines, *said, *_counted(parts)]
-    if rowsets:
-        lines += write(folder, rowsets, parts, plan.record.bands, record, options)
+    lines += write(folder, rowsets, parts, plan.record.bands, record, options)
     patches = {name: len(rowset.table) for name, rowset in rowsets.items()}
     _write_beside(kind, options, plan, folder, parts, patches)
     about = {
