@@ -21,8 +21,9 @@ _PIXELS = 1 << 24
 def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     """Return the configuration with classes, their names and the weights of a loss filled in from the labels.
 
-    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
-    options is left as it is.
+    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's
+    configuration holds what was found, so it is the same when it continues or is tested. A task without such options is
+    left as it is.
 
     Args:
         cfg: the configuration.
@@ -56,7 +57,8 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     task = dataclasses.replace(options, classes=classes, class_names=names)
     origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
     if more:
-        origins["task.ignore"] = f"{cfg.origins.get('task.ignore', 'default')}, and {', '.join(map(str, more))} of the data"
+        added = ", ".join(map(str, more))
+        origins["task.ignore"] = f"{cfg.origins.get('task.ignore', 'default')}, and {added} of the data"
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
 
 
