@@ -5,7 +5,8 @@ ResNet-18, with windows of 256 px and the halo that is named; "model alone" runs
 size that lie ready as standardised float32, at the same overlap, so the ratio is what reading, missing pixels, joining
 and writing leave of its speed. The two alternate. "one layer" is a convolution of 1 × 1 px: cheap, so that scenes may
 be large, for memory. That is the growth of private memory over what it was before `predict`, the most in samples of
-20 ms; the model is part of it, and GDAL's cache of blocks, 512 MiB at most unless GDAL_CACHEMAX says other.
+20 ms; the model is part of it, and GDAL's cache of blocks, which is held at 64 MiB here (GDAL_CACHEMAX; 512 unless it
+is set).
 
 Goals: a ratio of at least 0.9; memory flat in the height of a scene. It grows with the width.
 """
@@ -13,6 +14,7 @@ Goals: a ratio of at least 0.9; memory flat in the height of a scene. It grows w
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,8 +26,7 @@ import numpy as np
 
 BANDS, WINDOW = 10, 256
 SPEED = [("U-Net", 1024, 1024, 64), ("U-Net", 1024, 1024, 16)]
-MEMORY = [("one layer", 1024, 2048, 64), ("one layer", 4096, 2048, 64), ("one layer", 16384, 2048, 64)]
-MEMORY += [("one layer", 1024, 8192, 64), ("one layer", 4096, 8192, 64)]
+MEMORY = [("one layer", height, 2048, 64) for height in (1024, 4096, 8192)] + [("one layer", 2048, 8192, 64)]
 MODELS = {"U-Net": "smp", "one layer": "one_layer"}
 
 
@@ -58,7 +59,8 @@ def child(function: str, *words: str) -> str:
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import predict; predict.{function}(*{words})"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "GDAL_CACHEMAX": "64"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(done.stderr[-3000:])
     return done.stdout

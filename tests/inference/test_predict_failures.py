@@ -16,6 +16,7 @@ from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError, RunError, SpectrainError
 from spectrain.inference import predict as module
 from spectrain.inference.map_bands import choose_bands
+from spectrain.inference.map_raster import _require_whole
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 IMAGE = small.field(60, 75, seed=4)
@@ -145,7 +146,7 @@ def test_a_scene_that_is_damaged_in_the_middle(run, tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.97, 1.02])
+@pytest.mark.parametrize("share", [0.3, 0.97, 1.1, 1.15])
 def test_a_full_disk(run, tmp_path, share):
     """A limit on the size of files stands for it: as rows are written, as these are put in order, as files are closed.
 
@@ -165,6 +166,16 @@ def test_a_full_disk(run, tmp_path, share):
         signal.signal(signal.SIGXFSZ, told)
     assert "map.tif" in str(raised.value)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+@pytest.mark.parametrize("lost", [100, 3000])
+def test_a_file_whose_end_was_never_written(run, scene, tmp_path, lost):
+    spectrain.predict(run, scene, tmp_path / "map.tif", layers=["probability"])
+    _require_whole(tmp_path / "map.tif")
+    with (tmp_path / "map.tif").open("r+b") as file:
+        file.truncate((tmp_path / "map.tif").stat().st_size - lost)
+    with pytest.raises(OSError, match="end was not written"):
+        _require_whole(tmp_path / "map.tif")
 
 
 def test_ctrl_c_leaves_what_was_there(run, scene, tmp_path, monkeypatch):
