@@ -120,6 +120,15 @@ def run_folds(path: str | Path, options: DatasetOptions) -> dict[str, Any] | Non
     return {**content, "fingerprint": reader.open(place, reader.pool or options.train_key, options).fingerprint()}
 
 
+def given_folds(path: str | Path) -> list[dict[str, int]]:
+    """Return how many patches each side of each fold has that is given with the data; none where none are."""
+    place, options = Path(path).expanduser(), DatasetOptions()
+    file = _splits_file(recognise(place, options), place, options)
+    if not file.is_file():
+        return []
+    return [{side: len(fold[side]) for side in ("train", "valid")} for fold in read_splits(file)["folds"]]
+
+
 def _whole(reader: Reader, place: Path, content: dict[str, Any], options: DatasetOptions, file: Path) -> Patches:
     """Return the patches that a splits file chooses from.
 

@@ -286,6 +286,11 @@ def _folds(
                 fix="make fewer folds, or smaller units",
             )
         sides = _buffered({"train": np.setdiff1d(rows, valid), "valid": valid}, places, plan)
+        if not len(sides["train"]):
+            raise DataError(
+                f"fold {number} comes out empty: all that is not held out is too near to what is",
+                fix="make smaller units, a smaller buffer, or fewer folds",
+            )
         if places is not None:
             refuse_shared(sides, places, ids, f"fold {number}")
         folds.append(sides)
