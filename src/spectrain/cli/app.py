@@ -274,6 +274,36 @@ def predict(
         print(path)
 
 
+@app.command
+def export(
+    run: Path,
+    /,
+    *,
+    to: Literal["pipeline", "safetensors", "onnx", "torch-export"],
+    output: Output = None,
+    name: str | None = None,
+    overwrite: Switch = False,
+    plugin: Several = None,
+    debug: Switch = False,
+) -> None:
+    """Write a trained model for other programs, and hold what was written against the run's model.
+
+    Args:
+        run: Run folder or checkpoint.
+        to: safetensors (weights and a JSON, which every command takes as a run), onnx, torch-export (.pt2), or
+            pipeline (the converted checkpoint of DARTS).
+        output: File to write, of safetensors and pipeline a folder; by default export in the run folder.
+        name: Of the pipeline's checkpoint; by default the run's.
+        overwrite: Replace what is there.
+        plugin: Module or file to import first; may be repeated.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..inference.export import export as export_run
+
+    print(export_run(run, to, output, name=name, overwrite=overwrite, plugins=plugin or ()))
+
+
 @app.command(name="import-weights")
 def import_weights(
     file: Path,
