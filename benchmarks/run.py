@@ -28,11 +28,13 @@ NAMES = [
     "mae",
     "mae_memory",
     "memory",
+    "predict",
     "caching",
     "startup",
     "embeddings",
     "mixture",
     "transfer",
+    "prepare",
 ]
 BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer"}
 """Only run where it is named."""

@@ -1,4 +1,4 @@
-"""A training step of the contrastive task against its bare arithmetic.
+"""A training step of the contrastive task and of segmentation against its bare arithmetic.
 
 "bare" is forward, loss, backward and optimiser on a batch that is resident and already augmented; "loop" is our
 optimiser step on the same batch, fed by no loader; "loop with data" is everything, end to end: read through the loader
@@ -17,73 +17,98 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 
-# backbone, stem, images in a batch, rounds
-CASES = (("resnet18", "large", 32, 15), ("resnet50", "large", 32, 15), ("resnet18", "small", 8, 5))
+# what it is, recipe, options, images in a batch, rounds
+CASES = (
+    ("resnet18, large stem, 32 × 2 views of 64×64×1", "contrastive", ("resnet18", "large"), 32, 15),
+    ("resnet50, large stem, 32 × 2 views of 64×64×1", "contrastive", ("resnet50", "large"), 32, 15),
+    ("resnet18, small stem, 8 × 2 views of 64×64×1", "contrastive", ("resnet18", "small"), 8, 5),
+    ("Unet on resnet18, 8 × 128×128×10", "segmentation", ("Unet", "resnet18"), 8, 9),
+    ("Unet on resnet50, 4 × 256×256×10", "segmentation", ("Unet", "resnet50"), 4, 5),
+)
 
 
 def rows() -> list[dict[str, object]]:
+    with tempfile.TemporaryDirectory() as folder:
+        return [row for case in CASES for row in of_case(*case, Path(folder))]
+
+
+def options_of(recipe: str, chosen: tuple[str, str], name: str, folder: Path) -> list[str]:
     import spectrain.demos
+
+    if recipe == "contrastive":
+        data = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
+        return [f"dataset.path={data}", f"model.backbone={chosen[0]}", f"model.stem={chosen[1]}"]
+    side = int(name.rsplit(" ", 1)[1].split("×")[0])
+    return [f"dataset.path={labelled(folder, side)}", f"model.arch={chosen[0]}", f"model.encoder={chosen[1]}"]
+
+
+def labelled(folder: Path, side: int) -> Path:
+    """Images of ten bands, 16-bit, and a mask: what they show does not matter here."""
+    import h5py
+
+    path, draw = folder / f"{side}.h5", np.random.default_rng(0)
+    if not path.exists():
+        with h5py.File(path, "w") as file:
+            for split, count in (("train", 32), ("valid", 8)):
+                file[split] = draw.integers(0, 3000, (count, 10, side, side)).astype(np.uint16)
+                file[f"{split}_labels"] = (draw.random((count, side, side)) < 0.2).astype(np.uint8)
+    return path
+
+
+def of_case(
+    name: str, recipe: str, chosen: tuple[str, str], size: int, rounds: int, folder: Path
+) -> list[dict[str, object]]:
     from spectrain.config import load_config
     from spectrain.core.random import Key
     from spectrain.training.session import build_session
     from spectrain.training.step import optimiser_step
 
-    folder = Path(spectrain.demos.__file__).parent
-    result: list[dict[str, object]] = []
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for backbone, stem, size, rounds in CASES:
-        overrides = [
-            f"dataset.path={folder / 'ocean_sst.h5'}",
-            f"model.stem={stem}",
-            f"model.backbone={backbone}",
-            f"hparams.batch_size={size}",
-            f"general.device={device}",
-        ]
-        with tempfile.TemporaryDirectory():
-            session = build_session(load_config("contrastive", overrides=overrides, use_personal=False))
-        order, task, model, optimizer = session.train_order, session.task, session.parallel.forward, session.optimizer
-        raws = list(session.train.loader.load(step[0] for step in order.steps(0)))
-        key = Key(0, "augment")
-        resident = session.prepare(raws[0], session.train, key, augment=True)
+    overrides = [*options_of(recipe, chosen, name, folder), f"hparams.batch_size={size}", f"general.device={device}"]
+    session = build_session(load_config(recipe, overrides=overrides, use_personal=False))
+    order, task, model, optimizer = session.train_order, session.task, session.parallel.forward, session.optimizer
+    raws = list(session.train.loader.load(step[0] for step in order.steps(0)))
+    key = Key(0, "augment")
+    resident = session.prepare(raws[0], session.train, key, augment=True)
 
-        def bare(model=model, task=task, optimizer=optimizer, resident=resident, session=session) -> None:
-            optimizer.zero_grad(set_to_none=True)
-            with session.autocast():
-                step = task.loss(model, resident)
-            step.loss.mean.backward()
-            optimizer.step()
+    def bare() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with session.autocast():
+            step = task.loss(model, resident)
+        step.loss.mean.backward()
+        optimizer.step()
 
-        def loop(session=session, resident=resident, raws=raws) -> None:
-            real, session.prepare = session.prepare, lambda *_, **__: resident  # type: ignore[method-assign]
-            try:
-                optimiser_step(session, iter(raws), 1, 0, 0)
-            finally:
-                session.prepare = real  # type: ignore[method-assign]
+    def loop() -> None:
+        real, session.prepare = session.prepare, lambda *_, **__: resident  # type: ignore[method-assign]
+        try:
+            optimiser_step(session, iter(raws), 1, 0, 0)
+        finally:
+            session.prepare = real  # type: ignore[method-assign]
 
-        def augment(session=session, raws=raws, key=key) -> None:
-            session.prepare(raws[1], session.train, key, augment=True)
+    def augment() -> None:
+        session.prepare(raws[1], session.train, key, augment=True)
 
-        stream = endless(session)
+    stream = endless(session)
 
-        def with_data(session=session, stream=stream) -> None:
-            optimiser_step(session, stream, 1, 0, 0)
+    def with_data() -> None:
+        optimiser_step(session, stream, 1, 0, 0)
 
-        times = alternate({"bare": bare, "loop": loop, "augmentation": augment, "loop with data": with_data}, rounds)
-        session.close()
-        base = times["bare"]
-        result += [
-            {
-                "model": f"{backbone}, {stem} stem, {size} × 2 views of 64×64×1",
-                "row": name,
-                "median ms": statistics.median(values) * 1e3,
-                "images/s": size / statistics.median(values),
-                "ratio to bare": statistics.median(a / b for a, b in zip(values, base, strict=True)),
-            }
-            for name, values in times.items()
-        ]
-    return result
+    times = alternate({"bare": bare, "loop": loop, "augmentation": augment, "loop with data": with_data}, rounds)
+    session.close()
+    base = times["bare"]
+    return [
+        {
+            "model": name,
+            "row": row,
+            "median ms": statistics.median(values) * 1e3,
+            "images/s": size / statistics.median(values),
+            "ratio to bare": statistics.median(a / b for a, b in zip(values, base, strict=True)),
+        }
+        for row, values in times.items()
+    ]
 
 
 def endless(session):

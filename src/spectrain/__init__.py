@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
+    from .preparation.run import prepare as prepare
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
     from .training.api import train as train
@@ -68,6 +69,7 @@ __all__ = [
     "make_loader",
     "open_patches",
     "predict",
+    "prepare",
     "register",
     "report",
     "save_checkpoint",
@@ -102,6 +104,7 @@ _PLACES = {
     "make_loader": "training.parts:make_loader",
     "open_patches": "data.opening:open_patches",
     "predict": "inference.predict:predict",
+    "prepare": "preparation.run:prepare",
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",

@@ -13,6 +13,8 @@ from rio_cogeo.cogeo import cog_validate
 
 import spectrain
 from spectrain.cli import main
+from spectrain.inference.map_members import Member
+from spectrain.inference.tiles import Axis
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
@@ -85,6 +87,27 @@ def read_mask(path):
         return file.read_masks(1) != 0
 
 
+def test_no_model_looks_at_windows_without_a_pixel(run, tmp_path, monkeypatch):
+    image = small.field(32, 400)
+    image[:, :, :100] = image[:, :, 200:300] = 0
+    scene = small.write_scene(tmp_path / "scene.tif", image, nodata=0)
+    looked = []
+    call = Member.__call__
+
+    def counted(self, batch):
+        looked.append(batch.valid.flatten(1).any(1).tolist())
+        return call(self, batch)
+
+    monkeypatch.setattr(Member, "__call__", counted)
+    spectrain.predict(run, scene, tmp_path / "out.tif", batch_size=2)
+    windows = [one for batch in looked for one in batch]
+    assert windows[0] is False  # the first, to know what the model returns
+    assert all(windows[1:])
+    assert len(windows) < 20 < len(Axis.cover(400, small.WINDOW, 8).starts)
+    expected = small.whole(run, image, image != 0).sigmoid()[0].numpy()
+    np.testing.assert_allclose(read(tmp_path / "out_probability.tif")[0, :, 100:200], expected[:, 100:200], atol=1e-6)
+
+
 def test_a_mask_in_the_scene_counts(run, tmp_path):
     image, mask = small.field(40, 50), np.ones((40, 50), dtype=bool)
     mask[:20, :25] = False
@@ -135,6 +158,16 @@ def test_an_ensemble_in_one_pass(folder, data, run, scene, tmp_path):
     np.testing.assert_allclose(probability, (one + two) / 2, atol=1e-6)
     np.testing.assert_allclose(spread, np.abs(one - two) / 2, atol=1e-6)
     assert spread.max() > 0.01
+
+
+def test_members_alike_share_their_batches(run, scene, tmp_path, monkeypatch):
+    made = []
+    batch = Member.batch
+    monkeypatch.setattr(Member, "batch", lambda self, *read: made.append(1) or batch(self, *read))
+    spectrain.predict([run, run, run], scene, tmp_path / "out.tif")
+    several = len(made)
+    spectrain.predict(run, scene, tmp_path / "one.tif")
+    assert len(made) == 2 * several
 
 
 def test_members_that_take_other_bands(folder, data, run, scene, tmp_path):

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tasks"))
-from toy_tasks import SparseTask
+from toy_tasks import DenseTask, SparseTask
 
 import spectrain
 from spectrain.config.option import option
@@ -75,6 +75,15 @@ class MapNet(nn.Module):
         for layer in self.layers[:-1]:
             x = torch.tanh(2 * layer(x))
         return self.layers[-1](x)
+
+
+@register("task", "map_less")
+class MapLess(DenseTask):
+    """What has no maps."""
+
+    @property
+    def channels(self):
+        return 1
 
 
 @register("task", "map_regression")
@@ -151,10 +160,9 @@ def write_training(folder, classes=2, regression=False):
 
 def train(folder, out, *words, recipe="segmentation"):
     """Train a small run in ``out``; returns its folder."""
-    run = spectrain.train(
-        recipe, overrides=[f"dataset.path={folder}", *QUICK, f"out_dir={out}", *words], plugins=["map_runs"]
-    )
-    return run.folder
+    given = dict(word.split("=", 1) for word in (f"dataset.path={folder}", *QUICK, f"out_dir={out}", *words))
+    overrides = [f"{key}={value}" for key, value in given.items()]
+    return spectrain.train(recipe, overrides=overrides, plugins=["map_runs"]).folder
 
 
 def whole(run, image, valid=None):

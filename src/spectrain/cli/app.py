@@ -221,7 +221,7 @@ def predict(
     polygons: Path | None = None,
     min_area: float = 0.0,
     dem: Path | None = None,
-    aux: Path | None = None,
+    aux: Annotated[list[Path] | None, Parameter(negative="")] = None,
     overwrite: Switch = False,
     batch_size: int | None = None,
     device: str = "auto",
@@ -242,7 +242,7 @@ def predict(
         polygons: GeoJSON or GeoParquet file to write besides, of connected pixels of one class.
         min_area: Polygons of fewer square metres are left out.
         dem: Elevation model, where bands are derived from it.
-        aux: Further rasters that bands are derived from.
+        aux: Further raster that bands are derived from; may be repeated.
         overwrite: Replace what is there.
         batch_size: Windows at once.
         device: auto, cpu, cuda or the number of a GPU.
@@ -264,7 +264,7 @@ def predict(
         polygons=polygons,
         min_area=min_area,
         dem=dem,
-        aux=aux,
+        aux=aux or (),
         overwrite=overwrite,
         batch_size=batch_size,
         device=device,
@@ -302,6 +302,34 @@ def export(
     from ..inference.export import export as export_run
 
     print(export_run(run, to, output, name=name, overwrite=overwrite, plugins=plugin or ()))
+
+
+@app.command
+def prepare(
+    kind: str,
+    /,
+    *words: Words,
+    config: Path | None = None,
+    output: Output = None,
+    debug: Switch = False,
+) -> None:
+    """Make patches with splits of scenes and labels; killed, the same command goes on.
+
+    Args:
+        kind: scenes, or a preset for a layout: s2, planet.
+        words: Options: key=value, --key value, --key, --no-key; docs/prepare.md lists them.
+        config: Options file: TOML (of which [spectrain] and [darts] are read), YAML or JSON.
+        output: Folder to write: train-data-dir.
+        debug: A detailed log, and where a failure happened.
+    """
+    overrides, flags = split_tokens(words)
+    log_to_terminal(debug)
+    from ..preparation import prepare as prepare_data
+
+    made = prepare_data(kind, config, overrides, flags, **({} if output is None else {"train_data_dir": str(output)}))
+    print(made)
+    if made.failed:
+        sys.exit(1)
 
 
 @app.command(name="import-weights")

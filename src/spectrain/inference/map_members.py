@@ -23,6 +23,7 @@ from ..tasks.base import Layer, Task
 from ..training.devices import autocast_dtype
 from ..training.trained import Trained, load_trained
 from .map_bands import Chosen, choose_bands
+from .map_units import UnitsCheck
 
 
 @dataclass(frozen=True)
@@ -73,8 +74,6 @@ def _require_alike(first: Loaded, other: Loaded, where: str) -> None:
         raise RunError(f"the runs are of different tasks: {one} and {two}", where=where, fix=fix)
     if (ours := _shown(first.task.layers())) != (theirs := _shown(other.task.layers())):
         raise RunError(f"the runs draw different maps: {ours} and {theirs}", where=where, fix=fix)
-    if first.trained.meta.get("preparation") != other.trained.meta.get("preparation"):
-        raise RunError("the runs' data were prepared in different ways", where=where, fix="map them one by one")
 
 
 def _shown(layers: Sequence[Layer]) -> str:
@@ -119,16 +118,19 @@ class Member:
 
     Args:
         loaded: the run.
-        scene: what is mapped.
+        scene: what is mapped, as the run's data were prepared.
         where: the scene, for messages.
         device: where the model runs.
     """
 
     def __init__(self, loaded: Loaded, scene: Scene, where: str, device: torch.device) -> None:
         trained = loaded.trained
-        self.task = loaded.task
+        self.task, self.scene = loaded.task, scene
         self.chosen: Chosen = choose_bands(bands_of(loaded), scene.bands, where)
+        self.units = UnitsCheck(bands_of(loaded), trained.statistics[0])
         self.values = Values(self.chosen.bands, trained.cfg.dataset.transform)
+        self.sees = (id(scene), self.chosen, self.values.transforms)
+        """Members for which this is equal are shown the same batches."""
         self.model: BandedModel = trained.model.to(device).eval()
         self._channels_last = trained.cfg.general.channels_last and self.model.convolves
         if self._channels_last:
@@ -147,7 +149,9 @@ class Member:
             NoTarget(),
             torch.arange(len(image)),
         )
-        return self.values(raw.to(self._device, non_blocking=True))
+        batch: Batch = self.values(raw.to(self._device, non_blocking=True))
+        self.units.add(batch)
+        return batch
 
     def __call__(self, batch: Batch) -> Tensor:
         """Return the quantities of a batch, float32 [B,Q,h,w].

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import RunError, SpectrainError
-from ..data.rasters import rasterio_package, read_raster
+from ..data.rasters import rasterio_package
 from ..data.scene import SceneGrid
 from ..runs.atomic import FULL, sync_folder
 from ..tasks.base import Layer
 
 BLOCK = 512
 """Side in px of the blocks of the finished file."""
+READ_CACHE = 512 << 20
+"""Bytes."""
 _LEAST_CACHE = 64 << 20
+_NO_ROOM = ("No space", "File too large", "Write error", "Write failed", "read directory")
+_PLACE = ("OFFSET", "SIZE")
 
 
 def files_of(output: Path, layers: Sequence[Layer]) -> dict[Path, list[Layer]]:
@@ -125,6 +130,7 @@ class MapFile:
         rasterio = rasterio_package()
         with gdal_errors(self.path):
             self._file.close()
+            _require_whole(self._rows)
             classes = bool(self.layers[0].classes)
             with rasterio.Env(GDAL_CACHEMAX=max(_LEAST_CACHE, 2 * self._bytes)):
                 import_module("rasterio.shutil").copy(
@@ -138,7 +144,7 @@ class MapFile:
                     BIGTIFF="IF_SAFER",
                     NUM_THREADS="ALL_CPUS",
                 )
-        read_raster(self.finished)  # a file cut short is found here
+            _require_whole(self.finished)
         self._rows.unlink()
 
     def close(self) -> None:
@@ -179,6 +185,29 @@ def map_files(
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def block_cache() -> AbstractContextManager[Any]:
+    """Return the block in which GDAL holds `READ_CACHE` of unpacked blocks, or what GDAL_CACHEMAX says.
+
+    Its own choice is a twentieth of the machine's memory. Windows overlap, so what is held is unpacked once, not often.
+    """
+    if "GDAL_CACHEMAX" in os.environ:
+        return nullcontext()
+    made: AbstractContextManager[Any] = rasterio_package().Env(GDAL_CACHEMAX=READ_CACHE)
+    return made
+
+
+def _require_whole(path: Path) -> None:
+    """Raise an `OSError` where the end of a file was not written: GDAL says nothing of what fails as it closes one."""
+    size = path.stat().st_size
+    with rasterio_package().open(path) as file:
+        for band in {1, file.count}:
+            height, width = file.block_shapes[band - 1]
+            block = f"{(file.width - 1) // width}_{(file.height - 1) // height}"
+            offset, length = (file.get_tag_item(f"BLOCK_{what}_{block}", "TIFF", bidx=band) for what in _PLACE)
+            if not offset or not length or int(offset) + int(length) > size:
+                raise OSError(errno.ENOSPC, "its end was not written")
+
+
 def _placeless(grid: SceneGrid) -> bool:
     return grid.crs is None and grid.transform == (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
@@ -194,9 +223,7 @@ def gdal_errors(path: Path) -> Iterator[None]:
         if not isinstance(error, OSError) and not type(error).__module__.startswith("rasterio"):
             raise
         text = " ".join(str(one) for one in (error, error.__cause__) if one is not None)
-        full = getattr(error, "errno", None) in FULL or "No space" in text or "File too large" in text
-        with suppress(OSError):
-            full = full or shutil.disk_usage(path.parent).free < 1 << 20
+        full = getattr(error, "errno", None) in FULL or any(word in text for word in _NO_ROOM)
         raise RunError(
             "the disk is full" if full else f"cannot write: {text}",
             where=str(path),

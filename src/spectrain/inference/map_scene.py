@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +16,64 @@ from ..data.scene import Pixels, RasterScene, Scene
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 
 
-def open_map_scene(
-    path: Path, preparation: dict[str, Any] | None, wanted: Bands, dem: Path | None, aux: Path | None
-) -> Scene:
-    """Return the scene as the model's training data were made of theirs.
+def open_map_scenes(
+    path: Path,
+    preparations: Sequence[dict[str, Any] | None],
+    wanted: Bands,
+    dem: Path | None = None,
+    aux: Sequence[Path] = (),
+) -> list[Scene]:
+    """Return the scene as the training data of each model were made of theirs, one object where that was the same way.
 
     Args:
         path: a raster; a folder with a single-band raster for each band; or whatever the preparation takes.
-        preparation: the recipe that the training data were prepared by, or None.
-        wanted: the bands of the model.
+        preparations: the recipe that each model's training data were prepared by, or None.
+        wanted: the bands of the models.
         dem: elevation that derived bands are computed from.
         aux: further rasters that the preparation asks for.
 
     Raises:
-        DataError: the scene is missing or damaged, or lacks bands.
+        DataError: the scene is missing or damaged, or lacks bands; or the recipes lead to different grids.
     """
     if not path.exists():
         near = nearest(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else []
         fix = f"did you mean {near[0]}?" if near else "give a raster, such as a GeoTIFF"
         raise DataError("there is no such scene", where=str(path), fix=fix)
-    if preparation is not None:
-        from ..preparation import open_scene  # type: ignore[import-untyped, unused-ignore]
-
-        scene: Scene = open_scene(path, preparation, dem=dem, aux=aux)
-        return scene
-    for name, given in (("--dem", dem), ("--aux", aux)):
-        if given is not None:
+    if all(preparation is None for preparation in preparations):
+        for name, given in (("--dem", dem), *(("--aux", one) for one in aux)):
+            if given is not None:
+                raise DataError(
+                    "the model's data were not prepared with derived bands, so nothing is computed from it",
+                    where=f"{name} {given}",
+                    fix=f"leave {name} out",
+                )
+    ways: list[dict[str, Any] | None] = []
+    scenes: list[Scene] = []
+    found = []
+    for preparation in preparations:
+        if preparation not in ways:
+            ways.append(preparation)
+            scenes.append(_opened(path, preparation, wanted, dem, aux))
+        found.append(scenes[ways.index(preparation)])
+    for scene in scenes[1:]:
+        if scene.grid != scenes[0].grid:
             raise DataError(
-                "the model's data were not prepared with derived bands, so nothing is computed from it",
-                where=f"{name} {given}",
-                fix=f"leave {name} out",
+                f"the runs' data were prepared on different grids: {scenes[0].grid.size} and {scene.grid.size} px",
+                where=str(path),
+                fix="map them one by one",
             )
-    return FileScene(path, wanted) if path.is_dir() else RasterScene(path)
+    return found
+
+
+def _opened(
+    path: Path, preparation: dict[str, Any] | None, wanted: Bands, dem: Path | None, aux: Sequence[Path]
+) -> Scene:
+    if preparation is None:
+        return FileScene(path, wanted) if path.is_dir() else RasterScene(path)
+    from ..preparation import open_scene  # type: ignore[import-untyped, unused-ignore]
+
+    scene: Scene = open_scene(path, preparation, dem=dem, aux=list(aux) or None)
+    return scene
 
 
 class FileScene(Scene):

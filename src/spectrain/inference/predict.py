@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 
 from .. import __version__
 from ..core.errors import RunError, SpectrainError, nearest
-from ..data.scene import Scene
 from ..runs.progress import duration
 from ..tasks.base import Layer
 from ..training.devices import memory_advice, resolve_device
 from .map_members import Loaded, Member, all_bands, load_members, window_of
 from .map_polygons import Polygons, polygon_layer, write_polygons
-from .map_raster import files_of, map_files
-from .map_scene import open_map_scene
+from .map_raster import block_cache, files_of, map_files
+from .map_scene import open_map_scenes
 from .map_windows import SceneWindows
 from .tiles import Axis, default_halo
 
@@ -63,7 +62,7 @@ def predict(
     batch_size: int | None = None,
     device: str | int = "auto",
     dem: str | Path | None = None,
-    aux: str | Path | None = None,
+    aux: str | Path | Sequence[str | Path] = (),
     overwrite: bool = False,
     plugins: Sequence[str] = (),
 ) -> Mapped:
@@ -86,7 +85,7 @@ def predict(
         batch_size: windows at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
         dem: elevation model, where the run's bands are derived from one.
-        aux: further rasters, where the run's bands are derived from them.
+        aux: further rasters, one or several, where the run's bands are derived from them.
         overwrite: replace what is there.
         plugins: modules to import first.
 
@@ -95,6 +94,8 @@ def predict(
         DataError: the scene is missing or damaged, or lacks bands.
     """
     chosen_runs = [runs] if isinstance(runs, str | Path) else list(runs)
+    if not chosen_runs:
+        raise RunError("no run is named", fix="name one, or several for an ensemble")
     output, place = Path(output).expanduser(), Path(scene).expanduser()
     _check_output(output, place)
     target = resolve_device(device, 0)
@@ -106,23 +107,34 @@ def predict(
         raise SpectrainError("there are no polygons to leave out", where="--min-area", fix="name a file by --polygons")
     _refuse_existing([*places, *([vectors] if vectors else [])], overwrite)
     size = window_of(members, window)
-    opened = _open(members, place, dem, aux)
-    every = members[0].task.layers(len(members))
+    further = [Path(one) for one in ([aux] if isinstance(aux, str | Path) else aux)]
+    scenes = open_map_scenes(
+        place,
+        [member.trained.meta.get("preparation") for member in members],
+        all_bands(members),
+        None if dem is None else Path(dem),
+        further,
+    )
+    task, grid = members[0].task, scenes[0].grid
     traced = None
     if vectors is not None:
-        traced = Polygons(polygon_layer(vectors, every, opened.grid), opened.grid, min_area)
-    models = [Member(member, opened, str(place), target) for member in members]
-    height, width = opened.grid.size
-    rows = Axis.cover(height, size[0], default_halo(size[0]) if halo is None else halo)
-    columns = Axis.cover(width, size[1], default_halo(size[1]) if halo is None else halo)
-    if opened.grid.crs is None:
-        log.warning("%s: says not where it lies, so neither does the map", place)
+        traced = Polygons(polygon_layer(vectors, task.layers(len(members)), grid), grid, min_area)
+    models = [Member(member, one, str(place), target) for member, one in zip(members, scenes, strict=True)]
+    rows, columns = (
+        Axis.cover(pixels, side, default_halo(side) if halo is None else halo)
+        for pixels, side in zip(grid.size, size, strict=True)
+    )
     hparams = members[0].trained.cfg.hparams
-    at_once = batch_size or hparams.batch_size_valid or hparams.batch_size
-    windows = SceneWindows(opened, models, rows, columns, at_once)
-    progress = _Progress(str(place), height, width)
-    task = members[0].task
-    with _clear_memory_errors(), torch.inference_mode(), map_files(places, opened.grid, _tags(members, place)) as files:
+    windows = SceneWindows(models, rows, columns, batch_size or hparams.batch_size_valid or hparams.batch_size)
+    if grid.crs is None:
+        log.warning("%s: says not where it lies, so neither does the map", place)
+    progress = _Progress(str(place), *grid.size)
+    with (
+        _clear_memory_errors(),
+        block_cache(),
+        torch.inference_mode(),
+        map_files(places, grid, _tags(members, place)) as files,
+    ):
         for strip in windows.strips():
             found = {name: one.cpu().numpy() for name, one in task.maps(strip.values).items()}
             seen = strip.seen.cpu().numpy()
@@ -132,6 +144,9 @@ def predict(
                 traced.write(strip.row, found, seen)
             progress.rows(seen)
     progress.end()
+    for member in models:
+        if (doubt := member.units.warning()) is not None:
+            log.warning("%s: %s", place, doubt)
     if traced is not None and vectors is not None:
         frame = traced.table()
         write_polygons(frame, vectors)
@@ -167,17 +182,6 @@ def _chosen_layers(members: Sequence[Loaded], names: Sequence[str]) -> tuple[Lay
                 fix = "it needs several runs: name them all before the scene"
             raise SpectrainError(f"there is no layer {name!r}", where="--layers", fix=fix)
     return tuple(layer for layer in layers if not names or layer.name in names)
-
-
-def _open(members: Sequence[Loaded], place: Path, dem: str | Path | None, aux: str | Path | None) -> Scene:
-    """Return the scene, with the bands of all members."""
-    return open_map_scene(
-        place,
-        members[0].trained.meta.get("preparation"),
-        all_bands(members),
-        None if dem is None else Path(dem),
-        None if aux is None else Path(aux),
-    )
 
 
 def _tags(members: Sequence[Loaded], scene: Path) -> dict[str, str]:

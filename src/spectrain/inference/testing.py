@@ -13,6 +13,7 @@ from typing import Any
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
 from ..core.errors import DataError
+from ..data.folds import undrawn
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
@@ -49,7 +50,8 @@ def test(
         run: run folder (its best checkpoint, else its last) or checkpoint.
         data: data set, or several; None is the one the run was trained on.
         output: folder; None is ``test/DATA`` in the run folder. Each split has a folder in it.
-        splits: which; none takes ``test`` where there is one, else the validation split; of other data all there is.
+        splits: which; none takes ``val-test`` and ``test`` where they are, else the validation split; of other data
+            all there is.
         batch_size: images at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
         overrides: how the data are to be read; None is as the run's were, but for what it says of single bands
@@ -66,12 +68,10 @@ def test(
     """
     trained = load_trained(run, plugins)
     places = _places(trained, data)
-    options = overrides or (
-        trained.cfg.dataset if data is None else replace(trained.cfg.dataset, splits=None, fold=None)
-    )
+    options = overrides or (trained.cfg.dataset if data is None else undrawn(trained.cfg.dataset))
     cfg, target = replace(trained.cfg, dataset=options), resolve_device(device, 0)
     results = []
-    for split in list(dict.fromkeys(splits)) or [_default_split(places, options, own=data is None)]:
+    for split in list(dict.fromkeys(splits)) or _default_splits(places, options, own=data is None):
         if data is None or overrides is not None:
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
@@ -161,15 +161,16 @@ def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) ->
     return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
 
 
-def _default_split(places: Sequence[Path], options: DatasetOptions, *, own: bool) -> str:
-    """Return the split to test on where none is named."""
+def _default_splits(places: Sequence[Path], options: DatasetOptions, *, own: bool) -> list[str]:
+    """Return the splits to test on where none is named: those kept for it, else what there is."""
     reader = recognise(places[0].expanduser(), options)
     there = reader.splits(places[0].expanduser())
-    if "test" in there:
-        return "test"
+    kept = [str(split) for split in ("val-test", "test") if split in there]
+    if kept:
+        return kept
     if not own:
-        return reader.pool or options.valid_key or "test"
-    return options.valid_key if options.valid_key and not _has_test(places, options) else "test"
+        return [reader.pool or options.valid_key or "test"]
+    return [options.valid_key if options.valid_key and not _has_test(places, options) else "test"]
 
 
 def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
