@@ -4,10 +4,11 @@ Scenes of ten bands of 16 bits (deflate, blocks of 512 px) are mapped into class
 ResNet-18, with windows of 256 px and the halo that is named; "model alone" runs the same network on windows of that
 size that lie ready as standardised float32, at the same overlap. The two alternate; their ratio is of the seconds that
 the processors were busy for them, so it says what reading, missing pixels, joining and writing add, also on a machine
-that others use. Mpx/s are of the clock, and of that machine at that time. "one layer" is a convolution of 1 × 1 px: cheap, so that scenes may
-be large, for memory. That is the growth of private memory over what it was before `predict`, the most in samples of
-20 ms; the model is part of it, and GDAL's cache of blocks, which is held at 64 MiB here (GDAL_CACHEMAX; 512 unless it
-is set).
+that others use. Mpx/s are of the clock, and of that machine at that time.
+
+"one layer" is a convolution of 1 × 1 px: cheap, so that scenes may be large, for memory. That is the growth of private
+memory over what it was before `predict`, the most in samples of 20 ms; the model is part of it, and GDAL's cache of
+blocks, which is held at 64 MiB here (GDAL_CACHEMAX; 512 unless it is set).
 
 Goals: a ratio of at least 0.9; memory flat in the height of a scene. It grows with the width.
 """

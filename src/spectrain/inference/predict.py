@@ -151,8 +151,8 @@ def predict(
             log.warning("%s: %s", place, doubt)
     if (share := windows.agreement.share()) > DISAGREEMENT:
         log.warning(
-            "neighbouring windows differ by %.0f %% of the map's own deviation where they are joined: their pattern may "
-            "be seen; a larger --window (now %d px) brings the map nearer to one pass over the scene",
+            "neighbouring windows differ by %.0f %% of the map's own deviation where they are joined: their pattern "
+            "may be seen; a larger --window (now %d px) brings the map nearer to one pass over the scene",
             100 * share,
             min(size),
         )
