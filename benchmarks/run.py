@@ -34,6 +34,7 @@ NAMES = [
     "embeddings",
     "mixture",
     "transfer",
+    "prepare",
 ]
 BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer"}
 """Only run where it is named."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data.opening import open_patches as open_patches
     from .demos import run as demo
     from .inference.embed import embed as embed
+    from .inference.export import export as export
     from .inference.import_weights import import_weights as import_weights
     from .inference.predict import predict as predict
     from .inference.testing import test as test
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
+    from .preparation.run import prepare as prepare
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
     from .training.api import train as train
@@ -57,6 +59,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate_model_dataloader",
+    "export",
     "import_weights",
     "inspect",
     "learning_rate",
@@ -66,6 +69,7 @@ __all__ = [
     "make_loader",
     "open_patches",
     "predict",
+    "prepare",
     "register",
     "report",
     "save_checkpoint",
@@ -87,6 +91,7 @@ _PLACES = {
     "SupConResNet": "models.supcon_resnet:SupConResNet",
     "demo": "demos:run",
     "embed": "inference.embed:embed",
+    "export": "inference.export:export",
     "build_loss": "training.parts:build_loss",
     "build_model": "training.parts:build_model",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",
@@ -99,6 +104,7 @@ _PLACES = {
     "make_loader": "training.parts:make_loader",
     "open_patches": "data.opening:open_patches",
     "predict": "inference.predict:predict",
+    "prepare": "preparation.run:prepare",
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",

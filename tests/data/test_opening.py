@@ -49,7 +49,7 @@ def test_what_cannot_be_read_is_said_with_what_can_be(path, make, message):
         open_patches(place)
     assert str(place) in str(caught.value)
     if "no such" not in message:
-        assert "HDF5 file with one dataset per split; native patches" in str(caught.value)
+        assert "HDF5 file with one dataset per split; folder of .npy" in str(caught.value)
 
 
 def test_what_may_not_be_read_is_said(path, monkeypatch):

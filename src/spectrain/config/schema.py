@@ -19,6 +19,9 @@ GROUPS = ("task", "model", "loss", "optimizer", "scheduler", "augmentation", "me
 Transform = Literal["none", "log10", "log10_reflectance"]
 
 
+FoldMethod = Literal["given", "group", "block", "random", "published"]
+
+
 @dataclass(frozen=True)
 class DatasetOptions:
     """Where the images are and how their stored values are to be read."""
@@ -27,8 +30,25 @@ class DatasetOptions:
     train_key: str = option("train", "split that is trained on: the dataset's key, the group or the subfolder")
     valid_key: str | None = option("valid", "split that is validated on; null trains without validation")
     fold: int | None = option(None, "fold of splits.json; null takes its given splits", minimum=0)
+    folds: int | None = option(
+        None, "folds of cross-validation; null is as many as are given, or 5 where they are drawn", minimum=2
+    )
+    fold_method: FoldMethod = option(
+        "given",
+        "folds of splits.json (given), or drawn: whole groups, squares on the ground, patches; published is not drawn",
+    )
+    block_m: float | None = option(None, "side in m of the squares of fold_method=block", above=0)
+    buffer_m: float = option(
+        0.0, "patches nearer than this to what a drawn fold holds out are not trained on", minimum=0
+    )
     splits: str | None = option(None, "splits file; null looks for splits.json beside the data")
     mask_key: str | None = option(None, "dataset of the mask; null is SPLIT_mask")
+    labels_path: str | None = option(
+        None, "folder of .npy labels with the names of the images in dataset.path; null is beside the images"
+    )
+    npy_axes: Literal["auto", "chw", "hwc"] = option(
+        "auto", "where the channels of .npy images are; auto is the smallest axis, or what the labels tell"
+    )
     labels_key: str | None = option(None, "dataset of the labels; null is SPLIT_labels")
     bands: list[str] | None = option(None, "names of the bands to take, in this order; null takes all as stored")
     wavelengths: str | list[float] | None = option(

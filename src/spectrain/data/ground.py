@@ -75,6 +75,26 @@ def shared_pairs(first: Polygons, second: Polygons, within_m: float = 0.0) -> ND
     return np.ascontiguousarray(pairs.T).astype(np.int64)
 
 
+def joined_groups(groups: Sequence[str], places: Polygons) -> list[str]:
+    """Return the group of each place, with those that share ground as one.
+
+    Args:
+        groups: of each place.
+        places: polygons in metres.
+    """
+    parent = {group: group for group in groups}
+
+    def root(group: str) -> str:
+        while parent[group] != group:
+            parent[group] = parent[parent[group]]
+            group = parent[group]
+        return group
+
+    for one, other in shared_pairs(places, places).tolist():
+        parent[root(groups[one])] = root(groups[other])
+    return [root(group) for group in groups]
+
+
 def refuse_shared(parts: Mapping[str, NDArray[np.int64]], places: Polygons, ids: Sequence[str], where: str) -> None:
     """Raise a `DataError` that names the first pairs where two parts of a split share pixels on the ground.
 

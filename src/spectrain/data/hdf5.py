@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import h5py
-import numpy as np
-from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
-from ..core.bands import Bands
 from ..core.errors import DataError, nearest
-from .fingerprint import content_fingerprint, files_stamp
+from .array_patches import ArrayPatches, expect_beside, image_shape
+from .fingerprint import files_stamp
 from .hdf5_bands import bands_from_attributes
 from .hdf5_layout import opened_hdf5, stored_array
 from .hdf5_metadata import metadata_rows
 from .mapped import MappedFiles
-from .patches import Patches, Rows
-from .stored import StoredArray, checked_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,13 +74,13 @@ class Hdf5Reader:
         files = MappedFiles([path], [path.stat().st_size])
         with opened_hdf5(path) as file:
             images = _dataset(file, split_key, "dataset.train_key or dataset.valid_key")
-            shape = _image_shape(images)
+            shape = image_shape(images.shape or (), images.dtype, _where(images))
             mask = _beside(file, split_key, options.mask_key, "mask")
             labels = _beside(file, split_key, options.labels_key, "labels")
             if mask is not None:
-                _expect_mask(mask, shape)
+                expect_beside("mask", mask.shape or (), mask.dtype, shape, _where(mask))
             if labels is not None:
-                _expect_labels(labels, shape)
+                expect_beside("labels", labels.shape or (), labels.dtype, shape, _where(labels))
             attributes = [images.attrs, file.attrs]
             for name in ("wavelength_nm", "wavelengths_nm", "width_nm", "fwhm_nm"):
                 if isinstance(held := file.get(name), h5py.Dataset):
@@ -101,68 +97,16 @@ class Hdf5Reader:
             )
 
 
-class Hdf5Patches(Patches):
-    """One split of an HDF5 file. What it reads is decided when it is opened; the file itself is opened in each process.
-
-    Args:
-        path: the file.
-        split: name of the split.
-        bands: one a channel.
-        shape: (N, C, H, W).
-        image: rows [C,H,W] or [H,W].
-        mask: rows [1,H,W], [C,H,W] or [H,W], 0 where nothing was observed; or None.
-        labels: one row a patch, or None.
-    """
-
-    def __init__(
-        self,
-        path: Path,
-        split: str,
-        bands: Bands,
-        shape: tuple[int, int, int, int],
-        *,
-        image: StoredArray,
-        mask: StoredArray | None,
-        labels: StoredArray | None,
-    ) -> None:
-        self.path, self.split, self.bands, self.shape = path, split, bands, shape
-        self.dtype = image.dtype
-        self.has_mask, self.has_labels = mask is not None, labels is not None
-        self._image, self._mask, self._labels = image, mask, labels
-
-    def read(self, index: NDArray[np.int64]) -> Rows:
-        """Return the patches at ``index`` [B], in the order asked for; doubles are allowed.
-
-        Raises:
-            IndexError: an index outside [0, N).
-            DataError: the file is damaged, or was cut since it was opened.
-        """
-        index = checked_index(index, len(self))
-        mask = None
-        if self._mask is not None:
-            channels = self._mask.shape[1] if len(self._mask.shape) == 4 else 1
-            mask = (self._mask.take(index) != 0).reshape(len(index), channels, *self.shape[2:])
-        return Rows(
-            image=self._image.take(index).reshape(len(index), *self.shape[1:]),
-            mask=mask,
-            labels=None if self._labels is None else self._labels.take(index),
-        )
+class Hdf5Patches(ArrayPatches):
+    """One split of an HDF5 file. What it reads is decided when it is opened; each process opens the file anew."""
 
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch; see :func:`~spectrain.data.hdf5_metadata.metadata_rows`."""
         return metadata_rows(self.path, self.split, len(self))
 
-    def fingerprint(self) -> str:
-        """Return a hash of bands, type, shape and the content of up to 64 patches, not of date or packing."""
-        return content_fingerprint(self)
-
     def stamp(self) -> str | None:
         """Return a hash of the file's place, size and date, and the split."""
         return files_stamp([self.path], self.split.encode())
-
-    def check(self) -> None:
-        """Raise a `DataError` where the file is gone or shorter than when it was opened."""
-        self._image.check()
 
 
 def _dataset(file: h5py.File, name: str, option: str) -> h5py.Dataset:
@@ -202,41 +146,3 @@ def _beside(file: h5py.File, split: str, key: str | None, kind: str) -> h5py.Dat
 
 def _where(dataset: h5py.Dataset) -> str:
     return f"{dataset.file.filename}: {dataset.name.lstrip('/')}"
-
-
-def _image_shape(images: h5py.Dataset) -> tuple[int, int, int, int]:
-    """Return (N, C, H, W), or raise where the dataset holds no images."""
-    shape: tuple[Any, ...] = images.shape or ()
-    if len(shape) not in (3, 4) or images.dtype.kind not in "iuf":
-        raise DataError(
-            f"the dataset has shape {shape} and type {images.dtype}: these are not images",
-            where=_where(images),
-            fix="images are numbers of shape (N,H,W), (N,1,H,W) or (N,C,H,W)",
-        )
-    if 0 in shape:
-        raise DataError(f"the dataset is empty: its shape is {shape}", where=_where(images), fix="give another split")
-    count, *channels, height, width = shape
-    return int(count), int(channels[0]) if channels else 1, int(height), int(width)
-
-
-def _expect_mask(mask: h5py.Dataset, shape: tuple[int, int, int, int]) -> None:
-    count, channels, height, width = shape
-    allowed = {(count, height, width), (count, 1, height, width), (count, channels, height, width)}
-    if mask.shape not in allowed or mask.dtype.kind not in "iub":
-        raise DataError(
-            f"the masks have shape {mask.shape} and type {mask.dtype}, the images shape {shape}",
-            where=_where(mask),
-            fix="masks are whole numbers or bool, of shape " + " or ".join(map(str, sorted(allowed, key=len))),
-        )
-
-
-def _expect_labels(labels: h5py.Dataset, shape: tuple[int, int, int, int]) -> None:
-    count, _, height, width = shape
-    held: tuple[int, ...] = labels.shape or ()
-    fits = held == (count,) or (len(held) in (3, 4) and held[0] == count and held[-2:] == (height, width))
-    if not fits or labels.dtype.kind not in "iufb":
-        raise DataError(
-            f"the labels have shape {held} and type {labels.dtype}, the images shape {shape}",
-            where=_where(labels),
-            fix=f"labels are numbers of shape ({count},), ({count},{height},{width}) or ({count},T,{height},{width})",
-        )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
+from .chunk_grid import Runs, Window, chunk_windows, rows_by_block
 from .mapped import MappedFiles
 from .stored import Values, native_order
 from .unpacking import cache, in_threads
@@ -24,8 +25,6 @@ from .unpacking import cache, in_threads
 READABLE = ((), ("shuffle",), ("deflate",), ("shuffle", "deflate"))
 """The filter pipelines that are undone here."""
 
-Window = tuple[slice, ...]
-Runs = tuple[tuple[slice, slice], ...]
 _numbers = itertools.count()
 
 
@@ -83,7 +82,7 @@ class ChunkedArray:
         self.dtype = native_order(dtype)
         self._files, self._name, self._stored, self._chunk = files, name, dtype, chunk
         self._table, self._filters, self._fill = table, filters, fill
-        self._windows = list(_windows(shape[1:], chunk[1:]))
+        self._windows = list(chunk_windows(shape[1:], chunk[1:]))
         self._chunk_bytes = math.prod(chunk) * dtype.itemsize
         self._number = next(_numbers)
 
@@ -108,7 +107,7 @@ class ChunkedArray:
 
     def _tasks(self, index: NDArray[np.int64]) -> Iterator[_Task]:
         """Yield each chunk that holds some of the rows, once."""
-        for block, runs in _rows_by_block(index, self._chunk[0]):
+        for block, runs in rows_by_block(index, self._chunk[0]):
             for within, (to, source) in enumerate(self._windows):
                 yield _Task(block * len(self._windows) + within, runs, to, source)
 
@@ -185,29 +184,3 @@ def _unshuffle(planes: NDArray[np.uint8], out: NDArray[Any]) -> None:
     places = out[..., None].view(np.uint8)
     for byte, plane in enumerate(planes):
         places[..., byte] = plane
-
-
-def _windows(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:
-    """Yield, for each chunk across a row, where it lies in the row and which part of it lies inside."""
-    grid = (range(0, length, step) for length, step in zip(shape, chunk, strict=True))
-    for corner in itertools.product(*grid):
-        ends = [min(at + step, length) for at, step, length in zip(corner, chunk, shape, strict=True)]
-        yield (
-            tuple(slice(at, end) for at, end in zip(corner, ends, strict=True)),
-            tuple(slice(0, end - at) for at, end in zip(corner, ends, strict=True)),
-        )
-
-
-def _rows_by_block(index: NDArray[np.int64], rows: int) -> Iterator[tuple[int, Runs]]:
-    """Yield, for each block of ``rows`` rows that the index touches, slices from its rows to places of the batch."""
-    order = np.argsort(index, kind="stable")
-    blocks: dict[int, list[list[int]]] = {}
-    for place, row in zip(order.tolist(), index[order].tolist(), strict=True):
-        block, within = divmod(row, rows)
-        runs = blocks.setdefault(block, [])
-        if runs and (within, place) == (runs[-1][0] + runs[-1][2], runs[-1][1] + runs[-1][2]):
-            runs[-1][2] += 1  # the neighbour of the row before, and goes beside it
-        else:
-            runs.append([within, place, 1])
-    for block, runs in blocks.items():
-        yield block, tuple((slice(a, a + length), slice(b, b + length)) for a, b, length in runs)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError, nearest
 from ..core.registry import lookup, names, registered
 from .band_choice import with_options
+from .folds import CHOOSE, drawn_folds, expect_count, expect_positives, warn_of_published
 from .mixture import together
 from .patches import Patches
 from .reader import Reader
@@ -40,10 +43,98 @@ def open_patches(
         return together([open_patches(one, split, options) for one in path])
     place = Path(path).expanduser()
     reader = recognise(place, options)
-    if options.fold is None and options.splits is None:
-        return with_options(reader.open(place, split, options), options)
-    file = Path(options.splits).expanduser() if options.splits else _beside(place)
+    if options.labels_path is not None and not getattr(reader, "second_root", False):
+        raise DataError(
+            "dataset.labels_path is for folders of .npy files: these data have their labels in them",
+            where=str(place),
+            fix="take dataset.labels_path away",
+        )
+    return with_options(_opened(reader, place, split, options), options)
+
+
+def _opened(reader: Reader, place: Path, split: str, options: DatasetOptions) -> Patches:
+    """Return a split as stored: of the data, of a splits file, or a part of a fold."""
+    if is_folded(reader, place, split, options):
+        pool, content, where = folds_of(reader, place, options)
+        if split == options.train_key:
+            warn_of_published(options)
+        expect_positives(pool, content, options)
+        ids = chosen_ids(content, split, replace(options, fold=options.fold or 0), where)
+        return Subset.of_ids(pool, split, ids, where)
+    file = _splits_file(reader, place, options)
+    if options.splits is None and (options.fold is None or options.fold_method != "given" or not file.is_file()):
+        return reader.open(place, split, options)
     content = read_splits(file)
+    if options.splits is None and split not in content["splits"] and split in reader.splits(place):
+        return reader.open(place, split, options)
+    return Subset.of_ids(
+        _whole(reader, place, content, options, file),
+        split,
+        chosen_ids(content, split, replace(options, fold=None), str(file)),
+        str(file),
+    )
+
+
+def is_folded(reader: Reader, place: Path, split: str, options: DatasetOptions) -> bool:
+    """Say whether a split means a part of a fold: one that is trained or validated on, of data with folds."""
+    if split not in (options.train_key, options.valid_key):
+        return False
+    if options.fold is not None or options.fold_method != "given":
+        return True
+    if not getattr(reader, "always_folded", False) or split in reader.splits(place):
+        return False
+    return not options.splits or split not in read_splits(Path(options.splits).expanduser())["splits"]
+
+
+def folds_of(reader: Reader, place: Path, options: DatasetOptions) -> tuple[Patches, dict[str, Any], str]:
+    """Return the patches that folds are of, the content of a splits file with the folds, and where they are from.
+
+    Raises:
+        DataError: none are given, or another number than asked for, or they cannot be drawn.
+    """
+    if options.fold_method != "given":
+        whole = replace(options, fold=None, folds=None, fold_method="given")
+        name = getattr(reader, "folded", None) or options.train_key
+        pool = reader.open(place, name, whole) if options.splits is None else _opened(reader, place, name, whole)
+        return pool, drawn_folds(pool, options), f"{place}, dataset.fold_method={options.fold_method}"
+    file = _splits_file(reader, place, options)
+    if options.splits is None and not file.is_file():
+        raise DataError(
+            "no folds are given: the splits file cannot be read, there is none", where=str(file), fix=CHOOSE
+        )
+    content = read_splits(file)
+    expect_count(content, options, file)
+    return _whole(reader, place, content, options, file), content, str(file)
+
+
+def run_folds(path: str | Path, options: DatasetOptions) -> dict[str, Any] | None:
+    """Return the content of a splits file with the folds that were drawn for a run, None where none were.
+
+    It is of the same patches: with ``dataset.splits`` it gives the same folds without a draw.
+    """
+    if options.fold_method == "given":
+        return None
+    place = Path(path).expanduser()
+    reader = recognise(place, options)
+    _, content, _ = folds_of(reader, place, options)
+    return {**content, "fingerprint": reader.open(place, reader.pool or options.train_key, options).fingerprint()}
+
+
+def given_folds(path: str | Path) -> list[dict[str, int]]:
+    """Return how many patches each side of each fold has that is given with the data; none where none are."""
+    place, options = Path(path).expanduser(), DatasetOptions()
+    file = _splits_file(recognise(place, options), place, options)
+    if not file.is_file():
+        return []
+    return [{side: len(fold[side]) for side in ("train", "valid")} for fold in read_splits(file)["folds"]]
+
+
+def _whole(reader: Reader, place: Path, content: dict[str, Any], options: DatasetOptions, file: Path) -> Patches:
+    """Return the patches that a splits file chooses from.
+
+    Raises:
+        DataError: the file is of other data.
+    """
     whole = reader.open(place, reader.pool or options.train_key, options)
     made_for = content["fingerprint"]
     if made_for is not None and made_for != whole.fingerprint():
@@ -52,8 +143,16 @@ def open_patches(
             where=str(file),
             fix=f"give the splits of {place}, or split it anew",
         )
-    ids = chosen_ids(content, split, options, str(file))
-    return with_options(Subset.of_ids(whole, split, ids, str(file)), options)
+    return whole
+
+
+def _splits_file(reader: Reader, place: Path, options: DatasetOptions) -> Path:
+    """Return the splits file that is named; else the one that belongs to the data, there or not."""
+    if options.splits:
+        return Path(options.splits).expanduser()
+    beside = _beside(place)
+    own = getattr(reader, "splits_file", None)
+    return own(place) if own is not None and not beside.is_file() else beside
 
 
 def recognise(path: Path, options: DatasetOptions | None = None) -> Reader:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .ground import footprints, packages, shared_pairs
+from .ground import footprints, joined_groups, packages
 from .rasters import Raster, Transform, rasterio_package
 from .window_grid import Cut
 
@@ -94,14 +94,4 @@ def joined_by_ground(groups: Sequence[str], polygons: Sequence[bytes]) -> list[s
 
     places = footprints(pd.DataFrame({"geometry": list(polygons)}))
     assert places is not None
-    parent = {group: group for group in groups}
-
-    def root(group: str) -> str:
-        while parent[group] != group:
-            parent[group] = parent[parent[group]]
-            group = parent[group]
-        return group
-
-    for one, other in shared_pairs(places, places).tolist():
-        parent[root(groups[one])] = root(groups[other])
-    return [root(group) for group in groups]
+    return joined_groups(groups, places)

@@ -26,6 +26,11 @@ class Reader(Protocol):
         description: what it recognises, for error messages: "HDF5 file with one dataset per split".
         pool: the split under which all patches are found that a splits file may choose from; None where that is the
             split that is trained on.
+
+    More may be there. ``folded`` names the split that drawn folds are of, where it is not the one that is trained on;
+    with ``always_folded`` the splits ``train`` and ``valid`` are parts of a fold whether one is chosen or not.
+    ``splits_file(path)`` returns where folds are kept, if that is not splits.json in or beside the data.
+    ``second_root`` is True where `dataset.labels_path` is understood.
     """
 
     description: str

@@ -71,7 +71,7 @@ def read_index(path: Path, size: int, chunks: int) -> NDArray[np.uint64]:
         ) from error
     if google_crc32c.value(tail[:-4]) != int.from_bytes(tail[-4:], "little"):
         raise DataError(
-            "the index of the shard is damaged: its checksum is wrong",
+            "the index of the shard is damaged: its checksum is wrong, as of a file that is cut short",
             where=str(path),
             fix="copy or prepare the data again",
         )

@@ -46,6 +46,7 @@ class SplitPlan:
         group: column of the metadata, for "group".
         block_m: side of a square in metres, for "block".
         buffer_m: patches of a split nearer than this to one of a later split are left out of it.
+        drop_shared: leave out of a split also what shares ground with a later one, which else is an error.
         regions: split name -> names of regions, for "region".
         region_file: vector file with the regions, for "region".
         region_column: its column of names.
@@ -59,6 +60,7 @@ class SplitPlan:
     group: str | None = None
     block_m: float | None = None
     buffer_m: float = 0.0
+    drop_shared: bool = False
     regions: Mapping[str, Sequence[str]] | None = None
     region_file: str | Path | None = None
     region_column: str = "name"
@@ -96,7 +98,7 @@ def make_splits(
     strata = None if plan.stratify is None else _column(metadata, plan.stratify)
     parts, rest = _regions(metadata, plan, places)
     parts = {**_dealt(units, rest, plan.shares, strata, Key(plan.seed, "splits")), **parts}
-    parts = _buffered(parts, places, plan.buffer_m)
+    parts = _buffered(parts, places, plan)
     for name, rows in parts.items():
         if not len(rows):
             raise DataError(f"the split {name!r} comes out empty", fix="give it a larger share, or smaller units")
@@ -121,14 +123,15 @@ def write_splits(content: Mapping[str, Any], path: Path) -> None:
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def refuse_without_positives(folds: Sequence[Mapping[str, Rows]], positive: NDArray[np.bool_]) -> None:
+def refuse_without_positives(folds: Sequence[Mapping[str, Rows]], positive: NDArray[np.bool_], first: int = 0) -> None:
     """Raise a `DataError` where a side of a fold has no patch with a positive label.
 
     Args:
         folds: rows of each side.
         positive: for each row, whether its label holds anything to find.
+        first: number of the first of these folds.
     """
-    for number, fold in enumerate(folds):
+    for number, fold in enumerate(folds, start=first):
         for side, rows in fold.items():
             if not positive[rows].any():
                 raise DataError(
@@ -151,9 +154,14 @@ def _units(metadata: pd.DataFrame, plan: SplitPlan, places: Polygons | None) -> 
             )
         if not plan.block_m or plan.block_m <= 0:
             raise DataError("splitting by blocks needs the side of a block in metres", fix="set block_m")
-        centres = np.array([(place.centroid.x, place.centroid.y) for place in places])
-        return [f"{x} {y}" for x, y in np.floor(centres / plan.block_m).astype(int)]
+        return block_of(places, plan.block_m)
     return [str(number) for number in range(len(metadata))]
+
+
+def block_of(places: Polygons, side_m: float) -> list[str]:
+    """Return the name of the square on the ground, of a side in metres, that the centre of each place lies in."""
+    centres = np.array([(place.centroid.x, place.centroid.y) for place in places])
+    return [f"{x} {y}" for x, y in np.floor(centres / side_m).astype(int)]
 
 
 def _joined(units: list[str], content: Sequence[str]) -> list[str]:
@@ -242,16 +250,16 @@ def _regions(metadata: pd.DataFrame, plan: SplitPlan, places: Polygons | None) -
     return parts, everything[rest]
 
 
-def _buffered(parts: dict[str, Rows], places: Polygons | None, buffer_m: float) -> dict[str, Rows]:
-    """Leave out of each split what is nearer than the buffer to a later one."""
-    if places is None or buffer_m <= 0:
+def _buffered(parts: dict[str, Rows], places: Polygons | None, plan: SplitPlan) -> dict[str, Rows]:
+    """Leave out of each split what is nearer than the buffer to a later one, or shares ground with it."""
+    if places is None or (plan.buffer_m <= 0 and not plan.drop_shared):
         return parts
     names = list(parts)
     result = dict(parts)
     for number, name in enumerate(names):
         later = np.concatenate([parts[other] for other in names[number + 1 :]] or [np.empty(0, np.int64)])
-        near = np.unique(shared_pairs(places[parts[name]], places[later], buffer_m)[:, 0])
-        result[name] = np.delete(parts[name], near)
+        near = [shared_pairs(places[parts[name]], places[later], within)[:, 0] for within in {0.0, plan.buffer_m}]
+        result[name] = np.delete(parts[name], np.unique(np.concatenate(near)))
     return result
 
 
@@ -277,7 +285,12 @@ def _folds(
                 f"fold {number} comes out empty: there are fewer units than folds",
                 fix="make fewer folds, or smaller units",
             )
-        sides = _buffered({"train": np.setdiff1d(rows, valid), "valid": valid}, places, plan.buffer_m)
+        sides = _buffered({"train": np.setdiff1d(rows, valid), "valid": valid}, places, plan)
+        if not len(sides["train"]):
+            raise DataError(
+                f"fold {number} comes out empty: all that is not held out is too near to what is",
+                fix="make smaller units, a smaller buffer, or fewer folds",
+            )
         if places is not None:
             refuse_shared(sides, places, ids, f"fold {number}")
         folds.append(sides)

@@ -79,7 +79,7 @@ def chosen_ids(content: dict[str, Any], split: str, options: DatasetOptions, whe
         folds = content["folds"]
         if not 0 <= options.fold < len(folds):
             raise DataError(
-                f"there is no fold {options.fold}", where=where, fix=f"the file has {len(folds)} folds, counted from 0"
+                f"there is no fold {options.fold}", where=where, fix=f"it has {len(folds)} folds, counted from 0"
             )
         fold: dict[str, list[str]] = folds[options.fold]
         return list(fold[roles[split]])

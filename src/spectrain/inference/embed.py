@@ -15,6 +15,7 @@ import torch
 from .. import __version__
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError, SpectrainError
+from ..data.folds import undrawn
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..models.any_bands import AnyBands
@@ -182,7 +183,7 @@ def _split(trained: Trained, place: Path, split: str, *, other: bool) -> Patches
 
 def _options(trained: Trained) -> DatasetOptions:
     """Return how data are read: as in training, but all of them."""
-    return replace(trained.cfg.dataset, fold=None, splits=None)
+    return undrawn(trained.cfg.dataset)
 
 
 def _reference(trained: Trained, chosen: list[Patches]) -> Patches:

@@ -13,6 +13,7 @@ from typing import Any
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
 from ..core.errors import DataError
+from ..data.folds import undrawn
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
@@ -67,9 +68,7 @@ def test(
     """
     trained = load_trained(run, plugins)
     places = _places(trained, data)
-    options = overrides or (
-        trained.cfg.dataset if data is None else replace(trained.cfg.dataset, splits=None, fold=None)
-    )
+    options = overrides or (trained.cfg.dataset if data is None else undrawn(trained.cfg.dataset))
     cfg, target = replace(trained.cfg, dataset=options), resolve_device(device, 0)
     results = []
     for split in list(dict.fromkeys(splits)) or _default_splits(places, options, own=data is None):

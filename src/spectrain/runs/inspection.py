@@ -17,18 +17,18 @@ from ..core.batch import RawBatch
 from ..core.errors import DataError, RunError
 from ..core.targets import NoTarget
 from ..data.hdf5_cubes import cube_key_of
-from ..data.opening import open_patches, recognise
+from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
 from .folder import find_folder
 from .info import RunInfo
+from .inspected import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 6
-LABELS_READ = 4096
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class SplitFacts:
         dtype: stored type.
         has_mask: a mask is stored beside the images.
         labels: class or value -> count over the labels read; empty where there are none.
+        ignored: those of the labels that do not count.
+        names: of the classes, where the data name them.
         statistics: of each band, in physical units.
         warnings: what looks wrong.
     """
@@ -50,6 +52,8 @@ class SplitFacts:
     dtype: str
     has_mask: bool
     labels: dict[str, int]
+    ignored: tuple[str, ...]
+    names: tuple[str, ...]
     statistics: Statistics
     warnings: tuple[str, ...]
 
@@ -64,6 +68,9 @@ class Inspection:
         splits: of a data set.
         advice: what would make training better or faster.
         run: `run.json`, where it was a run.
+        kind: what it is.
+        folds: patches on each side of each fold that is given.
+        command: what trains on it.
     """
 
     path: Path
@@ -71,27 +78,32 @@ class Inspection:
     splits: tuple[SplitFacts, ...]
     advice: tuple[str, ...]
     run: dict[str, Any] | None = None
+    kind: str = ""
+    folds: tuple[dict[str, int], ...] = ()
+    command: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         splits = [{**asdict(facts), "statistics": facts.statistics.to_json()} for facts in self.splits]
-        return {"path": str(self.path), "bands": self.bands, "splits": splits, "advice": self.advice, "run": self.run}
+        record = {"path": str(self.path), "bands": self.bands, "splits": splits, "advice": self.advice, "run": self.run}
+        return {**record, "kind": self.kind, "folds": list(self.folds), "command": self.command}
 
     def __str__(self) -> str:
         if self.run is not None:
             return _run_text(self.path, self.run)
-        lines = [str(self.path)]
+        lines = [str(self.path), *([f"  {self.kind}"] if self.kind else [])]
+        if self.folds:
+            lines.append(f"  folds (training + validation): {folds_text(self.folds)}")
         for facts in self.splits:
             count, channels, height, width = facts.shape
             lines += ["", f"{facts.split}: {count} patches of {channels} × {height} × {width}, {facts.dtype}"]
             lines += _table(self.bands, facts.statistics)
             lines += [f"  mask: {'stored beside the images' if facts.has_mask else 'none'}"]
             if facts.labels:
-                total = sum(facts.labels.values())
-                shown = ", ".join(f"{name} {n / total:.1%}" for name, n in list(facts.labels.items())[:12])
-                lines += [f"  labels: {shown}" + (", ..." if len(facts.labels) > 12 else "")]
+                lines += [f"  labels: {labels_text(facts.labels, facts.ignored, facts.names)}"]
             lines += [f"  warning: {warning}" for warning in facts.warnings]
-        return "\n".join([*lines, *([""] if self.advice else []), *self.advice])
+        told = [*self.advice, *([f"train on it: {self.command}"] if self.command else [])]
+        return "\n".join([*lines, *([""] if told else []), *told])
 
 
 def inspect(
@@ -125,29 +137,40 @@ def inspect(
     facts = tuple(_facts(name, patches) for name, patches in found)
     if output is not None:
         _picture(found[0][1]).savefig(output)
-    return Inspection(path, found[0][1].bands.to_json(), facts, _advice(path, found[0][1]))
+    first, folds = found[0][1], given_folds(path)
+    return Inspection(
+        path,
+        first.bands.to_json(),
+        facts,
+        _advice(path, first),
+        kind=reader.description,
+        folds=tuple(folds),
+        command=command(
+            path,
+            reader.splits(path),
+            recipe_for(first, facts[0].labels),
+            always_folded=getattr(reader, "always_folded", False),
+            folds=folds,
+        ),
+    )
 
 
 def _facts(name: str, patches: Patches) -> SplitFacts:
     statistics = patches_statistics(patches, Values(patches.bands))
     warnings = tuple(statistics.warnings(patches.bands))
-    return SplitFacts(name, patches.shape, str(patches.dtype), patches.has_mask, _labels(patches), statistics, warnings)
-
-
-def _labels(patches: Patches) -> dict[str, int]:
-    """Count the classes of up to `LABELS_READ` patches; of measurements, how many there are."""
-    if not patches.has_labels:
-        return {}
-    rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
-    labels = [
-        part for chunk in np.array_split(rows, -(-len(rows) // 64)) if (part := patches.read(chunk).labels) is not None
-    ]
-    values = np.concatenate([part.ravel() for part in labels])
-    if values.dtype.kind == "f":
-        measured = int(np.isfinite(values).sum())
-        return {"measured": measured, "not measured": values.size - measured}
-    classes, counts = np.unique(values, return_counts=True)
-    return {str(one): int(count) for one, count in zip(classes, counts, strict=True)}
+    labels = counted_labels(patches)
+    names = tuple(map(str, ((patches.preparation or {}).get("labels") or {}).get("names", ())))
+    return SplitFacts(
+        name,
+        patches.shape,
+        str(patches.dtype),
+        patches.has_mask,
+        labels,
+        ignored_labels(patches, labels),
+        names,
+        statistics,
+        warnings,
+    )
 
 
 def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:

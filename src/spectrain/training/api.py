@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,10 +15,13 @@ import torch
 from .. import __version__
 from ..config import Config, load_config
 from ..config.aliases import derived_names
+from ..config.schema import DatasetOptions
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
 from ..core.launched import launched_world
 from ..data.mixture import members_of
+from ..data.opening import run_folds
+from ..runs.atomic import atomic_write
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.run import Run
 from .backbone import with_backbone
@@ -145,6 +149,8 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         if changed := differences(checkpoint["progress"]["arithmetic"], arithmetic(session)):
             log.warning("continues, not bit-identically: %s", ", ".join(changed))
     run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
+    if rank() == 0:
+        keep_folds(cfg.dataset, run.folder)
     members = members_of(session.train.patches)
     run.update_info(
         status="running",
@@ -184,6 +190,15 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
         run.finish(status)
     if status == "interrupted":
         log.info("stopped; continue with: spectrain train --resume %s", run.folder)
+
+
+def keep_folds(options: DatasetOptions, folder: Path) -> None:
+    """Write the folds that were drawn for a run into its folder: ``splits.json``, of further data ``splits_1.json``."""
+    places = [options.path] if isinstance(options.path, str) else list(options.path or [])
+    for number, place in enumerate(places):
+        if (content := run_folds(place, options)) is not None:
+            name = f"splits_{number}.json" if number else "splits.json"
+            atomic_write(folder / name, json.dumps(content, indent=1) + "\n")
 
 
 def _doubt(session: Session) -> None:

@@ -21,8 +21,9 @@ _PIXELS = 1 << 24
 def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     """Return the configuration with classes, their names and the weights of a loss filled in from the labels.
 
-    A run's configuration holds what was found, so it is the same when it continues or is tested. A task without such
-    options is left as it is.
+    Labels that the data declare to mean "not labelled" are ignored beside those of ``task.ignore``. A run's
+    configuration holds what was found, so it is the same when it continues or is tested. A task without such options is
+    left as it is.
 
     Args:
         cfg: the configuration.
@@ -35,16 +36,22 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     if not hasattr(options, "classes"):
         return cfg
     said = (splits[0].preparation or {}).get("labels") or {}
+    if more := [int(label) for label in said.get("ignored", []) if int(label) not in options.ignore]:
+        options = dataclasses.replace(options, ignore=[*options.ignore, *more])
     names = list(options.class_names) or [str(name) for name in said.get("names", [])]
     classes = options.classes or (len(names) or None)
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
     if classes is None or automatic:
         counts = _counted(splits, options.ignore, classes)
+        where = f"{splits[0].path}, {splits[0].split}"
+        if not counts[0].any():
+            fix = "look at the labels with `spectrain inspect`; task.ignore names those that do not count"
+            raise DataError("no pixel of the training split is labelled", where=where, fix=fix)
         classes = classes or max(2, int(np.flatnonzero(counts.sum(0))[-1]) + 1)
         if np.count_nonzero(counts[0][:classes]) < 2:
             raise DataError(
                 f"all labelled pixels of the training split are of class {int(np.argmax(counts[0]))}",
-                where=f"{splits[0].path}, {splits[0].split}",
+                where=where,
                 fix="look at the labels with `spectrain inspect`, or set task.ignore",
             )
         if automatic:
@@ -52,7 +59,10 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     if names and len(names) != classes:
         names = []
     task = dataclasses.replace(options, classes=classes, class_names=names)
-    origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
+    origins = dict(cfg.origins) if options.classes else {**cfg.origins, "task.classes": "the labels"}
+    if more:
+        before = cfg.origins.get("task.ignore", "default")
+        origins["task.ignore"] = f"{before}, and {', '.join(map(str, more))} of the data"
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
 
 

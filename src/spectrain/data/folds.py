@@ -1,0 +1,183 @@
+"""Folds of cross-validation: those of a splits file, or drawn from the metadata, the same at each start."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config.schema import DatasetOptions
+from ..core.errors import DataError
+from .ground import Polygons, footprints, joined_groups
+from .patches import Patches
+from .splits import Rows, SplitPlan, block_of, make_splits, refuse_without_positives
+from .splits_file import given_splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+log = logging.getLogger("spectrain")
+
+FOLDS = 5
+PATCHES_A_BLOCK = 8
+"""Side of a square of ``fold_method=block`` in sides of a patch, where it is not given."""
+CHOOSE = (
+    "draw them: dataset.fold_method=group (whole scenes, or dataset.group), block (squares on the ground), random, "
+    "or published (runs of patches, for comparison)"
+)
+_UNIT, _STRATUM = "fold_unit", "fold_stratum"
+
+
+def drawn_folds(pool: Patches, options: DatasetOptions) -> dict[str, Any]:
+    """Return the content of a splits file with folds of all patches of ``pool``, drawn as ``fold_method`` says.
+
+    Whole units go to one side, and no two sides share ground where it is known: groups that share some are one, and
+    with squares what shares ground with the held-out patches is left out of training. Where the metadata say how much
+    there is to find in a patch, each fold gets its share of it. ``published`` is not drawn: runs of patches in their
+    order, which may share ground.
+
+    Raises:
+        DataError: fewer units than folds, no column or place to make units of, patches that share ground.
+    """
+    table = pool.metadata()
+    ids = [str(one) for one in table["patch_id"]]
+    count, method = options.folds or FOLDS, options.fold_method
+    where = f"{pool.path}, dataset.fold_method={method}"
+    if len(ids) < count:
+        raise DataError(f"there are {len(ids)} patches for {count} folds", where=where, fix="set dataset.folds")
+    if method == "published":
+        folds = [
+            {side: [ids[row] for row in rows] for side, rows in fold.items()} for fold in unshuffled(len(ids), count)
+        ]
+        return {**given_splits({pool.split: ids}), "method": method, "folds": folds}
+    places = footprints(table)
+    units = _units(table, places, options, where)
+    marked = table.assign(**{_UNIT: units})
+    if (share := positive_share(table)) is not None:
+        marked[_STRATUM] = strata(units, share, count)
+    plan = SplitPlan(
+        method="group",
+        group=_UNIT,
+        fractions={pool.split: 1.0},
+        folds=count,
+        seed=options.split_seed,
+        buffer_m=options.buffer_m,
+        drop_shared=method == "block",
+        stratify=None if share is None else _STRATUM,
+    )
+    try:
+        made = make_splits(marked, plan)
+    except DataError as error:
+        raise DataError(error.what, where=where, fix=error.fix) from error
+    return {**made, "method": method}
+
+
+def unshuffled(count: int, folds: int) -> list[dict[str, Rows]]:
+    """Return the rows of each fold as scikit-learn's `KFold` has them: runs, the first ones longer by one."""
+    rows = np.arange(count, dtype=np.int64)
+    return [{"train": np.setdiff1d(rows, run), "valid": run} for run in np.array_split(rows, folds)]
+
+
+def positive_share(table: pd.DataFrame) -> NDArray[np.float64] | None:
+    """Return the share of each patch that is to be found, or 0 and 1 where only that much is known; else None."""
+    if "positive_share" in table:
+        return table["positive_share"].to_numpy(dtype=np.float64)
+    return 1.0 - table["empty"].to_numpy(dtype=np.float64) if "empty" in table else None
+
+
+def strata(units: Sequence[str], share: NDArray[np.float64], folds: int) -> list[str]:
+    """Return strata of as many units as there are folds, by their positive shares, so that each fold gets one of each.
+
+    Units that are left over belong to the last stratum.
+
+    Args:
+        units: of each patch.
+        share: positive share of each patch.
+        folds: their number.
+    """
+    names, of = np.unique(np.asarray(units, dtype=str), return_inverse=True)
+    mean = np.bincount(of, weights=share) / np.bincount(of)
+    place = np.empty(len(names), dtype=np.int64)
+    place[np.lexsort((names, -mean))] = np.arange(len(names))
+    last = max(len(names) // folds - 1, 0)
+    return [f"{min(one // folds, last):06d}" for one in place[of].tolist()]
+
+
+def expect_positives(pool: Patches, content: Mapping[str, Any], options: DatasetOptions) -> None:
+    """Raise a `DataError` where a side of a fold holds nothing to find, as far as classes and metadata tell.
+
+    Of drawn folds all are looked at; of folds that are given, or published, the one that is used.
+    """
+    labels = (pool.preparation or {}).get("labels") or {}
+    if not pool.has_labels or labels.get("kind") == "values":
+        return
+    table = pool.metadata()
+    if (share := positive_share(table)) is None:
+        return
+    row = {str(one): number for number, one in enumerate(table["patch_id"])}
+    used = options.fold or 0
+    drawn = options.fold_method not in ("given", "published")
+    folds = content["folds"] if drawn else content["folds"][used : used + 1]
+    rows = [
+        {side: np.array([row[one] for one in fold[side] if one in row], dtype=np.int64) for side in ("train", "valid")}
+        for fold in folds
+    ]
+    refuse_without_positives(rows, share > 0, first=0 if drawn else used)
+
+
+def expect_count(content: Mapping[str, Any], options: DatasetOptions, file: Path) -> None:
+    """Raise a `DataError` where a file has no folds, or another number than is asked for."""
+    there = len(content["folds"])
+    if not there:
+        raise DataError("no folds are given in the splits file", where=str(file), fix=CHOOSE)
+    if options.folds is not None and options.folds != there:
+        raise DataError(
+            f"{there} folds are given, dataset.folds asks for {options.folds}",
+            where=str(file),
+            fix=f"leave dataset.folds away, or {CHOOSE}",
+        )
+
+
+def warn_of_published(options: DatasetOptions) -> None:
+    """Say that published folds may share ground."""
+    if options.fold_method == "published":
+        log.warning(
+            "published folds are runs of patches in their order: training and validation may share ground, and the "
+            "scores may be too good; for comparison only"
+        )
+
+
+def undrawn(options: DatasetOptions) -> DatasetOptions:
+    """Return the options without what they say of splits, folds and labels of their own data."""
+    return replace(options, splits=None, fold=None, folds=None, fold_method="given", labels_path=None)
+
+
+def _units(table: pd.DataFrame, places: Polygons | None, options: DatasetOptions, where: str) -> list[str]:
+    """Return the unit of each patch: what must not be torn apart."""
+    if options.fold_method == "random":
+        return [str(row) for row in range(len(table))]
+    if options.fold_method == "block":
+        if places is None:
+            raise DataError(
+                "squares need places on the ground, and the metadata have none",
+                where=where,
+                fix="add lon_w lat_s lon_e lat_n or a geometry, or set dataset.fold_method=group",
+            )
+        import shapely
+
+        side = options.block_m or PATCHES_A_BLOCK * float(np.sqrt(shapely.area(places)).mean())
+        return block_of(places, side)
+    column = options.group or "scene"
+    if column not in table:
+        raise DataError(
+            f"the metadata have no column {column!r} that says what belongs together",
+            where=where,
+            fix=f"set dataset.group to one of {', '.join(map(str, table.columns))}",
+        )
+    groups = [str(one) for one in table[column]]
+    return groups if places is None else joined_groups(groups, places)

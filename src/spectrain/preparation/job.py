@@ -1,0 +1,199 @@
+"""The work on one scene, which any process or machine that sees the files can do."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.errors import DataError, SpectrainError
+from ..data.ground import packages
+from ..data.raster_ground import RasterGround
+from ..data.rasters import rasterio_package
+from ..data.splits import patch_id
+from ..data.window_grid import Cut
+from .cutting import CutOptions, cut
+from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, WithinExtent
+from .opening import build_scene
+from .parts import DiskError, Part, write_part
+from .patterns import SceneFiles
+from .prepared import PreparedScene
+from .record import Preparation
+from .vectors import Polygons, column_of, is_vector, read_polygons, read_table
+
+log = logging.getLogger("spectrain")
+CACHE_MB = 128
+"""Of unpacked blocks that GDAL keeps in a process; its own default is a share of the machine's memory."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done with a scene.
+
+    Attributes:
+        files: of the scene.
+        record: how bands are made.
+        cut: which patches are taken.
+        labels: how labels are read; None where there are none.
+        vectors: vector files of all scenes' labels.
+        folder: of the part to write.
+    """
+
+    files: SceneFiles
+    record: Preparation
+    cut: CutOptions
+    labels: LabelOptions | None
+    vectors: tuple[Path, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Attributes:
+        name: of the scene.
+        error: what failed, or None.
+        fatal: no other scene can be done either.
+    """
+
+    name: str
+    error: str | None = None
+    fatal: bool = False
+
+
+def work(job: Job) -> Outcome:
+    """Write the part of a scene, unless it is there."""
+    rasterio = rasterio_package()
+    try:
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_MB):
+            if Part.find(job.folder) is None:
+                _make(job)
+    except DiskError as error:
+        return Outcome(job.files.name, str(error), fatal=True)
+    except (SpectrainError, MemoryError) as error:
+        return Outcome(job.files.name, str(error) or "out of memory: give a smaller patch-size")
+    except Exception as error:  # one scene more or less is no reason to lose the others
+        log.debug("%s", job.files.name, exc_info=True)
+        return Outcome(job.files.name, f"{type(error).__name__}: {error}")
+    return Outcome(job.files.name)
+
+
+def _make(job: Job) -> Part:
+    scene = build_scene(job.files, job.record)
+    labels, polygons = (None, None) if job.labels is None else scene_labels(scene, job.files, job.labels, job.vectors)
+    if labels is not None and job.record.labels is not None:
+        kind = "values" if labels.values else "classes"
+        if kind != job.record.labels["kind"]:
+            raise DataError(
+                f"the labels are {kind}, those of the other scenes {job.record.labels['kind']}",
+                where=str(job.files.label),
+                fix="write all label rasters in one type, or say label-kind",
+            )
+    dropped: Counter[str] = Counter()
+    about: dict[str, Any] = {
+        "scene": job.files.name,
+        "bands": scene.bands.to_json(),
+        "mended": 0 if polygons is None else polygons.mended,
+        "polygons": [] if polygons is None else [str(polygons.source), [int(row) for row in polygons.rows]],
+    }
+    size = job.cut.size
+
+    def table(places: Sequence[tuple[int, int]], shares: Sequence[tuple[float, float, float]]) -> Mapping[str, Any]:
+        return patch_columns(scene, size, places, shares)
+
+    return write_part(job.folder, cut(scene, labels, job.cut, dropped), table, about, dropped)
+
+
+def patch_columns(
+    scene: PreparedScene,
+    size: int,
+    places: Sequence[tuple[int, int]],
+    shares: Sequence[tuple[float, float, float]],
+) -> dict[str, list[Any]]:
+    """Return the columns of the table of patches; the geometry as hexadecimal WKB."""
+    columns: dict[str, list[Any]] = {
+        "patch_id": [patch_id(scene.name, row, column, size, size) for row, column in places],
+        "scene": [scene.name] * len(places),
+        "row": [row for row, _ in places],
+        "column": [column for _, column in places],
+    }
+    if places and scene.grid.crs is not None:
+        ground = RasterGround((scene.grid.crs,), (scene.grid.transform,))
+        cuts: np.ndarray[Any, np.dtype[np.int64]] = np.array([(0, row, column) for row, column in places], np.int64)
+        found = ground.columns(Cut(cuts, (size, size)))
+        geometry = [one.hex() for one in found.pop("geometry")]
+        columns |= {name: [float(one) for one in values] for name, values in found.items()} | {"geometry": geometry}
+    for number, name in enumerate(("positive_share", "labelled_share", "valid_share")):
+        columns[name] = [share[number] for share in shares]
+    return columns
+
+
+def scene_labels(
+    scene: PreparedScene, files: SceneFiles, options: LabelOptions, vectors: Sequence[Path] = ()
+) -> tuple[SceneLabels, Polygons | None]:
+    """Return the labels of a scene, and its polygons where they are polygons.
+
+    Raises:
+        DataError: they are missing, damaged, empty, or lie elsewhere.
+    """
+    if vectors:
+        polygons = _of_scene(vectors, scene, options)
+    elif files.label is None:
+        raise DataError(
+            f"the scene {files.name!r} has no labels",
+            where=str(files.images[0][1].parent),
+            fix="add them, take the scene out, or correct labels",
+        )
+    elif is_vector(files.label):
+        polygons = _on_scene(read_polygons(files.label, options.column, options.names), scene)
+    else:
+        raster = RasterLabels(files.label, scene.grid, options, scene.preparation.crs)
+        return _within(raster, None, options, scene), None
+    return _within(PolygonLabels(polygons, scene.grid), polygons, options, scene), polygons
+
+
+def _of_scene(vectors: Sequence[Path], scene: PreparedScene, options: LabelOptions) -> Polygons:
+    """Return the polygons of a scene among those of all: the first file that has some."""
+    found: Polygons | None = None
+    for path in vectors:
+        polygons = read_polygons(path, options.column, options.names)
+        if options.scene_column is not None:
+            named = column_of(read_table(path), options.scene_column, path)
+            polygons = polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
+        polygons = _on_scene(polygons, scene)
+        if len(polygons.geometry):
+            return polygons
+        found = found or polygons
+    assert found is not None
+    return found
+
+
+def _on_scene(polygons: Polygons, scene: PreparedScene) -> Polygons:
+    """Return the polygons that share ground with a scene."""
+    shapely, pyproj = packages()
+    assert scene.grid.crs is not None
+    ground = RasterGround((scene.grid.crs,), (scene.grid.transform,))
+    ring = ground.rings(np.zeros((1, 3), np.int64), np.array([scene.grid.size], np.int64))[0]
+    project = pyproj.Transformer.from_crs(4326, polygons.crs, always_xy=True).transform
+    outline = shapely.polygons(np.column_stack(project(ring[:, 0], ring[:, 1])))
+    return polygons.chosen(shapely.intersects(polygons.geometry, outline))
+
+
+def _within(labels: SceneLabels, polygons: Polygons | None, options: LabelOptions, scene: PreparedScene) -> SceneLabels:
+    """Return labels that count only where something was labelled."""
+    if options.extent is None:
+        return labels
+    shapely, _ = packages()
+    if options.extent == "hull":
+        if polygons is None:
+            raise DataError("the hull of labels needs polygons", where="extent", fix="give a vector file as extent")
+        hull = shapely.convex_hull(shapely.geometrycollections(polygons.geometry))
+        return WithinExtent(labels, [hull], polygons.crs, scene.grid)
+    extent = read_polygons(Path(options.extent).expanduser())
+    return WithinExtent(labels, list(extent.geometry), extent.crs, scene.grid)

@@ -1,0 +1,205 @@
+"""Labels of a scene by windows: from a raster on any grid, or from polygons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import DataError
+from ..data.ground import packages
+from ..data.rasters import Raster, rasterio_package
+from ..data.scene import SceneGrid
+from .affine import apply, inverse
+from .ingredients import placed
+from .resampling import Valid
+from .sources import RasterSource
+from .vectors import Polygons
+
+IGNORED = 255
+LARGEST = 254
+
+
+class SceneLabels(Protocol):
+    """Labels of one scene."""
+
+    values: bool
+    """They are continuous values (float32, NaN is missing), not classes (uint8, 255 is ignored)."""
+
+    def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
+        """Return the labels [h,w] of a window, which lies within the scene."""
+        ...
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How labels are to be read.
+
+    Attributes:
+        kind: "classes", "values", or "auto": decimals are values.
+        ignored: classes that mean "not labelled".
+        column: column of a vector file with the classes, or None for one class.
+        names: class names, the background first; of a vector file's column where it holds words.
+        scene_column: column of a vector file that names the scene, or None.
+        extent: vector file of what was labelled, "hull" of the polygons, or None for everything.
+    """
+
+    kind: str = "auto"
+    ignored: tuple[int, ...] = ()
+    column: str | None = None
+    names: tuple[str, ...] = ()
+    scene_column: str | None = None
+    extent: str | None = None
+
+
+class RasterLabels:
+    """A raster of classes or values; on another grid than the scene the nearest pixel counts.
+
+    Args:
+        path: the raster.
+        grid: of the scene.
+        options: how to read it.
+        crs: of the raster where it does not say, or None.
+
+    Raises:
+        DataError: it is damaged, has no coordinate system, several bands, or lies elsewhere.
+    """
+
+    def __init__(self, path: Path, grid: SceneGrid, options: LabelOptions, crs: str | None = None) -> None:
+        raster = placed(path, crs)
+        if raster.shape[0] != 1:
+            raise DataError(
+                f"the label raster has {raster.shape[0]} bands", where=str(path), fix="write its labels as one band"
+            )
+        self.values = options.kind == "values" or (options.kind == "auto" and raster.dtype.kind == "f")
+        self._path, self._ignored = path, np.array(options.ignored, dtype=np.int64)
+        self._source = RasterSource(raster, grid, [1], "nearest")
+        _expect_on_scene(self._source, grid, raster)
+
+    def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
+        """See `SceneLabels.read`.
+
+        Raises:
+            DataError: a class is negative, above 254 or no whole number.
+        """
+        plane = self._source.read(row, column, height, width)
+        labels, valid = plane.values[0], plane.valid[0]
+        if self.values:
+            return np.where(valid, labels, np.nan).astype(np.float32)
+        whole = np.where(valid, labels, 0).astype(np.int64)
+        valid = valid & ~np.isin(whole, self._ignored)
+        wrong = valid & ((whole < 0) | (whole > LARGEST) | (whole != labels))
+        if wrong.any():
+            y, x = np.argwhere(wrong)[0]
+            raise DataError(
+                f"the class {labels[y, x]} is none of 0 to {LARGEST}",
+                where=f"{self._path}, row {row + y}, column {column + x} of the scene",
+                fix="say with ignored that it means nothing, or with label-kind=values that these are no classes",
+            )
+        return np.where(valid, whole, IGNORED).astype(np.uint8)
+
+
+class PolygonLabels:
+    """Polygons burnt into the grid of the scene: a pixel belongs to the last one that its centre lies in.
+
+    Args:
+        polygons: with the class of each.
+        grid: of the scene.
+    """
+
+    values = False
+
+    def __init__(self, polygons: Polygons, grid: SceneGrid) -> None:
+        self._shapes, self._classes = in_pixels(polygons.geometry, polygons.crs, grid), polygons.classes
+
+    def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
+        """See `SceneLabels.read`."""
+        return burnt(self._shapes, self._classes, row, column, height, width)
+
+
+class WithinExtent:
+    """Labels that count within some polygons only.
+
+    Args:
+        labels: whose pixels outside are ignored.
+        extent: polygons.
+        crs: of the polygons.
+        grid: of the scene.
+    """
+
+    def __init__(self, labels: SceneLabels, extent: Sequence[Any], crs: Any, grid: SceneGrid) -> None:
+        self.values = labels.values
+        self._labels, self._shapes = labels, in_pixels(extent, crs, grid)
+
+    def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
+        """See `SceneLabels.read`."""
+        inside = burnt(self._shapes, np.ones(len(self._shapes), np.uint8), row, column, height, width) != 0
+        found = self._labels.read(row, column, height, width)
+        return np.where(inside, found, np.nan if self.values else found.dtype.type(IGNORED)).astype(found.dtype)
+
+
+def in_pixels(shapes: Sequence[Any] | NDArray[np.object_], crs: Any, grid: SceneGrid) -> NDArray[np.object_]:
+    """Return polygons in columns and rows of a grid."""
+    shapely, pyproj = packages()
+    project = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True).transform
+    back = inverse(grid.transform)
+
+    def moved(xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack(apply(back, *project(xy[:, 0], xy[:, 1])))
+
+    found: NDArray[np.object_] = shapely.transform(np.array(shapes, dtype=object), moved)
+    return found
+
+
+def burnt(
+    shapes: NDArray[np.object_], classes: NDArray[np.uint8], row: int, column: int, height: int, width: int
+) -> NDArray[np.uint8]:
+    """Return the class of each pixel [h,w] of a window, 0 where no polygon has its centre.
+
+    Args:
+        shapes: polygons in columns and rows of the whole grid.
+        classes: of each.
+        row: of the window.
+        column: of the window.
+        height: of the window.
+        width: of the window.
+    """
+    from rasterio.features import rasterize
+
+    shapely, _ = packages()
+    found = np.zeros((height, width), dtype=np.uint8)
+    low_x, low_y, high_x, high_y = shapely.bounds(shapes).T if len(shapes) else np.empty((4, 0))
+    near = (low_x < column + width) & (high_x > column) & (low_y < row + height) & (high_y > row)
+    if near.any():
+        place = rasterio_package().Affine(1, 0, column, 0, 1, row)
+        pairs = list(zip(shapes[near], classes[near].tolist(), strict=True))
+        rasterize(pairs, out=found, transform=place)
+    return found
+
+
+def _expect_on_scene(source: RasterSource, grid: SceneGrid, raster: Raster) -> None:
+    """Raise unless some of the scene has a pixel of the raster under it."""
+    height, width = grid.size
+    rows, columns = np.linspace(0, height, 9), np.linspace(0, width, 9)
+    y, x = source.places(rows, columns)
+    if not ((y >= 0) & (x >= 0) & (y <= raster.shape[1]) & (x <= raster.shape[2])).any():
+        raise DataError(
+            "the label raster lies elsewhere than its scene",
+            where=str(raster.path),
+            fix="see its coordinate system and place, and the pattern that names it",
+        )
+
+
+def valid_labels(labels: NDArray[Any]) -> Valid:
+    """Return where labels [...] say something."""
+    found: Valid = np.isfinite(labels) if labels.dtype.kind == "f" else labels != IGNORED
+    return found
+
+
+def kind_record(values: bool, names: Sequence[str]) -> Mapping[str, Any]:
+    """Return what preparation.json says of the labels."""
+    return {"kind": "values" if values else "classes", "names": list(names)}

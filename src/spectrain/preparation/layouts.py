@@ -1,0 +1,87 @@
+"""Where the scenes and labels of each preset are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..core.errors import DataError
+from .options import Kind, PrepareOptions
+from .patterns import SceneFiles, beside, find_scenes
+from .vectors import is_vector
+
+PLANET_LABELS = "*/TrainingLabel*.gpkg"
+
+
+def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], list[Path]]:
+    """Return the scenes, sorted by name, and the vector files of all scenes' labels.
+
+    Raises:
+        DataError: there are none, or files are missing.
+    """
+    root = Path(options.data_dir or "").expanduser().absolute()
+    if kind == "s2":
+        return _s2(root, options), []
+    if kind == "planet" and options.labels is None:
+        return _planet(root, options), planet_labels(options)
+    scenes = _planet(root, options) if kind == "planet" else find_scenes(root, options.images)
+    scenes = [_with_quality(root, options, scene) for scene in scenes]
+    if options.labels is None:
+        return scenes, []
+    whole = (Path(options.labels_dir or "").expanduser() / Path(options.labels).expanduser()).absolute()
+    if "{scene}" not in options.labels and is_vector(whole):
+        return scenes, [whole]
+    where = Path(options.labels_dir).expanduser().absolute() if options.labels_dir else root
+    return [replace(scene, label=beside(where, options.labels, scene)) for scene in scenes], []
+
+
+def _with_quality(root: Path, options: PrepareOptions, scene: SceneFiles) -> SceneFiles:
+    return scene if options.quality is None else replace(scene, quality=beside(root, options.quality, scene))
+
+
+def _s2(root: Path, options: PrepareOptions) -> list[SceneFiles]:
+    """Return scenes of ``*/*_SR*.tif`` with ``*_SCL*.tif`` and the shapefile of the tile beside them."""
+    found = []
+    for scene in find_scenes(root, options.images):
+        scene = _with_quality(root, options, scene)
+        if options.labels is not None:
+            found.append(replace(scene, label=beside(root, options.labels, scene)))
+            continue
+        shapes = sorted(scene.images[0][1].parent.glob("*.shp"))
+        if len(shapes) > 1:  # the one of the Sentinel-2 tile, by whose id the scene's name ends
+            shapes = [path for path in shapes if scene.name.endswith(path.stem) or path.stem.endswith(scene.name)]
+        found.append(replace(scene, label=shapes[0] if len(shapes) == 1 else None))
+    return found
+
+
+def _planet(root: Path, options: PrepareOptions) -> list[SceneFiles]:
+    """Return scenes of ``*_SR.tif`` or ``*_SR_clip.tif`` at any depth, each called as its folder."""
+    scenes = find_scenes(root, options.images)
+    _expect_once(scenes)
+    return [_with_quality(root, options, scene) for scene in scenes]
+
+
+def _expect_once(scenes: Sequence[SceneFiles]) -> None:
+    for scene in scenes:
+        if len(scene.images) > 1:
+            raise DataError(
+                f"the scene {scene.name!r} is there twice",
+                where=f"{scene.images[0][1]} and {scene.images[1][1]}",
+                fix="take one of them out",
+            )
+
+
+def planet_labels(options: PrepareOptions) -> list[Path]:
+    """Return the files of labels below ``labels_dir``; none where it is not given.
+
+    Raises:
+        DataError: there are none in it.
+    """
+    if options.labels_dir is None:
+        return []
+    folder = Path(options.labels_dir).expanduser().absolute()
+    found = sorted(folder.glob(PLANET_LABELS))
+    if not found:
+        raise DataError(f"no file matches {PLANET_LABELS}", where=str(folder), fix="correct labels-dir")
+    return found

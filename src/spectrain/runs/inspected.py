@@ -1,0 +1,105 @@
+"""What `spectrain inspect` says of labels and folds, and with which command the data are trained on."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core.targets import IGNORED
+from ..data.patches import Patches
+
+LABELS_READ = 4096
+_AT_ONCE = 1 << 24
+_LISTED = 12
+
+
+def counted_labels(patches: Patches) -> dict[str, int]:
+    """Count the classes of up to `LABELS_READ` patches; of measurements, how many there are. No image is read."""
+    if not patches.has_labels:
+        return {}
+    rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
+    step = max(1, _AT_ONCE // (patches.shape[2] * patches.shape[3]))
+    counts: Counter[Any] = Counter()
+    for start in range(0, len(rows), step):
+        values = patches.labels(rows[start : start + step])
+        if values is None:
+            continue
+        if values.dtype.kind == "f":
+            measured = int(np.isfinite(values).sum())
+            counts.update({"measured": measured, "not measured": values.size - measured})
+            continue
+        classes, numbers = np.unique(values, return_counts=True)
+        counts.update(dict(zip(classes.tolist(), numbers.tolist(), strict=True)))
+    named = {str(int(one) if isinstance(one, bool) else one): count for one, count in sorted(counts.items())}
+    return {name: count for name, count in named.items() if count or name == "not measured"}
+
+
+def ignored_labels(patches: Patches, counts: Mapping[str, int]) -> tuple[str, ...]:
+    """Return which of the labels that were counted do not count for a map of classes."""
+    if "measured" in counts or "not measured" in counts:
+        return ()
+    said = (patches.preparation or {}).get("labels") or {}
+    ignored = {str(IGNORED), *map(str, said.get("ignored", []))}
+    return tuple(name for name in counts if name in ignored)
+
+
+def labels_text(counts: Mapping[str, int], ignored: Sequence[str], names: Sequence[str]) -> str:
+    """Return the share of each class among what counts, and the share of what does not.
+
+    Args:
+        counts: as `counted_labels` has them.
+        ignored: those that do not count.
+        names: of the classes, or none.
+    """
+    total = sum(counts.values())
+    lost = sum(counts[name] for name in ignored)
+    shown = []
+    for name, count in counts.items():
+        if name in ignored:
+            continue
+        called = f"{name} ({names[int(name)]})" if name.isdigit() and int(name) < len(names) else name
+        shown.append(f"{called} {count / max(1, total - lost):.1%}")
+    text = ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")
+    if ignored:
+        text += f"; ignored {lost / total:.1%} ({', '.join(ignored)})"
+    return text
+
+
+def folds_text(folds: Sequence[Mapping[str, int]]) -> str:
+    """Return how many patches each side of each fold has."""
+    return ", ".join(f"{number}: {one['train']} + {one['valid']}" for number, one in enumerate(folds))
+
+
+def command(
+    path: Path, splits: Sequence[str], recipe: str, *, always_folded: bool, folds: Sequence[Mapping[str, int]]
+) -> str:
+    """Return the command that trains on a data set.
+
+    Args:
+        path: the data.
+        splits: that there are.
+        recipe: to train by.
+        always_folded: training and validation are parts of a fold.
+        folds: that are given.
+    """
+    words = ["spectrain", "train", recipe, f"dataset.path={path}"]
+    if always_folded:
+        words += [] if folds else ["dataset.fold_method=published"]
+    elif "train" not in splits:
+        words.append(f"dataset.train_key={splits[0]}")
+        words.append("dataset.valid_key=" + ("null" if "valid" not in splits else "valid"))
+    elif "valid" not in splits:
+        words.append("dataset.valid_key=null")
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def recipe_for(patches: Patches, counts: Mapping[str, int]) -> str:
+    """Return the recipe that goes with the labels: of maps of classes, else one without labels."""
+    maps = patches.has_labels and patches.labels(np.zeros(1, dtype=np.int64))
+    is_map = isinstance(maps, np.ndarray) and maps.ndim == 3 and "measured" not in counts
+    return "segmentation" if is_map and "not measured" not in counts else "mae"

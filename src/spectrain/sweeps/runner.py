@@ -1,0 +1,239 @@
+"""A runner: claims trials, trains their runs, and says how they ended, until nothing is left to do."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from ..core.errors import SpectrainError
+from .plan import Plan
+from .space import Distribution
+from .store import BEAT, RUNNER, RUNS, Held, RunRecord, Store, identity, values_of
+from .training import StoppedError, scores_of, train_run
+
+log = logging.getLogger("spectrain")
+
+ATTEMPTS = 3
+"""How often a run may take its worker with it before it counts as failed."""
+PAUSE = 5.0
+"""Seconds between two looks whether a trial of another runner has become free."""
+
+
+class Runner:
+    """Works on a sweep.
+
+    Args:
+        store: where it is kept.
+        plan: what it is.
+        name: that its trials are counted by, across restarts.
+        device: to train on; None is the configuration's.
+        own: most trials that it begins.
+        total: most trials of the sweep.
+    """
+
+    def __init__(
+        self, store: Store, plan: Plan, name: str, device: str | None, own: int | None, total: int | None
+    ) -> None:
+        self.store, self.plan, self.name, self.device = store, plan, name, device
+        self.definition = plan.definition
+        bound = self.definition.total
+        self.total = min((one for one in (total, bound) if one is not None), default=None)
+        self.own = own
+        self.owner = identity(name)
+        self.failed = 0
+
+    def work(self) -> int:
+        """Work until nothing is left; return how many trials failed here.
+
+        Raises:
+            StoppedError: somebody asked to stop; the trial waits for whoever comes next.
+            SpectrainError: the database is away for too long, or the disk is full.
+        """
+        while True:
+            held = self._claim()
+            if held is not None:
+                self._trial(held)
+            elif self._may_be_needed():
+                time.sleep(PAUSE)
+            else:
+                return self.failed
+
+    def _claim(self) -> Held | None:
+        chosen: dict[str, Any] = {"parameters": self._parameters}
+        if self.definition.method == "bayes":
+            chosen = {"parameters": None, "sampler": self._sampler(), "suggest": self._suggest}
+        return self.store.claim(self.owner, self.name, total=self.total, own=self.own, runs=self.plan.runs, **chosen)
+
+    def _may_be_needed(self) -> bool:
+        """Say whether a trial that is under way elsewhere may become free, for this runner to go on with."""
+        trials = self.store.trials()
+        mine = sum(trial.user_attrs.get(RUNNER) == self.name for trial in trials)
+        if self.own is not None and mine >= self.own:
+            return False
+        return any(trial.state == TrialState.RUNNING for trial in trials)
+
+    def _parameters(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        space = self.definition.space
+        values = space.grid(number) if self.definition.method == "grid" else space.random(self.plan.seed, number)
+        return values, {name: told(one) for name, one in space.parameters.items()}
+
+    def _sampler(self) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler()
+
+    def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        return {name: suggested(trial, name, one) for name, one in self.definition.space.parameters.items()}
+
+    def _trial(self, held: Held) -> None:
+        """Train what is left of a trial, and end it."""
+        said = ", ".join(f"{name} {value}" for name, value in held.parameters.items())
+        log.info("trial %d%s: %s", held.number, "" if held.fresh else ", taken over", said)
+        with self._beating(held):
+            for number, record in enumerate(list(held.runs.values()), start=1):
+                if record.state != "done" and not self._run(held, record):
+                    return
+                done = [one for one in held.runs.values() if one.state == "done"]
+                if len(self.definition.metrics) == 1:
+                    so_far = mean(one.scores[0] for one in done)
+                    self.store.report(held, so_far, number)
+                    if number < len(held.runs) and self._hopeless(held, so_far, number):
+                        self.store.finish(held, self.owner, None, "pruned", f"worse than others after {number} runs")
+                        log.info("trial %d: given up after %d runs at %.4g", held.number, number, so_far)
+                        return
+            scores = [mean(column) for column in zip(*(one.scores for one in held.runs.values()), strict=True)]
+            self.store.finish(held, self.owner, scores, "complete")
+            metrics = zip(self.definition.metrics, scores, strict=True)
+            log.info("trial %d: %s", held.number, ", ".join(f"{one.name} {value:.4g}" for one, value in metrics))
+
+    def _run(self, held: Held, record: RunRecord) -> bool:
+        """Train a run; return False where it failed, and the trial with it."""
+        if record.attempts >= ATTEMPTS:
+            self._fail(held, record, f"its worker died {record.attempts} times")
+            return False
+        record = replace(record, state="running", attempts=record.attempts + 1)
+        self.store.note(held, self.owner, record)
+        try:
+            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device)
+            folder = train_run(cfg)
+            scores = scores_of(folder, cfg, self.definition.metrics, self.plan.score)
+        except (KeyboardInterrupt, StoppedError):
+            self.store.note(held, self.owner, replace(record, attempts=record.attempts - 1))
+            self.store.release(held, self.owner)
+            raise
+        except Exception as error:
+            if _is_of_the_machine(error):
+                self.store.note(held, self.owner, replace(record, attempts=record.attempts - 1))
+                self.store.release(held, self.owner)
+                raise
+            self._fail(held, record, str(error) or type(error).__name__)
+            return False
+        inside = folder.relative_to(Path(cfg.artifact_dir).absolute())
+        self.store.note(held, self.owner, replace(record, state="done", scores=scores, folder=str(inside)))
+        return True
+
+    def _fail(self, held: Held, record: RunRecord, reason: str) -> None:
+        self.failed += 1
+        log.error("trial %d, run %s failed: %s", held.number, record.key, reason)
+        self.store.note(held, self.owner, replace(record, state="failed", reason=reason))
+        self.store.finish(held, self.owner, None, "failed", f"run {record.key}: {reason}")
+
+    def _hopeless(self, held: Held, so_far: float, runs: int) -> bool:
+        """Say whether a trial is to be given up after so many runs."""
+        pruning = self.definition.pruning
+        if pruning is None or runs < pruning.least:
+            return False
+        sign = 1 if self.definition.metrics[0].goal == "maximize" else -1
+        others = [sign * value for value in self._means(runs, besides=held.number)]
+        mine = sign * so_far
+        if pruning.kind == "median":
+            return len(others) > 1 and mine < median(others)
+        rungs = {pruning.least * pruning.eta**power for power in range(20)}
+        if runs not in rungs or len(others) + 1 < pruning.eta:
+            return False
+        better = sorted([*others, mine], reverse=True)[: max(1, (len(others) + 1) // pruning.eta)]
+        return mine < better[-1]
+
+    def _means(self, runs: int, besides: int) -> list[float]:
+        """Return the mean score of other trials over their first so many runs."""
+        found = []
+        for trial in self.store.trials():
+            records = [RunRecord.from_json(one) for one in trial.user_attrs.get(RUNS, {}).values()][:runs]
+            if trial.number != besides and len(records) == runs and all(one.state == "done" for one in records):
+                found.append(mean(one.scores[0] for one in records))
+        return found
+
+    @contextmanager
+    def _beating(self, held: Held) -> Iterator[None]:
+        """Give signs of life beside the training."""
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(BEAT):
+                try:
+                    if not self.store.beat(held, self.owner):
+                        log.warning("trial %d was taken over by another runner", held.number)
+                        return
+                except SpectrainError as error:  # the training goes on; what it finds is kept on disk
+                    log.warning("%s", error)
+
+        thread = threading.Thread(target=beat, name="sweep-beat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def told(one: Distribution) -> BaseDistribution:
+    """Return what Optuna is to know of a parameter, for importance and pictures."""
+    if one.kind in ("constant", "categorical") or one.low is None or one.high is None:
+        if one.values is not None:
+            return CategoricalDistribution(list(dict.fromkeys(values_of(value) for value in one.values)))
+        ends = [float(one.draw(u)) for u in (0.0, 1 - 1e-15)]  # of a bell, as far as it is ever drawn
+        return FloatDistribution(min(ends), max(ends))
+    if one.integers and one.step in (None, 1):
+        return IntDistribution(int(one.low), int(one.high))
+    return FloatDistribution(float(one.low), float(one.high), log=one.log and one.low > 0)
+
+
+def suggested(trial: optuna.Trial, name: str, one: Distribution) -> Any:
+    """Return a value that Optuna's sampler suggests; of what it does not know, from an even number of [0, 1)."""
+    if one.kind == "constant":
+        return one.draw(0.0)
+    if one.kind == "categorical" and one.values is not None:
+        named: Mapping[Any, Any] = {values_of(value): value for value in one.values}
+        return named[trial.suggest_categorical(name, list(named))]
+    if one.kind == "int_uniform" and one.low is not None and one.high is not None:
+        return trial.suggest_int(name, int(one.low), int(one.high))
+    if one.kind in ("uniform", "log_uniform_values", "inv_log_uniform_values") and one.low is not None:
+        assert one.high is not None
+        return trial.suggest_float(name, one.low, one.high, log=one.log)
+    if one.kind == "q_uniform" and one.low is not None and one.high is not None and one.step is not None:
+        value = trial.suggest_float(name, one.low, one.high, step=one.step)
+        return int(value) if one.integers else round(value, 12)  # 0.6, not 0.6000000000000001
+    return one.draw(trial.suggest_float(f"share of {name}", 0.0, 1 - 1e-12))
+
+
+def _is_of_the_machine(error: BaseException) -> bool:
+    """Say whether an error is the machine's and not the trial's: then other trials would fail as well."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return isinstance(error, SpectrainError) and "the disk is full" in str(error)
+
+
+__all__: Sequence[str] = ["Runner", "suggested", "told"]

@@ -1,0 +1,85 @@
+"""One run of a trial: trained, continued where it stopped, or found finished; and its scores."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..config import Config
+from ..core.errors import RunError, SpectrainError
+from ..core.registry import lookup
+from ..runs.run import Run
+from ..training.api import resolve, train_config
+from ..training.published import native_name
+from .definition import Metric
+from .plan import Score
+
+
+class StoppedError(Exception):
+    """Somebody asked the training to stop."""
+
+
+def train_run(cfg: Config) -> Path:
+    """Train a run, or go on with it; return its folder.
+
+    Raises:
+        StoppedError: it was asked to stop; a checkpoint is kept.
+        SpectrainError: it cannot be trained, or another process is at it.
+    """
+    folder = Path(cfg.artifact_dir).absolute() / str(cfg.trial_name) / f"{cfg.run_name}-{cfg.run_id}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        if not (folder / "run.json").is_file():
+            shutil.rmtree(folder, ignore_errors=True)  # its worker died before there was anything in it
+            run = train_config(cfg)
+        elif Run.open(folder).info.get("status") == "finished":
+            return folder
+        else:
+            again, before, checkpoint = resolve(None, resume=folder)
+            run = train_config(again, run=before, checkpoint=checkpoint)
+    if run.info.get("status") == "interrupted":
+        raise StoppedError
+    return run.folder
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: a worker that was thought dead and is not shall not write to it at the same time."""
+    with folder.with_name(f".{folder.name}.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(
+                "another process trains this run", where=str(folder), fix="let it finish, or stop it"
+            ) from error
+        yield
+
+
+def scores_of(folder: Path, cfg: Config, metrics: Sequence[Metric], score: Score) -> tuple[float, ...]:
+    """Return a run's score in each metric: of the epoch that is best in the first metric, or of the last.
+
+    Raises:
+        SpectrainError: a metric was not logged, or is not a number.
+    """
+    with (folder / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    published = getattr(lookup("task", cfg.task.name), "published", {})
+    names = [native_name(metric.name, published) for metric in metrics]
+    for metric, name in zip(metrics, names, strict=True):
+        if not any(row.get(name) for row in rows):
+            known = sorted({key for row in rows for key, value in row.items() if value} - {"epoch", "step"})
+            raise SpectrainError(
+                f"the run has no value {metric.name!r}", where=str(folder), fix=f"it has {', '.join(known)}"
+            )
+    there = [row for row in rows if all(row.get(name) for name in names)]
+    first, sign = names[0], 1 if metrics[0].goal == "maximize" else -1
+    finite = [row for row in there if all(math.isfinite(float(row[name])) for name in names)]
+    if not finite:
+        raise SpectrainError(f"{metrics[0].name} is not a number in any epoch", where=str(folder))
+    chosen = finite[-1] if score == "last" else max(finite, key=lambda row: sign * float(row[first]))
+    return tuple(float(chosen[name]) for name in names)

@@ -1,0 +1,46 @@
+"""The commands of docs/prepare.md, run as they are written on the real data that they name."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+
+import pytest
+from blocks import blocks_of, commands
+from test_presets import BANDS, CONFIG, planet
+
+from spectrain.cli import main
+from spectrain.data.opening import open_patches
+
+COMMANDS = [line for block in blocks_of("prepare.md") if block.language == "sh" for line in commands(block)]
+SETS = ("elevation_buildings", "s2_barkbeetle", "s1s2_flood_spain", "s2_majortom_thailand")
+
+
+@pytest.fixture(scope="module")
+def folder(shared_data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    for name in SETS:
+        (folder / name).symlink_to(shared_data / name)
+    planet(shared_data, folder / "large-storage")
+    (folder / "configs").mkdir()
+    text = CONFIG.format(bands=BANDS, folder="large-storage")
+    (folder / "configs" / "planet-sweep-config.toml").write_text(text)
+    return folder
+
+
+def test_the_page_has_commands():
+    assert len(COMMANDS) == 6
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_command(line, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    program, *words = shlex.split(line)
+    assert program == "spectrain"
+    with contextlib.suppress(SystemExit):  # where nothing failed
+        main(words)
+    said = capsys.readouterr().out
+    assert "cross-val" in said and "failed" not in said
+    if "-o" in words:
+        patches = open_patches(folder / words[-1] / "cross-val.zarr", "cross-val")
+        assert len(patches) and patches.preparation is not None
