@@ -2,13 +2,11 @@
 
 Scenes of ten bands of 16 bits (deflate, blocks of 512 px) are mapped into class and probability. "U-Net" is one on a
 ResNet-18, with windows of 256 px and the halo that is named; "model alone" runs the same network on windows of that
-size that lie ready as standardised float32, at the same overlap. The two alternate; their ratio is of the seconds that
-the processors were busy for them, so it says what reading, missing pixels, joining and writing add, also on a machine
-that others use. Mpx/s are of the clock, and of that machine at that time.
-
-"one layer" is a convolution of 1 × 1 px: cheap, so that scenes may be large, for memory. That is the growth of private
-memory over what it was before `predict`, the most in samples of 20 ms; the model is part of it, and GDAL's cache of
-blocks, which is held at 64 MiB here (GDAL_CACHEMAX; 512 unless it is set).
+size that lie ready as standardised float32, at the same overlap, so the ratio is what reading, missing pixels, joining
+and writing leave of its speed. The two alternate. "one layer" is a convolution of 1 × 1 px: cheap, so that scenes may
+be large, for memory. That is the growth of private memory over what it was before `predict`, the most in samples of
+20 ms; the model is part of it, and GDAL's cache of blocks, which is held at 64 MiB here (GDAL_CACHEMAX; 512 unless it
+is set).
 
 Goals: a ratio of at least 0.9; memory flat in the height of a scene. It grows with the width.
 """
@@ -161,25 +159,23 @@ def measure(run: str, scene: str, halo: str) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    pixels, speeds, alone, ratios = height * width / 1e6, [], [], []
+    pixels, speeds, alone = height * width / 1e6, [], []
     compared = run.endswith("smp")
     for _ in range(3 if compared else 1):
-        began, busy = time.perf_counter(), time.process_time()
+        began = time.perf_counter()
         spectrain.predict(run, scene, Path(scene).with_name("map.tif"), halo=int(halo), batch_size=8, overwrite=True)
         speeds.append(pixels / (time.perf_counter() - began))
-        busy = time.process_time() - busy
         if compared:
-            began, alone_busy = time.perf_counter(), time.process_time()
+            began = time.perf_counter()
             with torch.inference_mode():
                 for _ in range(int(windows) // 8):
                     model.network(inputs)
-            part = (windows // 8 * 8) / windows
-            alone.append(pixels / (time.perf_counter() - began) * part)
-            ratios.append((time.process_time() - alone_busy) / part / busy)
+            alone.append(pixels / (time.perf_counter() - began) * (windows // 8 * 8) / windows)
     going.set()
     watcher.join()
     found = {"speed": float(np.median(speeds)), "memory": most[0] - before}
     if compared:
+        ratios = np.array(speeds) / np.array(alone)
         found |= {"alone": float(np.median(alone)), "ratio": float(np.median(ratios))}
     print(json.dumps(found))
 
