@@ -12,7 +12,7 @@ from rasters import write
 
 from spectrain.core.errors import DataError
 from spectrain.data.scene import SceneGrid
-from spectrain.preparation.labels import LabelOptions, PolygonLabels, RasterLabels, WithinExtent
+from spectrain.preparation.labels import LabelOptions, PolygonLabels, RasterLabels, WithinExtent, in_pixels
 from spectrain.preparation.vectors import read_polygons, read_table
 
 
@@ -27,7 +27,7 @@ def buildings(shared_data):
 def test_polygons_are_burnt_where_pixels_have_their_centre(buildings):
     folder, grid, mask = buildings
     polygons = read_polygons(folder / "buildings.geojson")
-    found = PolygonLabels(polygons, grid).read(0, 0, *grid.size)
+    found = PolygonLabels([polygons], grid).read(0, 0, *grid.size)
     table = geopandas.read_file(folder / "buildings.geojson").to_crs(grid.crs)
     wanted = rasterize(table.geometry, out_shape=grid.size, transform=rasterio.Affine(*grid.transform))
     assert np.array_equal(found, wanted) and found.dtype == np.uint8
@@ -36,7 +36,7 @@ def test_polygons_are_burnt_where_pixels_have_their_centre(buildings):
 
 def test_polygons_are_the_same_in_any_window(buildings):
     folder, grid, _ = buildings
-    labels = PolygonLabels(read_polygons(folder / "buildings.geojson"), grid)
+    labels = PolygonLabels([read_polygons(folder / "buildings.geojson")], grid)
     whole = labels.read(0, 0, *grid.size)
     draw = np.random.default_rng(0)
     for _ in range(40):
@@ -49,12 +49,12 @@ def test_polygons_are_the_same_in_any_window(buildings):
 def test_what_is_outside_the_extent_is_ignored(buildings):
     folder, grid, _ = buildings
     polygons = read_polygons(folder / "buildings.geojson")
-    hull = shapely.convex_hull(shapely.geometrycollections(polygons.geometry))
-    labels = WithinExtent(PolygonLabels(polygons, grid), [hull], polygons.crs, grid)
+    hull = shapely.convex_hull(shapely.geometrycollections(in_pixels(polygons.geometry, polygons.crs, grid)))
+    labels = WithinExtent(PolygonLabels([polygons], grid), np.array([hull]))
     found = labels.read(0, 0, *grid.size)
     assert {0, 1, 255} == set(np.unique(found).tolist())
     assert (found == 255)[0].all() and (found == 1).sum() == (
-        PolygonLabels(polygons, grid).read(0, 0, *grid.size)
+        PolygonLabels([polygons], grid).read(0, 0, *grid.size)
     ).sum()
 
 

@@ -212,9 +212,10 @@ def _write_beside(
 ) -> None:
     mode = plan.assignment.mode
     used = [
-        (mode[part.about["scene"]], *part.about["polygons"])
+        (mode[part.about["scene"]], file, rows)
         for part in parts
-        if part.about["polygons"] and part.about["scene"] in mode
+        if part.about["scene"] in mode
+        for file, rows in part.about["polygons"]
     ]
     text = labels_text(used)
     if text is not None:

@@ -105,6 +105,12 @@ def read_polygons(path: Path, column: str | None = None, names: Sequence[str] = 
     Raises:
         DataError: see `read_table`; there is no such column, no polygon, or a class that is none.
     """
+    stat = _stat(path)
+    return _polygons(path, column, tuple(names), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _polygons(path: Path, column: str | None, names: tuple[str, ...], size: int, modified: int) -> Polygons:
     shapely, _ = packages()
     table = read_table(path)
     shapes = np.array(table.geometry.to_numpy(), dtype=object)
