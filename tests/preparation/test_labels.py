@@ -113,6 +113,17 @@ def test_geometries_that_are_not_valid_are_mended_and_counted(shared_data):
     assert polygons.mended > 0 and shapely.is_valid(polygons.geometry).all()
 
 
+def test_what_mending_leaves_of_lines_is_no_label(tmp_path):
+    bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10), (0, 5), (-20, 5), (0, 5)])
+    mixed = shapely.GeometryCollection([shapely.box(20, 0, 25, 5), shapely.LineString([(30, 0), (40, 9)])])
+    path = write_vector(tmp_path / "bow.gpkg", [bow, mixed])
+    polygons = read_polygons(path)
+    grid = SceneGrid((12, 70), UTM.to_wkt(), (1.0, 0.0, -25.0, 0.0, -1.0, 11.0))
+    found = PolygonLabels([polygons], grid).read(0, 0, 12, 70)
+    assert polygons.mended == 1 and found[:, 25:36].any() and not found[:, :24].any()
+    assert found[:, 44:51].sum() == 25 and not found[:, 52:].any()
+
+
 def test_vector_files_that_cannot_be_used(tmp_path):
     empty = tmp_path / "empty.geojson"
     empty.write_text('{"type": "FeatureCollection", "features": []}')

@@ -99,7 +99,7 @@ def _make(job: Job) -> Part:
     about: dict[str, Any] = {
         "scene": job.files.name,
         "bands": scene.bands.to_json(),
-        "mended": sum(one.mended for one in polygons),
+        "mended": {str(one.source): one.mended for one in polygons},
         "polygons": [[str(one.source), [int(row) for row in one.rows]] for one in polygons],
     }
     size = job.cut.size

@@ -226,7 +226,10 @@ def _write_beside(
 def _counted(parts: Sequence[Part]) -> list[str]:
     """Return lines on what was done to scenes."""
     padded = sum(part.about["padded"] for part in parts)
-    mended = max((part.about["mended"] for part in parts), default=0)
+    by_file: dict[str, int] = {}
+    for part in parts:
+        by_file |= part.about["mended"]
+    mended = sum(by_file.values())
     lines = []
     if padded:
         lines.append(f"{padded} patches are larger than their scene: what is beyond it is missing in them")
