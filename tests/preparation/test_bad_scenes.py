@@ -6,9 +6,11 @@ import errno
 import os
 import shutil
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
+import shapely
 from rasters import naip, write
 
 from spectrain.cli import main
@@ -175,6 +177,25 @@ def test_a_scene_whose_missing_value_is_another(scenes):
     image = patches.read(at).image
     assert [band.nodata for band in patches.bands] == [0] * 4
     assert (image[:2, :, 5, 5] == 0).all() and (image[0, :, 6, 6] == 7).all() and (image[1, :, 6, 6] == 1).all()
+
+
+def test_words_mean_the_same_class_in_every_file(scenes):
+    words = {0: ["pond", "ice"], 1: ["pond"], 2: ["ice", "rock"]}
+    for number, kinds in words.items():
+        with rasterio.open(scenes / "images" / f"s{number}.tif") as file:
+            left, bottom, *_ = file.bounds
+            crs = file.crs
+        shapes = [shapely.box(left + 200 * i, bottom, left + 200 * i + 150, bottom + 500) for i in range(len(kinds))]
+        geopandas.GeoDataFrame({"kind": kinds}, geometry=shapes, crs=crs).to_file(scenes / f"s{number}.gpkg")
+    made = run(scenes, labels="{scene}.gpkg", label_column="kind", patch_size=120)
+    assert "'rock' in 'kind' is not among label-names" in made.failed["s2"]
+    patches = open_patches(scenes.parent / "out" / "cross-val.zarr", "cross-val")
+    assert patches.preparation["labels"]["names"] == ["background", "ice", "pond"]
+    rows = patches.labels(np.arange(2))
+    assert (rows[0] == 2).sum() == 30 * 100 and (rows[1] == 2).sum() == 30 * 100 and not (rows[1] == 1).any()
+    shutil.rmtree(scenes.parent / "out")
+    names = ["none", "ice", "pond", "rock"]
+    assert not run(scenes, labels="{scene}.gpkg", label_column="kind", patch_size=120, label_names=names).failed
 
 
 def test_scenes_without_any_patch(scenes):

@@ -12,7 +12,7 @@ from rasters import write
 
 from spectrain.core.errors import DataError
 from spectrain.data.scene import SceneGrid
-from spectrain.preparation.labels import LabelOptions, PolygonLabels, RasterLabels, WithinExtent
+from spectrain.preparation.labels import LabelOptions, PolygonLabels, RasterLabels, WithinExtent, in_pixels
 from spectrain.preparation.vectors import read_polygons, read_table
 
 
@@ -27,7 +27,7 @@ def buildings(shared_data):
 def test_polygons_are_burnt_where_pixels_have_their_centre(buildings):
     folder, grid, mask = buildings
     polygons = read_polygons(folder / "buildings.geojson")
-    found = PolygonLabels(polygons, grid).read(0, 0, *grid.size)
+    found = PolygonLabels([polygons], grid).read(0, 0, *grid.size)
     table = geopandas.read_file(folder / "buildings.geojson").to_crs(grid.crs)
     wanted = rasterize(table.geometry, out_shape=grid.size, transform=rasterio.Affine(*grid.transform))
     assert np.array_equal(found, wanted) and found.dtype == np.uint8
@@ -36,7 +36,7 @@ def test_polygons_are_burnt_where_pixels_have_their_centre(buildings):
 
 def test_polygons_are_the_same_in_any_window(buildings):
     folder, grid, _ = buildings
-    labels = PolygonLabels(read_polygons(folder / "buildings.geojson"), grid)
+    labels = PolygonLabels([read_polygons(folder / "buildings.geojson")], grid)
     whole = labels.read(0, 0, *grid.size)
     draw = np.random.default_rng(0)
     for _ in range(40):
@@ -49,12 +49,12 @@ def test_polygons_are_the_same_in_any_window(buildings):
 def test_what_is_outside_the_extent_is_ignored(buildings):
     folder, grid, _ = buildings
     polygons = read_polygons(folder / "buildings.geojson")
-    hull = shapely.convex_hull(shapely.geometrycollections(polygons.geometry))
-    labels = WithinExtent(PolygonLabels(polygons, grid), [hull], polygons.crs, grid)
+    hull = shapely.convex_hull(shapely.geometrycollections(in_pixels(polygons.geometry, polygons.crs, grid)))
+    labels = WithinExtent(PolygonLabels([polygons], grid), np.array([hull]))
     found = labels.read(0, 0, *grid.size)
     assert {0, 1, 255} == set(np.unique(found).tolist())
     assert (found == 255)[0].all() and (found == 1).sum() == (
-        PolygonLabels(polygons, grid).read(0, 0, *grid.size)
+        PolygonLabels([polygons], grid).read(0, 0, *grid.size)
     ).sum()
 
 
@@ -111,6 +111,17 @@ def test_classes_are_words_or_numbers(tmp_path):
 def test_geometries_that_are_not_valid_are_mended_and_counted(shared_data):
     polygons = read_polygons(shared_data / "rts_labels" / "rts_polygons_dev.geojson")
     assert polygons.mended > 0 and shapely.is_valid(polygons.geometry).all()
+
+
+def test_what_mending_leaves_of_lines_is_no_label(tmp_path):
+    bow = shapely.Polygon([(0, 0), (10, 10), (10, 0), (0, 10), (0, 5), (-20, 5), (0, 5)])
+    mixed = shapely.GeometryCollection([shapely.box(20, 0, 25, 5), shapely.LineString([(30, 0), (40, 9)])])
+    path = write_vector(tmp_path / "bow.gpkg", [bow, mixed])
+    polygons = read_polygons(path)
+    grid = SceneGrid((12, 70), UTM.to_wkt(), (1.0, 0.0, -25.0, 0.0, -1.0, 11.0))
+    found = PolygonLabels([polygons], grid).read(0, 0, 12, 70)
+    assert polygons.mended == 1 and found[:, 25:36].any() and not found[:, :24].any()
+    assert found[:, 44:51].sum() == 25 and not found[:, 52:].any()
 
 
 def test_vector_files_that_cannot_be_used(tmp_path):

@@ -76,10 +76,11 @@ def planet(shared, folder):
         footprints.append(box(place, 0, 0, 120, 120))
         labels.append((name, box(place, 20, 20, 15, 25)))
         labels.append((name, box(place, 90, 80, 11, 11)))
-    for name, shapes in (("TrainingLabels", labels), ("ImageFootprints", list(zip(names, footprints, strict=True)))):
+    pieces = [("TrainingLabels", 1, labels[::2]), ("TrainingLabels", 2, labels[1::2])]
+    for name, number, shapes in (*pieces, ("ImageFootprints", 1, list(zip(names, footprints, strict=True)))):
         table = geopandas.GeoDataFrame({"image_id": [a for a, _ in shapes]}, geometry=[b for _, b in shapes], crs=crs)
-        (folder / "labels" / "deliver1").mkdir(parents=True, exist_ok=True)
-        table.to_crs(3413).to_file(folder / "labels" / "deliver1" / f"{name}_v1.gpkg")
+        (folder / "labels" / f"deliver{number}").mkdir(parents=True, exist_ok=True)
+        table.to_crs(3413).to_file(folder / "labels" / f"deliver{number}" / f"{name}_v1.gpkg")
     return names
 
 

@@ -18,7 +18,7 @@ from ..data.rasters import rasterio_package
 from ..data.splits import patch_id
 from ..data.window_grid import Cut
 from .cutting import CutOptions, cut
-from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, WithinExtent
+from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, WithinExtent, in_pixels
 from .opening import build_scene
 from .parts import DiskError, Part, write_part
 from .patterns import SceneFiles
@@ -86,7 +86,7 @@ def work(job: Job) -> Outcome:
 
 def _make(job: Job) -> Part:
     scene = build_scene(job.files, job.record)
-    labels, polygons = (None, None) if job.labels is None else scene_labels(scene, job.files, job.labels, job.vectors)
+    labels, polygons = (None, []) if job.labels is None else scene_labels(scene, job.files, job.labels, job.vectors)
     if labels is not None and job.record.labels is not None:
         kind = "values" if labels.values else "classes"
         if kind != job.record.labels["kind"]:
@@ -99,8 +99,8 @@ def _make(job: Job) -> Part:
     about: dict[str, Any] = {
         "scene": job.files.name,
         "bands": scene.bands.to_json(),
-        "mended": 0 if polygons is None else polygons.mended,
-        "polygons": [] if polygons is None else [str(polygons.source), [int(row) for row in polygons.rows]],
+        "mended": {str(one.source): one.mended for one in polygons},
+        "polygons": [[str(one.source), [int(row) for row in one.rows]] for one in polygons],
     }
     size = job.cut.size
 
@@ -136,14 +136,14 @@ def patch_columns(
 
 def scene_labels(
     scene: PreparedScene, files: SceneFiles, options: LabelOptions, vectors: Sequence[Path] = ()
-) -> tuple[SceneLabels, Polygons | None]:
+) -> tuple[SceneLabels, list[Polygons]]:
     """Return the labels of a scene, and its polygons where they are polygons.
 
     Raises:
         DataError: they are missing, damaged, empty, or lie elsewhere.
     """
     if vectors:
-        polygons = _of_scene(vectors, scene, options)
+        polygons = [_of_scene(path, scene, options) for path in vectors]
     elif files.label is None:
         raise DataError(
             f"the scene {files.name!r} has no labels",
@@ -151,27 +151,20 @@ def scene_labels(
             fix="add them, take the scene out, or correct labels",
         )
     elif is_vector(files.label):
-        polygons = _on_scene(read_polygons(files.label, options.column, options.names), scene)
+        polygons = [_on_scene(read_polygons(files.label, options.column, options.names), scene)]
     else:
         raster = RasterLabels(files.label, scene.grid, options, scene.preparation.crs)
-        return _within(raster, None, options, scene), None
+        return _within(raster, [], options, scene), []
     return _within(PolygonLabels(polygons, scene.grid), polygons, options, scene), polygons
 
 
-def _of_scene(vectors: Sequence[Path], scene: PreparedScene, options: LabelOptions) -> Polygons:
-    """Return the polygons of a scene among those of all: the first file that has some."""
-    found: Polygons | None = None
-    for path in vectors:
-        polygons = read_polygons(path, options.column, options.names)
-        if options.scene_column is not None:
-            named = column_of(read_table(path), options.scene_column, path)
-            polygons = polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
-        polygons = _on_scene(polygons, scene)
-        if len(polygons.geometry):
-            return polygons
-        found = found or polygons
-    assert found is not None
-    return found
+def _of_scene(path: Path, scene: PreparedScene, options: LabelOptions) -> Polygons:
+    """Return the polygons of a scene among those of all."""
+    polygons = read_polygons(path, options.column, options.names)
+    if options.scene_column is not None:
+        named = column_of(read_table(path), options.scene_column, path)
+        polygons = polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
+    return _on_scene(polygons, scene)
 
 
 def _on_scene(polygons: Polygons, scene: PreparedScene) -> Polygons:
@@ -185,15 +178,17 @@ def _on_scene(polygons: Polygons, scene: PreparedScene) -> Polygons:
     return polygons.chosen(shapely.intersects(polygons.geometry, outline))
 
 
-def _within(labels: SceneLabels, polygons: Polygons | None, options: LabelOptions, scene: PreparedScene) -> SceneLabels:
+def _within(
+    labels: SceneLabels, polygons: Sequence[Polygons], options: LabelOptions, scene: PreparedScene
+) -> SceneLabels:
     """Return labels that count only where something was labelled."""
     if options.extent is None:
         return labels
+    if options.extent != "hull":
+        extent = read_polygons(Path(options.extent).expanduser())
+        return WithinExtent(labels, in_pixels(extent.geometry, extent.crs, scene.grid))
+    if not polygons:
+        raise DataError("the hull of labels needs polygons", where="extent", fix="give a vector file as extent")
     shapely, _ = packages()
-    if options.extent == "hull":
-        if polygons is None:
-            raise DataError("the hull of labels needs polygons", where="extent", fix="give a vector file as extent")
-        hull = shapely.convex_hull(shapely.geometrycollections(polygons.geometry))
-        return WithinExtent(labels, [hull], polygons.crs, scene.grid)
-    extent = read_polygons(Path(options.extent).expanduser())
-    return WithinExtent(labels, list(extent.geometry), extent.crs, scene.grid)
+    shapes = np.concatenate([in_pixels(one.geometry, one.crs, scene.grid) for one in polygons])
+    return WithinExtent(labels, np.array([shapely.convex_hull(shapely.geometrycollections(shapes))], dtype=object))

@@ -107,14 +107,15 @@ class PolygonLabels:
     """Polygons burnt into the grid of the scene: a pixel belongs to the last one that its centre lies in.
 
     Args:
-        polygons: with the class of each.
+        polygons: of one file or several, with the class of each.
         grid: of the scene.
     """
 
     values = False
 
-    def __init__(self, polygons: Polygons, grid: SceneGrid) -> None:
-        self._shapes, self._classes = in_pixels(polygons.geometry, polygons.crs, grid), polygons.classes
+    def __init__(self, polygons: Sequence[Polygons], grid: SceneGrid) -> None:
+        self._shapes = np.concatenate([in_pixels(one.geometry, one.crs, grid) for one in polygons])
+        self._classes = np.concatenate([one.classes for one in polygons])
 
     def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
         """See `SceneLabels.read`."""
@@ -126,14 +127,12 @@ class WithinExtent:
 
     Args:
         labels: whose pixels outside are ignored.
-        extent: polygons.
-        crs: of the polygons.
-        grid: of the scene.
+        shapes: polygons in columns and rows of the scene.
     """
 
-    def __init__(self, labels: SceneLabels, extent: Sequence[Any], crs: Any, grid: SceneGrid) -> None:
+    def __init__(self, labels: SceneLabels, shapes: NDArray[np.object_]) -> None:
         self.values = labels.values
-        self._labels, self._shapes = labels, in_pixels(extent, crs, grid)
+        self._labels, self._shapes = labels, shapes
 
     def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
         """See `SceneLabels.read`."""

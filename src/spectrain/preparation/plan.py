@@ -129,7 +129,9 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
                 failed[scene.name] = str(error)
                 outlines.pop()
                 continue
-            names = options.label_names or (polygons.names if polygons is not None else ())
+            names = options.label_names or (polygons[0].names if polygons else ())
+            if labelled.column is not None:  # the same number for a word in all files
+                labelled = replace(labelled, names=tuple(names))
             record = replace(record, labels=kind_record(labels.values, names))
         first = first or built
         usable.append(replace(scene))

@@ -212,9 +212,10 @@ def _write_beside(
 ) -> None:
     mode = plan.assignment.mode
     used = [
-        (mode[part.about["scene"]], *part.about["polygons"])
+        (mode[part.about["scene"]], file, rows)
         for part in parts
-        if part.about["polygons"] and part.about["scene"] in mode
+        if part.about["scene"] in mode
+        for file, rows in part.about["polygons"]
     ]
     text = labels_text(used)
     if text is not None:
@@ -225,7 +226,10 @@ def _write_beside(
 def _counted(parts: Sequence[Part]) -> list[str]:
     """Return lines on what was done to scenes."""
     padded = sum(part.about["padded"] for part in parts)
-    mended = max((part.about["mended"] for part in parts), default=0)
+    by_file: dict[str, int] = {}
+    for part in parts:
+        by_file |= part.about["mended"]
+    mended = sum(by_file.values())
     lines = []
     if padded:
         lines.append(f"{padded} patches are larger than their scene: what is beyond it is missing in them")

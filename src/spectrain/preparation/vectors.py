@@ -105,21 +105,37 @@ def read_polygons(path: Path, column: str | None = None, names: Sequence[str] = 
     Raises:
         DataError: see `read_table`; there is no such column, no polygon, or a class that is none.
     """
+    stat = _stat(path)
+    return _polygons(path, column, tuple(names), stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _polygons(path: Path, column: str | None, names: tuple[str, ...], size: int, modified: int) -> Polygons:
     shapely, _ = packages()
     table = read_table(path)
     shapes = np.array(table.geometry.to_numpy(), dtype=object)
     rows = np.arange(len(shapes), dtype=np.int64)
+    shapes = np.array([_areas(shape) for shape in shapes], dtype=object)
     there = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
-    there &= np.isin(shapely.get_type_id(shapes), (3, 6, 7))
+    there &= np.isin(shapely.get_type_id(shapes), (3, 6))  # polygons, and several in one
     if not there.any():
         raise DataError(
             "the vector file holds no polygon", where=str(path), fix="labels are areas: write polygons, or a raster"
         )
     shapes, rows = shapes[there], rows[there]
     broken = ~shapely.is_valid(shapes)
-    shapes[broken] = shapely.make_valid(shapes[broken])
+    # areas only: what mending may leave of lines would be burnt as pixels
+    shapes[broken] = shapely.make_valid(shapes[broken], method="structure", keep_collapsed=False)
     classes, found = _classes(table.iloc[rows], column, names, path)
     return Polygons(shapes, classes, table.crs, found, rows, int(broken.sum()), path)
+
+
+def _areas(shape: Any) -> Any:
+    """Return the polygons of a collection as one; anything else as it is."""
+    shapely, _ = packages()
+    if shape is None or shapely.get_type_id(shape) != 7:
+        return shape
+    return shapely.multipolygons([part for part in shapely.get_parts(shape) if shapely.get_type_id(part) == 3])
 
 
 def _classes(
