@@ -35,8 +35,9 @@ NAMES = [
     "mixture",
     "transfer",
     "prepare",
+    "barkbeetle",
 ]
-BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer"}
+BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer", "barkbeetle"}
 """Only run where it is named."""
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .data.opening import open_patches as open_patches
     from .demos import run as demo
     from .inference.embed import embed as embed
+    from .inference.export import export as export
     from .inference.import_weights import import_weights as import_weights
     from .inference.predict import predict as predict
     from .inference.testing import test as test
@@ -58,6 +59,7 @@ __all__ = [
     "demo",
     "embed",
     "evaluate_model_dataloader",
+    "export",
     "import_weights",
     "inspect",
     "learning_rate",
@@ -89,6 +91,7 @@ _PLACES = {
     "SupConResNet": "models.supcon_resnet:SupConResNet",
     "demo": "demos:run",
     "embed": "inference.embed:embed",
+    "export": "inference.export:export",
     "build_loss": "training.parts:build_loss",
     "build_model": "training.parts:build_model",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",

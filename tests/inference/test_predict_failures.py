@@ -105,6 +105,15 @@ def test_values_in_another_unit_are_a_warning(run, tmp_path, caplog):
     assert "another unit" not in caplog.text
 
 
+def test_windows_that_disagree_are_a_warning(run, scene, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(module, "DISAGREEMENT", 1e-3)
+    spectrain.predict(run, scene, tmp_path / "a.tif", halo=0)  # the model sees 3 px to each side
+    assert "a larger --window (now 32 px)" in caplog.text
+    caplog.clear()
+    spectrain.predict(run, scene, tmp_path / "b.tif", halo=3)
+    assert "--window" not in caplog.text
+
+
 def test_a_scene_that_does_not_is_stored_as_the_training_was():
     record = {"name": "B02", "scale": 1e-4, "offset": -0.1, "nodata": 0}
     trained, plain = Bands.from_json([record]), Bands.from_json([{"name": "B02"}])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spectrain.core.errors import SpectrainError
-from spectrain.inference.tiles import Axis, batches, default_halo, spacing, strips
+from spectrain.inference.tiles import Agreement, Axis, batches, default_halo, spacing, strips
 
 
 @st.composite
@@ -163,6 +163,23 @@ class Swayed(nn.Module):
 
     def forward(self, x):
         return x + 5 * x.mean((2, 3), keepdim=True)
+
+
+@pytest.mark.parametrize(("network", "least", "most"), [(convolutions(4), 0, 1e-5), (Swayed(), 0.3, 10)])
+@torch.no_grad()
+def test_it_is_measured_how_far_windows_agree(network, least, most):
+    y, x = torch.meshgrid(torch.arange(70.0), torch.arange(85.0), indexing="ij")
+    image = torch.stack([torch.sin(x / 9 + y / 12), torch.cos(x / 13 - y / 7)])
+    rows, columns = (Axis.cover(size, 32, 8) for size in image.shape[1:])
+
+    def evaluate(row, starts):
+        cut = torch.stack([image[:, row : row + 32, start : start + 32] for start in starts])
+        return network(cut), torch.ones(len(starts), 32, 32, dtype=torch.bool)
+
+    agreement = Agreement()
+    list(strips(rows, columns, evaluate, 3, agreement))
+    assert least <= agreement.share() <= most
+    assert Agreement().share() == 0
 
 
 def test_a_quarter_by_default():

@@ -139,6 +139,73 @@ def test_bands_that_one_scene_lacks(scenes):
     assert "no band 'nir'" in run(scenes).failed["s1"]
 
 
+def test_a_scene_of_another_type(scenes):
+    with rasterio.open(scenes / "images" / "s1.tif") as file:
+        image = file.read().astype(np.float32)
+    rewritten(scenes / "images" / "s1.tif", image=image, descriptions=["blue", "green", "red", "nir"])
+    assert "is of type float32, that of s0 of uint16" in run(scenes).failed["s1"]
+
+
+def test_a_mask_stored_in_the_file_counts(scenes):
+    mask = np.full((120, 120), 255, np.uint8)
+    mask[:7] = 0
+    with rasterio.open(scenes / "images" / "s1.tif", "r+") as file, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+        file.write_mask(mask)
+    assert not run(scenes).failed
+    patches = open_patches(scenes.parent / "out" / "cross-val.zarr", "cross-val")
+    table = patches.metadata()
+    rows = patches.read(np.arange(len(table)))
+    at = int(np.flatnonzero((table["scene"] == "s1") & (table["row"] == 0))[0])
+    assert rows.mask.sum() == rows.mask.size - 3 * 40 * 7 and not rows.mask[at, 0, :7].any()
+    assert (rows.labels[at, :7] == 255).all() and table["valid_share"][at] < 1
+
+
+def test_a_scene_whose_missing_value_is_another(scenes):
+    for number, nodata in ((0, 0), (1, 7)):
+        with rasterio.open(scenes / "images" / f"s{number}.tif", "r+") as file:
+            image = file.read()
+            image[:, 5, 5] = nodata
+            image[:, 6, 6] = 0 if nodata else 7
+            file.nodata = nodata
+            file.write(image)
+    run(scenes)
+    patches = open_patches(scenes.parent / "out" / "cross-val.zarr", "cross-val")
+    table = patches.metadata()
+    at = np.flatnonzero((table["row"] == 0) & (table["column"] == 0))
+    image = patches.read(at).image
+    assert [band.nodata for band in patches.bands] == [0] * 4
+    assert (image[:2, :, 5, 5] == 0).all() and (image[0, :, 6, 6] == 7).all() and (image[1, :, 6, 6] == 1).all()
+
+
+def test_scenes_without_any_patch(scenes):
+    for number in (0, 1):
+        rewritten(
+            scenes / "images" / f"s{number}.tif",
+            image=np.zeros((4, 120, 120), np.uint16),
+            descriptions=["blue", "green", "red", "nir"],
+            nodata=0,
+        )
+    made = run(scenes)
+    assert made.dropped == {"nothing was measured": 18} and count(scenes) == {"s2": 9}
+    (scenes / "images" / "s2.tif").unlink()
+    shutil.rmtree(scenes.parent / "out")
+    with pytest.raises(DataError, match=r"no patch is left .18 patches: nothing was measured"):
+        run(scenes)
+    assert not list((scenes.parent / "out").glob("*.zarr"))
+
+
+def test_outputs_that_were_removed_are_made_again(scenes):
+    run(scenes)
+    shutil.rmtree(scenes.parent / "out" / "cross-val.zarr")
+    run(scenes)
+    assert count(scenes) == {"s0": 9, "s1": 9, "s2": 9}
+
+
+def test_a_pattern_of_labels_that_names_none(scenes):
+    with pytest.raises(DataError, match="has no labels"):
+        run(scenes, labels="yy/{scene}.tif")
+
+
 def test_nothing_can_be_used(scenes):
     with pytest.raises(DataError, match="did you mean 'in'"):
         run(scenes.parent / "inn")

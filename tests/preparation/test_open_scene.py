@@ -178,3 +178,10 @@ def test_tasselled_cap_of_other_rasters(thailand, tmp_path):
     assert abs(float(found[0, 1].mean()) - values[50:71, 50:70].mean()) < 1.5
     pixels = open_scene(thailand, given, aux=tmp_path / "tc").read(101, 100, 40, 40)
     assert pixels.image[1].std() > 0
+
+
+def test_wavelengths_of_a_table_beside(shared_data):
+    folder = shared_data / "enmap_potsdam"
+    given = record(folder, images=["images/{scene}.tif"])
+    assert len(given.bands) == 218 and given.dtype == "int16"
+    assert given.bands[0].wavelength == pytest.approx(418, abs=1) and given.bands[217].wavelength > 2400

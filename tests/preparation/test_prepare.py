@@ -375,3 +375,15 @@ def test_dates_of_one_place_stay_together(scenes, shared_data, tmp_path):
     assert made.patches["val-test"] == 9 and made.dropped["shares ground with another split"] >= 9
     tables = [open_patches(made.folder / f"{split}.zarr", split).metadata() for split in ("cross-val", "val-test")]
     assert not share_ground(*tables)
+
+
+def test_scenes_smaller_than_a_patch_are_filled_up_and_not_left_out(scenes, tmp_path):
+    made = scenes(patch_size=400)
+    rows = open_patches(tmp_path / "out" / "cross-val.zarr", "cross-val").read(np.arange(4))
+    assert made.patches == {"cross-val": 4} and any(
+        "4 patches are larger than their scene" in line for line in made.lines
+    )
+    inside = np.zeros((400, 400), bool)
+    inside[:120, :120] = True
+    assert all(np.array_equal(mask[0], inside) for mask in rows.mask)
+    assert (rows.labels[:, ~inside] == 255).all() and (rows.labels[:, inside] != 255).all()

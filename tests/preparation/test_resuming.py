@@ -72,6 +72,7 @@ def parts(folder):
 def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_path):
     moments = [
         lambda: parts(tmp_path) >= 3,
+        lambda: parts(tmp_path) >= 9,
         lambda: parts(tmp_path) >= 20,
         lambda: (
             any((tmp_path / "out").glob(".cross-val.zarr.partial-*")) or (tmp_path / "out" / "cross-val.zarr").exists()
@@ -82,16 +83,19 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_p
         process = start(tmp_path, data)
         while process.poll() is None and not moment():
             time.sleep(0.001)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        process.send_signal(signal.SIGKILL if number else signal.SIGINT)
+        output = process.communicate()[0]
         killed += process.returncode == -signal.SIGKILL
-        if number < 2:
+        if number == 0:
+            assert process.returncode == 130 and "give the same command again" in output
+        if number < 3:
             assert 3 <= parts(tmp_path) < SCENES
     assert killed >= 2
     process = start(tmp_path, data)
     output = process.communicate()[0]
     assert process.returncode == 0, output
     assert "of 40 scenes are there already" in output or "nothing to do" in output
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
     assert digest(tmp_path / "out") == whole
 
 

@@ -275,6 +275,36 @@ def predict(
 
 
 @app.command
+def export(
+    run: Path,
+    /,
+    *,
+    to: Literal["pipeline", "safetensors", "onnx", "torch-export"],
+    output: Output = None,
+    name: str | None = None,
+    overwrite: Switch = False,
+    plugin: Several = None,
+    debug: Switch = False,
+) -> None:
+    """Write a trained model for other programs, and hold what was written against the run's model.
+
+    Args:
+        run: Run folder or checkpoint.
+        to: safetensors (weights and a JSON, which every command takes as a run), onnx, torch-export (.pt2), or
+            pipeline (the converted checkpoint of DARTS).
+        output: File to write, of safetensors and pipeline a folder; by default export in the run folder.
+        name: Of the pipeline's checkpoint; by default the run's.
+        overwrite: Replace what is there.
+        plugin: Module or file to import first; may be repeated.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..inference.export import export as export_run
+
+    print(export_run(run, to, output, name=name, overwrite=overwrite, plugins=plugin or ()))
+
+
+@app.command
 def prepare(
     kind: str,
     /,
@@ -312,23 +342,26 @@ def import_weights(
     bands: Several = None,
     fold_grey: Switch = False,
     heads: tuple[int, int] | None = None,
+    limits: Several = None,
     debug: Switch = False,
 ) -> None:
     """Turn the published weights of another system into a checkpoint; nothing in the file is run.
 
     Args:
         file: What was published, e.g. last.pth.
-        system: Whose weights they are: nenya or spectraleye (SpectralGPT's too).
+        system: Whose weights they are: nenya, spectraleye (SpectralGPT's too) or darts.
         output: Checkpoint to write.
         bands: Names of the bands that the model takes; may be repeated.
         fold_grey: The model was shown a grey image three times over: make it one of one band.
         heads: Heads of the encoder and of the decoder, where no published model has its sizes.
+        limits: NAME=LOW:HIGH, the physical values of a band that are 0 and 1, where a file of darts does not tell.
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
     from ..inference.import_weights import import_weights as take
 
-    print(take(file, system, output, bands=bands or (), fold_grey=fold_grey, heads=heads))
+    done = take(file, system, output, bands=bands or (), fold_grey=fold_grey, heads=heads, limits=limits or ())
+    print(done)
 
 
 @app.command

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import DataError, nearest
+from .import_darts import import_darts
 from .import_nenya import import_nenya
 from .import_spectraleye import import_spectraleye
 from .imported import Imported
 
-SYSTEMS = ("nenya", "spectraleye")
+SYSTEMS = ("darts", "nenya", "spectraleye")
 
 
 def import_weights(
@@ -21,20 +22,25 @@ def import_weights(
     bands: Sequence[str] = (),
     fold_grey: bool = False,
     heads: tuple[int, int] | None = None,
+    limits: Sequence[str] = (),
 ) -> Imported:
     """Turn the published weights of another system into a checkpoint of ours, without running anything in the file.
 
-    `load_trained_model`, `embed` and ``model.init_from`` take the result, that of Nenya ``model.backbone`` too.
+    `load_trained_model`, `embed` and ``model.init_from`` take the result, that of Nenya ``model.backbone`` too, that of
+    DARTS `test` and `predict`.
 
     Args:
         path: the file, e.g. a ``last.pth`` of Nenya.
-        system: "nenya", or "spectraleye" for spectral masked autoencoders, those of SpectralGPT among them.
+        system: "nenya"; "spectraleye" for spectral masked autoencoders, those of SpectralGPT among them; or "darts"
+            for its segmentation networks, converted or as Lightning wrote them.
         output: checkpoint to write.
         bands: their names. Where empty, the 30 bands of SpectralEye for its models of 30 bands, else unnamed.
         fold_grey: of Nenya: the model was shown a grey image three times over: sum its first filters over the three
             channels. The result is the same function of one band.
         heads: of spectraleye: heads of the encoder and of the decoder, which weights do not tell. None takes those of
             the published model of these sizes.
+        limits: of darts: words ``NAME=LOW:HIGH``, the physical values that are 0 and 1, for bands of which the file
+            does not tell.
 
     Raises:
         DataError: no such file or system, not a model of it, or as many bands as it has not.
@@ -50,6 +56,10 @@ def import_weights(
         raise DataError(f"weights of {system} have no heads", where="--heads", fix="leave it away")
     if fold_grey and system != "nenya":
         raise DataError(f"weights of {system} are of no repeated grey", where="--fold-grey", fix="leave it away")
+    if limits and system != "darts":
+        raise DataError(f"weights of {system} know no limits of bands", where="--limits", fix="leave it away")
+    if system == "darts":
+        return import_darts(Path(path), Path(output), bands, limits)
     if system == "nenya":
         return import_nenya(Path(path), Path(output), bands, fold_grey)
     return import_spectraleye(Path(path), Path(output), bands, heads)

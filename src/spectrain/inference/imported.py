@@ -39,6 +39,7 @@ class Imported:
         notes: what was decided on the way.
         recipe: that trains such a model.
         options: with which it begins from these weights.
+        commands: that use the checkpoint; by default to embed and to train.
     """
 
     path: Path
@@ -49,19 +50,23 @@ class Imported:
     notes: tuple[str, ...]
     recipe: str = "contrastive"
     options: tuple[str, ...] = ()
+    commands: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         names = self.bands.names
         told = ", ".join(names if len(names) <= _SHOWN else (*names[:2], "...", names[-1]))
         options = self.options or (f"model.backbone={self.path}",)
+        commands = self.commands or (
+            f"spectrain embed {self.path} DATA",
+            f"spectrain train {self.recipe} dataset.path=DATA {' '.join(options)}",
+        )
         lines = [
             f"{self.path}: {self.backbone}, {len(self.bands)} bands ({told})"
             + (f", projection of {self.feat_dim}" if self.feat_dim is not None else "")
             + (f", epoch {self.epoch}" if self.epoch is not None else ""),
             *(f"  {note}" for note in self.notes),
             "go on with:",
-            f"  spectrain embed {self.path} DATA",
-            f"  spectrain train {self.recipe} dataset.path=DATA {' '.join(options)}",
+            *(f"  {command}" for command in commands),
         ]
         return "\n".join(lines)
 
@@ -78,8 +83,11 @@ def write_imported(
     system: str,
     epoch: int | None,
     options: Any = None,
+    channels: int | None = None,
 ) -> None:
     """Write a checkpoint of the configured model with these weights, all of them.
+
+    ``channels`` is the numbers a pixel that the task wants; None leaves the output to the network.
 
     Raises:
         DataError: they do not fit.
@@ -91,6 +99,7 @@ def write_imported(
         image_size=image_size,
         seed=0,
         take_init_from=False,
+        channels=channels,
     )
     fill(model.network, weights, source)
     meta = {
@@ -98,6 +107,7 @@ def write_imported(
         "bands": bands.to_json(),
         "image_size": None if image_size is None else list(image_size),
         "statistics": unscaled(len(bands)).to_json(),
+        "channels": channels,
         "config": cfg.to_dict(),
         "fingerprint": None,
         "spectrain": __version__,

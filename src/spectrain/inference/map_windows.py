@@ -15,7 +15,7 @@ from ..core.batch import Batch
 from ..core.fill import fill_invalid
 from ..data.scene import Scene
 from .map_members import Member
-from .tiles import Axis, Strip, batches, strips
+from .tiles import Agreement, Axis, Strip, batches, strips
 
 Read = tuple[NDArray[np.generic], NDArray[np.bool_] | None]
 """Windows [N,C,h,w] and their mask [N,1 or C,h,w]."""
@@ -34,6 +34,7 @@ class SceneWindows:
     def __init__(self, members: Sequence[Member], rows: Axis, columns: Axis, at_once: int) -> None:
         self.members, self.rows, self.columns, self.at_once = members, rows, columns, at_once
         self._scenes = list({id(member.scene): member.scene for member in members}.values())
+        self.agreement = Agreement()
         self._quantities: int | None = None  # of all members together, known once they looked at something
 
     def strips(self) -> Iterator[Strip]:
@@ -48,7 +49,7 @@ class SceneWindows:
             def evaluate(row: int, columns: Sequence[int]) -> tuple[Tensor, Tensor]:
                 return self._evaluate(next(ahead))
 
-            for strip in strips(self.rows, self.columns, evaluate, self.at_once):
+            for strip in strips(self.rows, self.columns, evaluate, self.at_once, self.agreement):
                 yield replace(strip, values=strip.values.reshape(len(self.members), -1, *strip.values.shape[1:]))
 
     def _read_ahead(self, reader: ThreadPoolExecutor) -> Iterator[list[Read]]:

@@ -27,6 +27,8 @@ from .tiles import Axis, default_halo
 
 log = logging.getLogger("spectrain")
 
+DISAGREEMENT = 0.2
+"""Windows that differ by more of the map's deviation are a warning."""
 SAY_EVERY = 10.0
 """Seconds between two lines of progress."""
 
@@ -147,6 +149,13 @@ def predict(
     for member in models:
         if (doubt := member.units.warning()) is not None:
             log.warning("%s: %s", place, doubt)
+    if (share := windows.agreement.share()) > DISAGREEMENT:
+        log.warning(
+            "neighbouring windows differ by %.0f %% of the map's own deviation where they are joined: their pattern "
+            "may be seen; a larger --window (now %d px) brings the map nearer to one pass over the scene",
+            100 * share,
+            min(size),
+        )
     if traced is not None and vectors is not None:
         frame = traced.table()
         write_polygons(frame, vectors)

@@ -11,6 +11,9 @@ from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from ..core.errors import DataError
 
+_DICT = ".AttributeDict"
+"""How Lightning calls its dict of hyperparameters, which is one with attributes."""
+
 
 class Inert:
     """Stands for any class or function that a pickle names: it keeps what it is given, and does nothing."""
@@ -51,14 +54,14 @@ def read_published(path: Path) -> dict[str, Any]:
             where=str(path),
             fix="download it again; a file of an older torch must be saved anew by torch.save",
         ) from error
-    # one class a name: torch looks up what it may call by identity
-    stands_for: list[Any] = [(type("Inert", (Inert,), {}), name) for name in names]
+    # one class a name: torch looks up what it may call by identity, and it fills dicts alone
+    stands_for: list[Any] = [(dict if name.endswith(_DICT) else type("Inert", (Inert,), {}), name) for name in names]
     try:
         with safe_globals(stands_for):
             record = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise DataError(
-            f"the file is refused: {str(error).partition(chr(10))[2].strip().partition(chr(10))[0] or error}",
+            f"the file is refused: {_reason(str(error))}",
             where=str(path),
             fix="give a file that holds weights and options only",
         ) from error
@@ -67,6 +70,12 @@ def read_published(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DataError("the file holds no checkpoint", where=str(path), fix="give the .pth file that was published")
     return {str(key): _plain(value) for key, value in record.items()}
+
+
+def _reason(text: str) -> str:
+    """Return the line of torch's message that says what it refuses."""
+    _, _, rest = text.partition("WeightsUnpickler error:")
+    return (rest or text).strip().partition("\n")[0]
 
 
 def _plain(value: Any) -> Any:

@@ -133,7 +133,31 @@ def batches(rows: Axis, columns: Axis, at_once: int) -> Iterator[tuple[int, tupl
             yield row, columns.starts[first : first + at_once]
 
 
-def strips(rows: Axis, columns: Axis, evaluate: Evaluate, at_once: int) -> Iterator[Strip]:
+class Agreement:
+    """How much neighbouring windows differ where they are joined, against how much the values vary there at all."""
+
+    def __init__(self) -> None:
+        self._sums: Tensor | None = None
+
+    def add(self, one: Tensor, other: Tensor, seen: Tensor) -> None:
+        """Take what two windows say [K,h,w] of the same pixels, 0 where these are not seen; nothing waits."""
+        parts = ((one - other).abs(), one, one.square())
+        found = torch.stack([part.sum((1, 2)).double() for part in parts])
+        found = torch.cat([found, seen.sum().double().expand(1, found.shape[1])])
+        self._sums = found if self._sums is None else self._sums + found
+
+    def share(self) -> float:
+        """Return the mean difference over the standard deviation, of the quantity where it is largest; 0 for none."""
+        if self._sums is None:
+            return 0.0
+        difference, sums, squares = self._sums[:3] / self._sums[3].clamp(min=1)
+        deviation = (squares - sums.square()).clamp(min=0).sqrt()
+        return float((difference / deviation.clamp(min=1e-6)).max())
+
+
+def strips(
+    rows: Axis, columns: Axis, evaluate: Evaluate, at_once: int, agreement: Agreement | None = None
+) -> Iterator[Strip]:
     """Yield a scene's rows from top to bottom, each as soon as no further window counts for it.
 
     What is held is K maps of the width of the scene, as high as a window.
@@ -143,6 +167,7 @@ def strips(rows: Axis, columns: Axis, evaluate: Evaluate, at_once: int) -> Itera
         columns: windows from left to right.
         evaluate: gives the windows' values.
         at_once: most windows that ``evaluate`` is given.
+        agreement: is told what windows side by side say of the pixels that both count for.
     """
     values: Tensor | None = None
     seen: Tensor | None = None
@@ -164,6 +189,12 @@ def strips(rows: Axis, columns: Axis, evaluate: Evaluate, at_once: int) -> Itera
                 place = (slice(low - top, high - top), slice(left, right))
                 values[:, *place] += found[number][:, *inside] * weight
                 seen[place] |= where[number][inside]
+                if agreement is not None and number:
+                    before, shared = columns.starts[across - 1], slice(left, columns.cores[across - 1][1])
+                    one, other = (
+                        (inside[0], slice(shared.start - begun, shared.stop - begun)) for begun in (before, start)
+                    )
+                    agreement.add(found[number - 1][:, *one], found[number][:, *other], where[number][other])
         assert values is not None
         assert seen is not None
         end = rows.done(down)

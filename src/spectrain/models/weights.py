@@ -31,8 +31,8 @@ def load_weights(
 
     Args:
         network: the network, without the `BandedModel` around it.
-        source: a run folder (its best checkpoint, else its last), a checkpoint, a saved state dict, or a file in
-            safetensors format.
+        source: a run folder (its best checkpoint, else its last), a checkpoint, the folder of an exported model, a
+            saved state dict, or a file in safetensors format.
         part: "encoder" takes only what belongs to the encoder (names that begin ``encoder.``); the rest stays fresh.
         bands: of the data; a warning names what differs from those that a checkpoint was trained on.
 
@@ -84,11 +84,13 @@ def _file(source: Path) -> Path:
         )
     if source.is_file():
         return source
-    for name in ("best.pt", "last.pt"):
-        if (path := source / "checkpoints" / name).is_file():
+    for name in ("checkpoints/best.pt", "checkpoints/last.pt", "model.safetensors"):
+        if (path := source / name).is_file():
             return path
     raise DataError(
-        "the folder holds no checkpoint", where=str(source), fix="give a run folder with checkpoints/best.pt or last.pt"
+        "the folder holds no checkpoint",
+        where=str(source),
+        fix="give a run folder with checkpoints/best.pt or last.pt, or that of an exported model",
     )
 
 
@@ -106,7 +108,7 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Bands | None]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path), None
+            return load_file(path), _bands_beside(path)
         record = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:  # torch's own message tells how to load it all the same
         raise DataError(
@@ -130,6 +132,15 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Bands | None]:
         )
     meta = json.loads(record["meta_json"]) if isinstance(record.get("meta_json"), str) else {}
     return tensors, Bands.from_json(meta["bands"]) if "bands" in meta else None
+
+
+def _bands_beside(path: Path) -> Bands | None:
+    """Return the bands that an exported model was trained on; None for other files of weights."""
+    description = path.with_name("model.json")
+    if path.name != "model.safetensors" or not description.is_file():
+        return None
+    said = json.loads(description.read_text(encoding="utf-8"))
+    return Bands.from_json(said["bands"]) if isinstance(said, dict) and "bands" in said else None
 
 
 def _of_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

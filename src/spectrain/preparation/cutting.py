@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.scene import Pixels
 from ..data.window_grid import Places, grid
 from .labels import IGNORED, SceneLabels, valid_labels
 from .prepared import PreparedScene, Window
@@ -115,11 +116,11 @@ def _patch(scene: PreparedScene, labels: SceneLabels | None, options: CutOptions
         shares = (0.0, 0.0)
     else:
         count = int(said.sum())
-        if count < options.labelled * area:
+        if count < options.labelled * height * width:  # what is beyond a small scene does not count against it
             return FEW_LABELS
         shares = (float(positive.sum()) / max(count, 1), count / area)
     image, mask, found = _padded(scene, pixels.image, pixels.mask, found, options.size)
-    share = float(_share(scene, pixels.image, valid)) * height * width / area
+    share = _share(scene, pixels, valid) * height * width / area
     return Patch((row, column), image, mask, found, *shares, share, padded=(height, width) != (options.size,) * 2)
 
 
@@ -136,21 +137,22 @@ def _observed(
     wide = scene.window(row - top, column - left, height + top + bottom, width + left + right)
     here = (slice(top, top + height), slice(left, left + width))
     mask = None if wide.pixels.mask is None else wide.pixels.mask[:, *here]
-    pixels = type(wide.pixels)(wide.pixels.image[:, *here], mask)
+    pixels = Pixels(wide.pixels.image[:, *here], mask)
     lost = np.pad(~wide.observed, ((erosion - top, erosion - bottom), (erosion - left, erosion - right)))
     kept = disk_sums(lost.astype(np.int64), (erosion, erosion), disk_widths(erosion, 0, (1, 1)), (height, width)) == 0
     return Window(pixels, wide.observed[here], wide.complete[here]), kept
 
 
-def _share(scene: PreparedScene, image: NDArray[Any], whole: Valid) -> float:
-    """Return the share of values that were measured."""
+def _share(scene: PreparedScene, pixels: Pixels, whole: Valid) -> float:
+    """Return the share of values that were measured; ``whole`` is where no band misses one."""
     if whole.all():
         return 1.0
-    missing = [
-        np.isnan(channel) if scene.dtype.kind == "f" else (channel == band.nodata)
-        for channel, band in zip(image, scene.bands, strict=True)
+    seen = np.ones(whole.shape, dtype=bool) if pixels.mask is None else pixels.mask[0]
+    shares = [
+        float((seen & (~np.isnan(channel) if scene.dtype.kind == "f" else channel != band.nodata)).mean())
+        for channel, band in zip(pixels.image, scene.bands, strict=True)
     ]
-    return 1.0 - float(np.mean(missing))
+    return sum(shares) / len(shares)
 
 
 def _padded(

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..core.bands import Band, Bands
 from ..core.errors import DataError, nearest
+from ..data.band_table import read_band_table
+from ..data.geotiff import BANDS
 from ..data.rasters import Raster, read_raster, resolution
 from .formulas import Formula
 
@@ -79,7 +81,7 @@ def channels_of(files: Sequence[tuple[str, Path]], said: Described) -> dict[str,
     """
     found: dict[str, Channel] = {}
     for prefix, path in files:
-        raster = placed(path, said.crs)
+        raster = _told(placed(path, said.crs))
         for number, name in enumerate(_names(raster, said.band_names), start=1):
             full = f"{prefix}_{name}" if prefix else name
             if full in found:
@@ -108,6 +110,17 @@ def placed(path: Path, crs: str | None = None) -> Raster:
             fix="write it into the file (gdal_edit.py -a_srs), or give crs=EPSG:... where only its name is missing",
         )
     return replace(raster, crs=crs_text(crs))
+
+
+def _told(raster: Raster) -> Raster:
+    """Return a file with the wavelengths of a table bands.csv beside it, or a folder up, that is of so many bands."""
+    tables = [folder / BANDS for folder in (raster.path.parent, raster.path.parent.parent)]
+    for path in tables:
+        if path.is_file():
+            table = read_band_table(path)
+            if len(table.wavelength) == raster.shape[0]:
+                return replace(raster, bands=table.described(raster.bands, str(path), str(raster.path)))
+    return raster
 
 
 def crs_text(crs: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from .prepared import PreparedScene
 from .record import Preparation
 from .vectors import Polygons, column_of, is_vector, read_polygons, read_table
 
+log = logging.getLogger("spectrain")
 CACHE_MB = 128
 """Of unpacked blocks that GDAL keeps in a process; its own default is a share of the machine's memory."""
 
@@ -63,7 +65,6 @@ class Outcome:
     name: str
     error: str | None = None
     fatal: bool = False
-    notes: tuple[str, ...] = field(default=())
 
 
 def work(job: Job) -> Outcome:
@@ -77,6 +78,9 @@ def work(job: Job) -> Outcome:
         return Outcome(job.files.name, str(error), fatal=True)
     except (SpectrainError, MemoryError) as error:
         return Outcome(job.files.name, str(error) or "out of memory: give a smaller patch-size")
+    except Exception as error:  # one scene more or less is no reason to lose the others
+        log.debug("%s", job.files.name, exc_info=True)
+        return Outcome(job.files.name, f"{type(error).__name__}: {error}")
     return Outcome(job.files.name)
 
 

@@ -107,7 +107,8 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
     Raises:
         DataError: no scene can be used, bands are not there, or a region or split is unknown.
     """
-    labelled = label_options(options) if vectors or any(scene.label for scene in scenes) else None
+    wanted = options.labels is not None or vectors or any(scene.label for scene in scenes)
+    labelled = label_options(options) if wanted else None
     if options.exclude_nopositive and labelled is None:
         raise DataError("exclude-nopositive needs labels", where="labels", fix="give labels, or leave it away")
     record = _record(kind, options, scenes)
@@ -141,7 +142,8 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
         for scene in usable
         if scene.name in assignment.mode
     )
-    return Plan(chosen, record, assignment, failed, assignment.lines, options, tuple(vectors), labelled)
+    lines = assignment.lines if labelled is not None else (*assignment.lines, "no labels given: none are stored")
+    return Plan(chosen, record, assignment, failed, lines, options, tuple(vectors), labelled)
 
 
 def label_options(options: PrepareOptions) -> LabelOptions:
@@ -183,14 +185,13 @@ def _record(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles]) -
     for scene in scenes:
         try:
             ingredients = gather(scene, base, elevation(base))
+            names = options.bands or [*ingredients.channels, *ingredients.formulas]
+            bands, dtype = stored_form(names, ingredients, _pixel(ingredients, names, options.resolution))
             break
         except SpectrainError as error:
             wrong = wrong or error
     else:
         raise wrong or DataError("there are no scenes", where=str(options.data_dir), fix="correct data-dir")
-    names = options.bands or [*ingredients.channels, *ingredients.formulas]
-    ingredients.needed(names)
-    bands, dtype = stored_form(names, ingredients, _pixel(ingredients, names, options.resolution))
     own = {name: centre for name, centre in WAVELENGTHS.get(kind, {}).items() if name in ingredients.channels}
     limits = None if not options.limits else (options.limits[0], options.limits[1])
     told = [

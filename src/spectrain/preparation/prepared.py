@@ -253,7 +253,13 @@ def ground_size(grid: SceneGrid) -> tuple[float, float]:
     row, column = grid.size[0] / 2, grid.size[1] / 2
     steps = [(0, 0), (0, 1), (1, 0)]  # (down, across)
     places = [apply(grid.transform, column + across, row + down) for down, across in steps]
-    project = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    try:
+        project = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True)
+    except pyproj.exceptions.ProjError as error:
+        raise DataError(
+            f"the coordinate system has no place on the Earth: {str(error).splitlines()[0]}",
+            fix="write another into it",
+        ) from error
     lon, lat = project.transform([x for x, _ in places], [y for _, y in places])
     _, _, metres = pyproj.Geod(ellps="WGS84").inv([lon[0]] * 2, [lat[0]] * 2, lon[1:], lat[1:])
     width, height = float(metres[0]), float(metres[1])

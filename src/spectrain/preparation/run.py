@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError
-from ..runs.atomic import atomic_write
-from .assemble import by_split, write_npy, write_zarr
+from ..runs.atomic import atomic_write, remove_leftovers
+from .assemble import NPY, by_split, write_npy, write_zarr
 from .assign import MODES
 from .execute import execute
 from .job import Job
@@ -102,7 +102,8 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     failed = {**plan.failed, **failed}
     key = plan.output_key([job.folder.name for job in jobs])
     before = _manifest(folder)
-    if before and before.get("output") == key and before.get("complete") and not failed:
+    _remove_leftovers(folder)
+    if before and before.get("output") == key and before.get("complete") and not failed and _whole(folder, before):
         log.info("%s is complete: nothing to do", folder)
         return _told(folder, before)
     failed |= _work(jobs, options)
@@ -150,6 +151,9 @@ def _work(jobs: Sequence[Job], options: PrepareOptions) -> dict[str, str]:
                 log.warning("%s failed: %s", outcome.name, outcome.error)
             part = Part.find(by_name[outcome.name].folder)
             progress.step(len(part) if part else 0, outcome.error is not None)
+    except KeyboardInterrupt:
+        log.info("give the same command again: it goes on where it stood")
+        raise
     finally:
         progress.close()
     return {job.files.name: failed[job.files.name] for job in jobs if job.files.name in failed}
@@ -169,6 +173,11 @@ def _assemble(
     for part in parts:
         dropped.update(part.about["dropped"])
     rowsets, said = by_split(parts, plan.assignment, options, dropped)
+    if not rowsets:
+        reasons = ", ".join(f"{count} patches: {why}" for why, count in sorted(dropped.items()))
+        raise DataError(
+            f"no patch is left ({reasons})", where=str(options.data_dir), fix="see the options that leave patches out"
+        )
     before = _manifest(folder)
     if before is None or before.get("output") != key:
         _remove_outputs(folder)
@@ -176,8 +185,7 @@ def _assemble(
     record = plan.record.to_json()
     write = write_zarr if options.format == "zarr" else write_npy
     lines = [*plan.lines, *said, *_counted(parts)]
-    if rowsets:
-        lines += write(folder, rowsets, parts, plan.record.bands, record, options)
+    lines += write(folder, rowsets, parts, plan.record.bands, record, options)
     patches = {name: len(rowset.table) for name, rowset in rowsets.items()}
     _write_beside(kind, options, plan, folder, parts, patches)
     about = {
@@ -268,11 +276,23 @@ def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def _remove_outputs(folder: Path) -> None:
-    """Remove what an earlier preparation of fewer scenes wrote, and what a killed one left behind."""
+    """Remove what an earlier preparation of other scenes wrote."""
     for name in [f"{mode}.zarr" for mode in MODES] + ["images", "labels"]:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for leftover in folder.glob(".*.zarr.partial-*"):
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed process had not finished."""
+    remove_leftovers(folder)
+    for leftover in (*folder.glob(".*.zarr.partial-*"), folder / ".npy-partial"):
         shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _whole(folder: Path, about: Mapping[str, Any]) -> bool:
+    """Say whether all that the manifest speaks of is there."""
+    if (folder / "patches.parquet").exists():
+        return all((folder / "images" / NPY[name]).is_dir() for name in about["patches"])
+    return all((folder / f"{name}.zarr").is_dir() for name in about["patches"])
 
 
 def _told(folder: Path, about: Mapping[str, Any]) -> Prepared:

@@ -33,12 +33,15 @@ class Task(ABC):
         published: names by which users of another system know values of ours; both are logged.
         evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
+        exports: what an exported graph returns: "embedding" is the encoder's vector of an image, any other name is
+            that of the model's own output, such as "logits".
     """
 
     views: int = 1
     additive: bool = True
     published: Mapping[str, str] = {}
     evaluation_group: int | None = None
+    exports: str = "output"
 
     @property
     def channels(self) -> int | None:

@@ -55,6 +55,7 @@ class Contrastive(Task):
 
     views = 2
     additive = False
+    exports = "embedding"
 
     @dataclass(frozen=True)
     class Config:

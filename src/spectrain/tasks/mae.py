@@ -36,6 +36,8 @@ class MaskedAutoencoding(Task):
         plot: a show_prediction part, or None.
     """
 
+    exports = "embedding"
+
     @dataclass(frozen=True)
     class Config:
         """``task=mae`` has no keys: what is hidden is up to the model, what counts up to the loss."""

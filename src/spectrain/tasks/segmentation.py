@@ -49,6 +49,7 @@ class Segmentation(Task):
     """
 
     published = PUBLISHED
+    exports = "logits"
 
     @dataclass(frozen=True)
     class Config:

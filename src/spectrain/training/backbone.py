@@ -11,8 +11,7 @@ from ..config.option import options_of
 from ..config.schema import Part
 from ..core.errors import ConfigError, Problem
 from ..core.registry import lookup
-from .checkpoint import load_checkpoint
-from .trained import checkpoint_of
+from .trained import checkpoint_of, read_trained
 
 SHARED = ("backbone", "stem", "mask_channel", "standardise")
 """Options that an encoder's weights are only good with."""
@@ -37,7 +36,7 @@ def with_backbone(cfg: Config) -> Config:
     if options.init_from is not None:
         what = "takes its weights from a run, and model.init_from names others"
         raise ConfigError([Problem("model.backbone", origin, what, "give one of the two")])
-    theirs: dict[str, Any] = load_checkpoint(checkpoint_of(Path(place)))["meta"]["config"]["model"]
+    theirs: dict[str, Any] = read_trained(checkpoint_of(Path(place)))["meta"]["config"]["model"]
     if cfg.model.name == "dense" and theirs.get("name") == "mae_spectral":
         return _on_tokens(cfg, theirs, place, origin)
     if lacking := [name for name in SHARED if name not in theirs]:

@@ -42,11 +42,15 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
     if classes is None or automatic:
         counts = _counted(splits, options.ignore, classes)
+        where = f"{splits[0].path}, {splits[0].split}"
+        if not counts[0].any():
+            fix = "look at the labels with `spectrain inspect`; task.ignore names those that do not count"
+            raise DataError("no pixel of the training split is labelled", where=where, fix=fix)
         classes = classes or max(2, int(np.flatnonzero(counts.sum(0))[-1]) + 1)
         if np.count_nonzero(counts[0][:classes]) < 2:
             raise DataError(
                 f"all labelled pixels of the training split are of class {int(np.argmax(counts[0]))}",
-                where=f"{splits[0].path}, {splits[0].split}",
+                where=where,
                 fix="look at the labels with `spectrain inspect`, or set task.ignore",
             )
         if automatic:
@@ -54,7 +58,7 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     if names and len(names) != classes:
         names = []
     task = dataclasses.replace(options, classes=classes, class_names=names)
-    origins = cfg.origins | {"task.classes": cfg.origins.get("task.classes", "the labels")}
+    origins = dict(cfg.origins) if options.classes else {**cfg.origins, "task.classes": "the labels"}
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
 
 

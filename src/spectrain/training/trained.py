@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import yaml
 
 from ..config import Config, load_config
 from ..core.bands import Bands
-from ..core.errors import DataError
+from ..core.errors import DataError, RunError
 from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..data.statistics import Statistics
@@ -21,6 +21,7 @@ from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel, build_banded
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
+from .exported import exported_in, load_exported
 from .statistics_cache import kept_statistics
 
 log = logging.getLogger("spectrain")
@@ -34,7 +35,7 @@ class Trained:
         model: on the CPU, in eval mode.
         cfg: the configuration of the training.
         meta: what the checkpoint says of itself (see `training.api.checkpoint_meta`).
-        path: the checkpoint.
+        path: the checkpoint, or the weights of an exported model.
     """
 
     model: BandedModel
@@ -49,10 +50,10 @@ class Trained:
 
 
 def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
-    """Load a run (its best checkpoint, else its last) or one checkpoint.
+    """Load a run (its best checkpoint, else its last), one checkpoint, or an exported model.
 
     Args:
-        path: run folder or checkpoint.
+        path: run folder, checkpoint, or folder of an exported model.
         plugins: modules to import first, where the model is a plugin's; a checkpoint never names any itself.
 
     Raises:
@@ -60,7 +61,7 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         ConfigError: it names a part that is not known here.
     """
     path = checkpoint_of(Path(path))
-    record = load_checkpoint(path)
+    record = read_trained(path)
     meta = record["meta"]
     cfg = _config_of(meta, plugins)
     size = meta["image_size"]
@@ -74,7 +75,13 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         channels=meta.get("channels"),
         more=[(Bands.from_json(one["bands"]), Statistics.from_json(one["statistics"])) for one in meta.get("more", [])],
     )
-    model.load_state_dict(record["model"])
+    try:
+        model.load_state_dict(record["model"])
+    except RuntimeError as error:  # a description that was changed by hand
+        what = str(error).splitlines()[-1].strip()
+        raise RunError(
+            f"the weights are not of the model that is described: {what}", where=str(path), fix="take another file"
+        ) from error
     model.eval()
     return Trained(model, cfg, meta, path)
 
@@ -101,7 +108,7 @@ def model_for(
         if len(members) > 1:
             raise DataError("the model takes one band set", where=str(patches.path), fix="take one data set at a time")
         model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
-        return model
+        return model if isinstance(model, AnyBands) else _by_limits_of(model, trained, patches)
     known = [(model.band_set(number).bands, figures) for number, figures in enumerate(trained.statistics)]
     found = []
     for number, one in enumerate(members):
@@ -118,6 +125,23 @@ def model_for(
     return made
 
 
+def _by_limits_of(model: BandedModel, trained: Trained, patches: Patches) -> BandedModel:
+    """Return the model with the agreed limits of the data, where it standardises by limits and theirs are others.
+
+    So patches that are stored normalised, of limits 0 and 1, are the same to it as those in physical values.
+    """
+    given = [band.limits for band in patches.bands]
+    if model.standardise != "limits" or None in given or given == [band.limits for band in model.bands]:
+        return model
+    log.info(
+        "%s: bands are standardised by the limits of these data, which are not those of the training", patches.path
+    )
+    bands = Bands(replace(band, limits=limits) for band, limits in zip(model.bands, given, strict=True))
+    figures = trained.statistics[0]
+    other = BandedModel(model.network, bands, figures, "limits", model.mask_channel, model.image_size)
+    return other.to(model.device).train(model.training)
+
+
 def _measured(trained: Trained, patches: Patches) -> Statistics:
     """Return the statistics of bands that a model was not trained on."""
     log.info(
@@ -131,11 +155,22 @@ def _measured(trained: Trained, patches: Patches) -> Statistics:
 
 
 def checkpoint_of(path: Path) -> Path:
-    """Return the best checkpoint of a run folder, else its last; a checkpoint itself."""
+    """Return the best checkpoint of a run folder, else its last; a checkpoint itself; an exported model's weights."""
+    if (weights := exported_in(path)) is not None:
+        return weights
     if not path.is_dir():
         return path
     run = Run.open(path)
     return run.checkpoint("best") if run.checkpoint("best").is_file() else run.checkpoint("last")
+
+
+def read_trained(path: Path) -> dict[str, Any]:
+    """Return ``model`` (weights) and ``meta`` of a checkpoint or of the weights of an exported model.
+
+    Raises:
+        RunError: see `load_checkpoint` and `load_exported`.
+    """
+    return load_exported(path) if path.suffix == ".safetensors" else load_checkpoint(path)
 
 
 def _config_of(meta: dict[str, Any], plugins: Sequence[str]) -> Config:
