@@ -65,6 +65,12 @@ class ZarrContract(ReaderContract):
             ],
         )
 
+    def test_the_stamp_follows_a_file_that_is_written_anew(self, path):
+        before = open_patches(path, "train").stamp()
+        assert before and open_patches(path, "train").stamp() == before
+        os.utime(self.file_to_cut(path), (1, 1))
+        assert open_patches(path, "train").stamp() != before
+
     def test_is_read_in_the_way_meant_for_the_layout(self, path):
         assert type(open_patches(path, "train")._image) is self.way
 
@@ -204,6 +210,23 @@ def test_chunks_that_were_never_stored_hold_the_fill_value(tmp_path, fill):
     stored[1] = 5
     expected = group["x"][...]
     _assert_same(open_patches(tmp_path / "a.zarr", "all").read(np.arange(3)).image, expected)
+
+
+def test_chunks_that_are_kept_are_not_those_of_another_kind_of_file(tmp_path):
+    # both kinds keep unpacked chunks in one memory: the numbers of their arrays must differ
+    import h5py
+
+    held = np.arange(2 * 8 * 16, dtype="f4").reshape(2, 8, 1, 4, 4)
+    layout = {"chunks": (4, 1, 4, 4), "compressors": GzipCodec()}
+    write_group(tmp_path / "a.zarr", {"x": held[0]}, lambda shape: layout)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("all", data=held[1], chunks=(4, 1, 4, 4), compression="gzip")
+    read = [open_patches(tmp_path / name, "all") for name in ("a.zarr", "a.h5")]
+    before = [one._image._number for one in read]
+    assert before[1] == before[0] + 1  # of one count
+    for _ in range(2):
+        for one, expected in zip(read, held, strict=True):
+            _assert_same(one.read(np.arange(8)).image, expected)
 
 
 def test_zarr_itself_is_not_imported_to_read(tmp_path):

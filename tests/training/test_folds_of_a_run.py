@@ -10,6 +10,7 @@ from memory_patches import MemoryPatches
 from reader_contract import Content
 from test_prepared import prepare, published
 
+import spectrain
 from spectrain.config import load_config
 from spectrain.data.opening import open_patches
 from spectrain.runs.inspection import inspect
@@ -44,6 +45,9 @@ def test_the_folder_of_a_preparation_trains_at_once_by_its_documented_option(tmp
     assert run.info["status"] == "finished"
     assert run.info["data"]["train"][0] == 6 and run.info["data"]["valid"][0] == 4
     assert not (run.folder / "splits.json").exists()  # these are with the data
+    # other data are tested by their own word on what does not count
+    found = spectrain.test(run.folder, published(tmp_path / "published", scene((0, 1, 2))), device="cpu")
+    assert [one.split for one in found] == ["test"] and found[0].count == 10
 
 
 def test_published_patches_train_with_two_ignored_and_folds_are_kept(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from ..core.errors import DataError
-from .fingerprint import content_fingerprint
+from .fingerprint import content_fingerprint, files_stamp
 from .patches import Patches, Rows
 from .stored import StoredArray, checked_index
 
@@ -86,6 +86,16 @@ class ArrayPatches(Patches):
     def fingerprint(self) -> str:
         """Return a hash of bands, type, shape and the content of up to 64 patches, not of date or packing."""
         return content_fingerprint(self)
+
+    def stamp(self) -> str | None:
+        """Return a hash of place, size and date of all files of images and masks; None where these are not known."""
+        files: list[Path] = []
+        for part in (self._image, self._mask):
+            held = () if part is None else getattr(part, "files", None)
+            if held is None:
+                return None
+            files += held
+        return files_stamp(files, f"{self.split} {self._mask is not None}".encode())
 
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""

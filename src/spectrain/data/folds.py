@@ -73,7 +73,9 @@ def drawn_folds(pool: Patches, options: DatasetOptions) -> dict[str, Any]:
     try:
         made = make_splits(marked, plan)
     except DataError as error:
-        raise DataError(error.what, where=where, fix=error.fix) from error
+        shared = "share pixels" in error.what
+        fix = "set dataset.fold_method=group or block, whose sides never do" if shared else error.fix
+        raise DataError(error.what, where=where, fix=fix) from error
     return {**made, "method": method}
 
 

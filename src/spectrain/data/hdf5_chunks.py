@@ -6,7 +6,6 @@ leaves Python's lock; what is unpacked is kept for a while, since in a random or
 
 from __future__ import annotations
 
-import itertools
 import math
 import zlib
 from collections.abc import Iterator
@@ -20,12 +19,10 @@ from ..core.errors import DataError
 from .chunk_grid import Runs, Window, chunk_windows, rows_by_block
 from .mapped import MappedFiles
 from .stored import Values, native_order
-from .unpacking import cache, in_threads
+from .unpacking import array_numbers, cache, in_threads
 
 READABLE = ((), ("shuffle",), ("deflate",), ("shuffle", "deflate"))
 """The filter pipelines that are undone here."""
-
-_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +81,11 @@ class ChunkedArray:
         self._table, self._filters, self._fill = table, filters, fill
         self._windows = list(chunk_windows(shape[1:], chunk[1:]))
         self._chunk_bytes = math.prod(chunk) * dtype.itemsize
-        self._number = next(_numbers)
+        self._number = next(array_numbers)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._number = next(_numbers)  # numbers are given per process
+        self._number = next(array_numbers)  # numbers are given per process
 
     def take(self, index: NDArray[np.int64]) -> Values:
         """Return the rows at ``index`` [B] in that order, in memory of their own.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -113,6 +115,11 @@ class MappedArray:
                 where=str(files.paths[file[place]]),
                 fix="copy or write it again",
             )
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files."""
+        return self._files.paths
 
     def take(self, index: NDArray[np.int64]) -> Values:
         """Return the rows at ``index`` [B] in that order, in memory of their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import threading
@@ -56,6 +57,8 @@ class ChunkCache:
 
 
 cache = ChunkCache(CACHE_BYTES)
+array_numbers = itertools.count()
+"""Whose chunks are whose in the cache: every array of this process takes one, whatever kind of file it is in."""
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=cache.forget)
 

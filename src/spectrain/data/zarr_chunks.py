@@ -5,8 +5,7 @@ The Zarr library costs eleven to twenty times as much a patch as its bytes do, a
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,15 +16,18 @@ from ..core.errors import DataError
 from .chunk_grid import Runs, Window, chunk_windows, rows_by_block
 from .mapped import MappedFiles, cut_short
 from .stored import Values, native_order
-from .unpacking import cache, in_threads
+from .unpacking import array_numbers, cache, in_threads
 from .zarr_codecs import Unpacker
 from .zarr_metadata import ZarrArray
-
-_numbers = itertools.count()
 
 
 class Chunks(Protocol):
     """The packed chunks of an array, numbered in row-major order of their grid."""
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Those that are there, in order."""
+        ...
 
     def packed(self, chunk: int) -> bytes | bytearray | memoryview | None:
         """Return a chunk's bytes; None where it was never stored.
@@ -63,6 +65,11 @@ class ChunkFolder:
                 self.sizes[chunk] = self.place(chunk).stat().st_size
             except FileNotFoundError:
                 continue
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Those that are there, in order."""
+        return [self.place(chunk) for chunk in np.flatnonzero(self.sizes >= 0).tolist()]
 
     def place(self, chunk: int) -> Path:
         """Return the file of a chunk."""
@@ -118,6 +125,11 @@ class ChunksInFiles:
                 fix="copy or write it again",
             )
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files."""
+        return self._files.paths
+
     def place(self, chunk: int) -> Path:
         """Return the file that holds a chunk."""
         return self._files.paths[int(self._file[chunk])]
@@ -157,11 +169,16 @@ class PackedArray:
         self.dtype = native_order(array.dtype)
         self._chunk, self._chunks, self._unpack, self._fill = chunk, chunks, unpack, array.fill
         self._windows = list(chunk_windows(array.shape[1:], chunk[1:]))
-        self._number = next(_numbers)
+        self._number = next(array_numbers)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._number = next(_numbers)  # numbers are given per process
+        self._number = next(array_numbers)  # numbers are given per process
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """Those that are there, in order."""
+        return self._chunks.files
 
     def take(self, index: NDArray[np.int64]) -> Values:
         """Return the rows at ``index`` [B] in that order, in memory of their own.

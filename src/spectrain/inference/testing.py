@@ -21,6 +21,7 @@ from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..runs.atomic import atomic_write
 from ..runs.report.test_page import SplitTest, test_page
+from ..training.classes import with_ignored
 from ..training.devices import autocast_dtype, resolve_device
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
@@ -76,6 +77,7 @@ def test(
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
             patches = together([opened_elsewhere(trained, place, split, options) for place in places])
+        cfg = with_ignored(cfg, members_of(patches)[0])
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
         _doubt_transform(trained, patches, options)
         bands = Values(patches.bands, cfg.dataset.transform).transformed

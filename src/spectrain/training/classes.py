@@ -32,12 +32,11 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     Raises:
         DataError: there are no labels, or only one class.
     """
+    cfg = with_ignored(cfg, splits[0])
     options = cfg.task.options
     if not hasattr(options, "classes"):
         return cfg
     said = (splits[0].preparation or {}).get("labels") or {}
-    if more := [int(label) for label in said.get("ignored", []) if int(label) not in options.ignore]:
-        options = dataclasses.replace(options, ignore=[*options.ignore, *more])
     names = list(options.class_names) or [str(name) for name in said.get("names", [])]
     classes = options.classes or (len(names) or None)
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
@@ -60,10 +59,26 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
         names = []
     task = dataclasses.replace(options, classes=classes, class_names=names)
     origins = dict(cfg.origins) if options.classes else {**cfg.origins, "task.classes": "the labels"}
-    if more:
-        before = cfg.origins.get("task.ignore", "default")
-        origins["task.ignore"] = f"{before}, and {', '.join(map(str, more))} of the data"
     return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=task), origins=origins)
+
+
+def with_ignored(cfg: Config, patches: Patches) -> Config:
+    """Return the configuration with the labels ignored that the data declare to mean "not labelled".
+
+    A task that ignores none is left as it is.
+    """
+    options = cfg.task.options
+    said = (patches.preparation or {}).get("labels") or {}
+    if not hasattr(options, "ignore"):
+        return cfg
+    more = [int(label) for label in said.get("ignored", []) if int(label) not in options.ignore]
+    if not more:
+        return cfg
+    origin = f"{cfg.origins.get('task.ignore', 'default')}, and {', '.join(map(str, more))} of the data"
+    task = dataclasses.replace(options, ignore=[*options.ignore, *more])
+    return dataclasses.replace(
+        cfg, task=dataclasses.replace(cfg.task, options=task), origins=cfg.origins | {"task.ignore": origin}
+    )
 
 
 def _weighed(cfg: Config, counts: NDArray[np.int64]) -> Config:
