@@ -167,6 +167,15 @@ def test_where_the_pipelines_numbers_come_from():
         from_pipeline(Band("ndvi"), "none")
 
 
+def test_the_published_numbers_are_those_of_prepare():
+    from spectrain.preparation.ingredients import LIMITS
+    from spectrain.preparation.options import NORM_FACTORS, PRESETS
+
+    assert {name: known.factor for name, known in PUBLISHED.items()} == NORM_FACTORS
+    for name, known in PUBLISHED.items():
+        assert known.limits == (tuple(PRESETS["s2"]["limits"]) if known.as_stored else LIMITS[name])
+
+
 def test_limits_follow_from_factors():
     for name, known in PUBLISHED.items():
         assert limits_of(name, known.factor, "a") == pytest.approx(known.limits), name
