@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,6 +114,14 @@ def test_a_subtraction_before_a_padded_layer_is_refused(patches, tmp_path):
         spectrain.export(made, "pipeline")
     assert "model.standardise=limits model.init_from=RUN" in str(raised.value)
     assert not (made / "export").exists() or not list((made / "export").iterdir())
+
+
+def test_limits_whose_lower_one_is_not_the_pipelines_0_are_a_subtraction_too(tmp_path):
+    bands = Bands([replace(band, limits=(-0.1, 0.5)) if band.name in ("red", "nir") else band for band in BANDS])
+    patches = write_patches(tmp_path, bands=bands)
+    made = train(patches, tmp_path / "run", "model.standardise=limits")
+    with pytest.raises(DataError, match="limits of which the lower is 0 to the pipeline"):
+        spectrain.export(made, "pipeline")
 
 
 def test_a_subtraction_is_folded_where_nothing_is_padded(tmp_path):
