@@ -191,6 +191,16 @@ def test_onnx_carries_bands_and_classes(onnx_file):
     assert (said["task"], said["activation"]) == ("segmentation", "logits")
 
 
+def test_weights_that_are_too_large_for_an_onnx_file_lie_beside_it(patches, tmp_path, monkeypatch):
+    monkeypatch.setattr(export_graph, "MOST_INLINE", 0)
+    words = ["model=dense", "model.stem=large", "model.width=32", "task.classes=3"]
+    made = spectrain.export(train(patches, tmp_path / "run", *words), "onnx", tmp_path / "m.onnx")
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "m.onnx", "m.onnx.data"}
+    session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"image": np.zeros((1, 4, 40, 40), "f4")})[0].shape == (1, 3, 40, 40)
+    assert made.size > 40e6
+
+
 def test_a_network_that_is_wrong_at_other_sizes_has_a_graph_of_its_own_size(patches, tmp_path):
     """UPerNet pools to fixed grids, which a tracer writes down for the size that it saw."""
     words = ["model.arch=UPerNet", "model.encoder=tu-test_convnext"]

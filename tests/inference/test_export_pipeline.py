@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,14 @@ def test_a_subtraction_before_a_padded_layer_is_refused(patches, tmp_path):
     assert not (made / "export").exists() or not list((made / "export").iterdir())
 
 
+def test_limits_whose_lower_one_is_not_the_pipelines_0_are_a_subtraction_too(tmp_path):
+    bands = Bands([replace(band, limits=(-0.1, 0.5)) if band.name in ("red", "nir") else band for band in BANDS])
+    patches = write_patches(tmp_path, bands=bands)
+    made = train(patches, tmp_path / "run", "model.standardise=limits")
+    with pytest.raises(DataError, match="limits of which the lower is 0 to the pipeline"):
+        spectrain.export(made, "pipeline")
+
+
 def test_a_subtraction_is_folded_where_nothing_is_padded(tmp_path):
     whole = write_patches(tmp_path, holes=False)
     made = train(whole, tmp_path / "run", "model.encoder=tu-test_convnext")
@@ -165,6 +174,15 @@ def test_where_the_pipelines_numbers_come_from():
     assert (scale * 20000 + offset, offset) == pytest.approx((1.0, -1.0))
     with pytest.raises(DataError, match="in numbers of its own"):
         from_pipeline(Band("ndvi"), "none")
+
+
+def test_the_published_numbers_are_those_of_prepare():
+    from spectrain.preparation.ingredients import LIMITS
+    from spectrain.preparation.options import NORM_FACTORS, PRESETS
+
+    assert {name: known.factor for name, known in PUBLISHED.items()} == NORM_FACTORS
+    for name, known in PUBLISHED.items():
+        assert known.limits == (tuple(PRESETS["s2"]["limits"]) if known.as_stored else LIMITS[name])
 
 
 def test_limits_follow_from_factors():

@@ -137,11 +137,12 @@ def test_it_tests_predicts_and_trains_on(tmp_path, monkeypatch):
     patches = write_patches(tmp_path)
     (tested,) = spectrain.test(ours, patches, tmp_path / "tested", splits=["valid"])
     assert np.isfinite(tested["loss"]) and "jaccard" in " ".join(tested)
-    rows = spectrain.open_patches(patches, "valid").read(np.array([0])).image[0].astype("f4")
-    profile = {"count": 4, "height": 64, "width": 64, "dtype": "float32", "crs": "EPSG:32633"}
+    rows = spectrain.open_patches(patches, "valid").read(np.array([0])).image[0]
+    profile = {"count": 4, "height": 64, "width": 64, "dtype": "uint16", "crs": "EPSG:32633"}
     place = rasterio.transform.from_origin(360000, 5800000, 10, 10)
     with rasterio.open(tmp_path / "scene.tif", "w", "GTiff", transform=place, **profile) as file:
-        file.write(rows * np.array([1e-4, 1e-4, 1e-4, 1e-2], "f4")[:, None, None])
+        file.write(rows)
+        file.scales, file.offsets = (1e-4, 1e-4, 1e-4, 1e-2), (0, 0, -1, 0)
         for number, name in enumerate(NAMES, start=1):
             file.set_band_description(number, name)
     done = spectrain.predict(ours, tmp_path / "scene.tif", tmp_path / "map.tif", window=64)
@@ -152,6 +153,39 @@ def test_it_tests_predicts_and_trains_on(tmp_path, monkeypatch):
     for name, value in network().state_dict().items():
         if name.endswith("conv1.weight"):
             torch.testing.assert_close(on[name], value)
+
+
+def test_a_scene_that_says_nothing_stores_reflectance_as_the_pipeline_has_it(tmp_path):
+    config = {"bands": ["red", "nir"], "model": {**MODEL, "in_channels": 2}}
+    torch.manual_seed(0)
+    net = smp.create_model(**config["model"], encoder_weights=None)
+    torch.save({"config": config, "statedict": net.state_dict()}, tmp_path / "theirs.ckpt")
+    ours = import_weights(tmp_path / "theirs.ckpt", "darts", tmp_path / "ours.pt").path
+    numbers = np.random.default_rng(0).integers(1, 5000, (2, 64, 64)).astype(np.uint16)
+    place = rasterio.transform.from_origin(360000, 5800000, 10, 10)
+    profile = {"count": 2, "height": 64, "width": 64, "dtype": "uint16", "crs": "EPSG:32633", "transform": place}
+    with rasterio.open(tmp_path / "scene.tif", "w", "GTiff", **profile) as file:
+        file.write(numbers)
+        for number, name in enumerate(config["bands"], start=1):
+            file.set_band_description(number, name)
+    done = spectrain.predict(ours, tmp_path / "scene.tif", tmp_path / "map.tif", window=64, layers=["probability"])
+    with rasterio.open(done.paths[0]) as file:
+        found = file.read(1)
+    x = torch.from_numpy((numbers * 1e-4 + 0.1) / 0.6)[None].float()  # reflectance from -0.1 to 0.5
+    with torch.no_grad():
+        wanted = net.eval()(x).sigmoid()[0, 0].numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
+def test_an_imported_model_is_exported_on_noise(tmp_path):
+    ours = import_weights(converted(tmp_path / "theirs.ckpt"), "darts", tmp_path / "ours.pt").path
+    made = spectrain.export(ours, "safetensors", tmp_path / "model")
+    assert made.samples.startswith("noise within the statistics, for want of the run's data: ")
+    back = spectrain.export(made.path, "pipeline", tmp_path, name="slumps")
+    record = torch.load(back.path, weights_only=True)
+    assert record["config"]["norm_factors"] == pytest.approx(FACTORS, rel=1e-6)
+    for name, value in network().state_dict().items():
+        assert torch.equal(record["statedict"][name], value), name
 
 
 def test_patches_stored_normalised_are_the_same_as_physical_ones(tmp_path):

@@ -19,8 +19,9 @@ from spectrain.runs.curves import read_curves
 from spectrain.runs.info import RunInfo
 from spectrain.runs.report import write_report
 from spectrain.runs.run import Run
-from spectrain.training import checkpoint
+from spectrain.training import checkpoint, exported
 from spectrain.training.checkpoint import load_checkpoint
+from spectrain.training.exported import read_description
 
 GOLDEN = Path(__file__).parent / "golden"
 NEWEST = {
@@ -28,6 +29,7 @@ NEWEST = {
     "curves": curves.FORMAT_VERSION,
     "checkpoint": checkpoint.VERSION,
     "splits": splits_file.VERSION,
+    "model": exported.VERSION,
 }
 
 
@@ -79,6 +81,13 @@ def test_splits(version):
     assert found["splits"] == {"train": ["p1", "p2"], "valid": ["p3"]}
 
 
+@pytest.mark.parametrize("version", versions("model"))
+def test_exported_models(version, tmp_path):
+    shutil.copy(GOLDEN / f"model_v{version}.json", tmp_path / "model.json")
+    found = read_description(tmp_path)
+    assert (found["run_id"], found["activation"], found["bands"][0]["name"]) == ("a1b2c3d4", "logits", "nir")
+
+
 def newer(path: Path) -> None:
     if path.suffix == ".json":
         record = json.loads(path.read_text())
@@ -102,6 +111,7 @@ def newer(path: Path) -> None:
         ("curves_v1.h5", read_curves),
         ("checkpoint_v1.pt", load_checkpoint),
         ("splits_v1.json", read_splits),
+        ("model_v1.json", lambda path: read_description(path.rename(path.with_name("model.json")).parent)),
     ],
 )
 def test_a_file_from_the_future_is_refused_by_its_version(tmp_path, name, read):

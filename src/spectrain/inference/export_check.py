@@ -46,11 +46,14 @@ def samples_of(trained: Trained) -> Samples:
     """Return up to four patches of the validation split of the run's data; noise where these are not there."""
     try:
         return _patches(trained)
-    except (SpectrainError, OSError):  # moved, removed, or never there (imported weights)
+    except (SpectrainError, OSError) as error:  # moved, removed, or never there (imported weights)
         size = trained.meta["image_size"] or (_SIDE, _SIDE)
         image = noise(trained, 2, (size[0], size[1]))
         values = physical_values(Bands.from_json(trained.meta["bands"]), trained.cfg.dataset.transform)
-        return Samples(_batch(values, image), image, "noise within the statistics (the run's data are not there)")
+        reason = error.what if isinstance(error, SpectrainError) else str(error)
+        return Samples(
+            _batch(values, image), image, f"noise within the statistics, for want of the run's data: {reason}"
+        )
 
 
 def _patches(trained: Trained) -> Samples:

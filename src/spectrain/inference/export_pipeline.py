@@ -136,12 +136,14 @@ def _folded(trained: Trained, network: SmpNetwork, shift: Tensor, bands: int) ->
     missing = any(trained.meta["statistics"]["missing"])
     if not alone or missing:
         what = "what is missing is 0" if alone else "its first layer pads images with 0"
+        by_limits = trained.model.standardise == "limits"
+        first_do = "give bands limits of which the lower is 0 to the pipeline" if by_limits else "give bands limits"
         raise DataError(
             "the model subtracts a number from each band, which the pipeline does not, and folded into the first layer "
             f"it is not the same: {what}, which is that number for the model, and another value for the pipeline",
             where=f"model.standardise={trained.model.standardise}",
-            fix="train on with model.standardise=limits model.init_from=RUN (patches of `spectrain prepare s2` and "
-            "`planet` have limits), or export it by --to onnx, torch-export or safetensors",
+            fix=f"{first_do}, as `spectrain prepare s2` and `planet` do, and train on with model.standardise=limits "
+            "model.init_from=RUN; or export it by --to onnx, torch-export or safetensors",
         )
     weight = cast(nn.Conv2d, layer).weight.detach()
     return f"{name}.bias", (weight.sum((2, 3)) @ shift)

@@ -11,8 +11,9 @@ from torch import Tensor
 from ..core.bands import Band, Bands
 from ..core.errors import ConfigError, DataError
 from ..core.targets import IGNORED
+from ..data.values import REFLECTANCE_SCALE
 from .imported import Imported, chosen_bands, configuration, write_imported
-from .published_bands import given_limits, limits_of
+from .published_bands import PUBLISHED, given_limits, limits_of
 from .published_file import read_published
 
 INVALID = 2
@@ -156,4 +157,12 @@ def _bands(
             )
         return limits_of(name, factor, str(path))
 
-    return Bands(Band(name, limits=limits_for(name)) for name in chosen)
+    return Bands(_band(name, limits_for(name)) for name in chosen)
+
+
+def _band(name: str, limits: tuple[float, float]) -> Band:
+    """Return a band; a scene that says nothing of how it stores it stores it as the pipeline has it."""
+    known = PUBLISHED.get(name)
+    if known is None or not known.as_stored:
+        return Band(name, limits=limits)
+    return Band(name, scale=REFLECTANCE_SCALE, nodata=0.0, limits=limits)
