@@ -296,6 +296,19 @@ def test_what_cannot_be_traced_says_so(run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("to", "name"), [("safetensors", "m"), ("torch-export", "m.pt2"), ("pipeline", "m.ckpt")])
+def test_a_full_disk_is_told_and_leaves_nothing(by_limits, to, name, tmp_path, monkeypatch):
+    from spectrain.runs import atomic
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic._Watched, "write", full)
+    with pytest.raises(RunError, match="disk is full"):
+        spectrain.export(by_limits, to, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_nothing_is_replaced_without_being_told(by_limits, tmp_path):
     first = spectrain.export(by_limits, "safetensors", tmp_path / "m")
     with pytest.raises(RunError, match="is there already"):

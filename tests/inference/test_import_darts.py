@@ -18,6 +18,7 @@ from spectrain.cli import main
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.core.targets import NoTarget
+from spectrain.inference.export_check import samples_of
 from spectrain.inference.import_weights import import_weights
 from spectrain.training.trained import load_trained
 
@@ -186,6 +187,22 @@ def test_an_imported_model_is_exported_on_noise(tmp_path):
     assert record["config"]["norm_factors"] == pytest.approx(FACTORS, rel=1e-6)
     for name, value in network().state_dict().items():
         assert torch.equal(record["statedict"][name], value), name
+
+
+def test_what_is_not_known_of_an_imported_model_is_not_taken_for_granted(tmp_path):
+    """Whether values were missing decides on folding, and the size of the training's images is that of no file."""
+    later = {"bands": NAMES, "model": {**MODEL, "encoder_name": "tu-test_convnext"}}
+    net = smp.create_model(**later["model"], encoder_weights=None)
+    torch.save({"config": later, "statedict": net.state_dict()}, tmp_path / "theirs.ckpt")
+    ours = import_weights(tmp_path / "theirs.ckpt", "darts", tmp_path / "ours.pt").path
+    with pytest.raises(DataError, match="what is missing is 0"):
+        spectrain.export(ours, "pipeline", tmp_path / "out")
+    windows = {**MODEL, "encoder_name": "tu-test_maxvit"}
+    net = smp.create_model(**windows, encoder_weights=None)
+    torch.save({"config": {"bands": NAMES, "model": windows}, "statedict": net.state_dict()}, tmp_path / "w.ckpt")
+    trained = load_trained(import_weights(tmp_path / "w.ckpt", "darts", tmp_path / "w.pt").path)
+    step = trained.model.network.multiple
+    assert samples_of(trained).image.shape[2:] == (-(-64 // step) * step,) * 2
 
 
 def test_patches_stored_normalised_are_the_same_as_physical_ones(tmp_path):

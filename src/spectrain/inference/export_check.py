@@ -47,13 +47,21 @@ def samples_of(trained: Trained) -> Samples:
     try:
         return _patches(trained)
     except (SpectrainError, OSError) as error:  # moved, removed, or never there (imported weights)
-        size = trained.meta["image_size"] or (_SIDE, _SIDE)
-        image = noise(trained, 2, (size[0], size[1]))
+        image = noise(trained, 2, own_size(trained))
         values = physical_values(Bands.from_json(trained.meta["bands"]), trained.cfg.dataset.transform)
         reason = error.what if isinstance(error, SpectrainError) else str(error)
         return Samples(
             _batch(values, image), image, f"noise within the statistics, for want of the run's data: {reason}"
         )
+
+
+def own_size(trained: Trained) -> tuple[int, int]:
+    """Return the size of the training's images; one that goes with the network where that is not known."""
+    if (size := trained.meta["image_size"]) is not None:
+        return size[0], size[1]
+    step = int(getattr(trained.model.network, "multiple", 1))
+    side = -(-_SIDE // step) * step
+    return side, side
 
 
 def _patches(trained: Trained) -> Samples:

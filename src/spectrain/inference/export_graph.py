@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import re
@@ -17,8 +18,9 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 from ..core.errors import RunError
+from ..runs.atomic import atomic_write
 from ..training.trained import Trained
-from .export_check import TOLERANCE, difference, noise
+from .export_check import TOLERANCE, difference, noise, own_size
 from .export_module import ExportedModel
 
 INPUT = "image"
@@ -61,7 +63,10 @@ def write_torch(trained: Trained, module: ExportedModel, path: Path, described: 
     """
 
     def write(program: ExportedProgram) -> Run:
-        torch.export.save(program, path, extra_files={"metadata.json": json.dumps(described)})
+        extra = {"metadata.json": json.dumps(described)}
+        held = io.BytesIO()  # torch ends the process where writing to a disk fails
+        torch.export.save(program, held, extra_files=extra)
+        atomic_write(path, held.getbuffer())
         loaded = torch.export.load(path).module()
 
         def run(image: Tensor) -> Tensor:
@@ -70,7 +75,7 @@ def write_torch(trained: Trained, module: ExportedModel, path: Path, described: 
 
         return run
 
-    height, width = _own_size(trained)
+    height, width = own_size(trained)
     step = max(1, int(getattr(trained.model.network, "multiple", 1)))
     attempts = [_fixed(height, width)]
     if height % step == 0 and width % step == 0:
@@ -105,22 +110,13 @@ def write_onnx(trained: Trained, module: ExportedModel, path: Path, described: M
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         return lambda image: torch.from_numpy(session.run(None, {INPUT: image.numpy()})[0])
 
-    height, width = _own_size(trained)
+    height, width = own_size(trained)
     step = max(1, int(getattr(trained.model.network, "multiple", 1)))
     # of a size that is padded, so that padding is in the graph; where nothing is padded it adds 0 px
     odd = (height, width) if step == 1 else (-(-height // step) * step - 1, -(-width // step) * step - 3)
     probes = ((2, height, width), (3, 2 * step + 5, 3 * step + 9), (1, height + step, width + 2 * step + 1))
     every = _Attempt({0: Dim.DYNAMIC, 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}, odd, probes, "any size")
     return _first_right(trained, module, [every, _fixed(height, width)], write)
-
-
-def _own_size(trained: Trained) -> tuple[int, int]:
-    """Return the size of the training's images; one that goes with the network where that is not known."""
-    if (size := trained.meta["image_size"]) is not None:
-        return size[0], size[1]
-    step = int(getattr(trained.model.network, "multiple", 1))
-    side = -(-64 // step) * step
-    return side, side
 
 
 def _fixed(height: int, width: int) -> _Attempt:
@@ -140,7 +136,7 @@ def _first_right(
                 program = torch.export.export(module, (image,), dynamic_shapes=({**attempt.axes},))
                 run = write(program)
                 worst = max(_probed(trained, module, run, probe) for probe in attempt.probes)
-        except RunError:
+        except (RunError, OSError):  # a package is missing, the disk is full
             raise
         except Exception as error:  # tracers and translators raise dozens of types
             failures.append(str(error).strip().partition("\n")[0] or type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch.nn import functional as F
 from ..core.bands import Bands
 from ..core.errors import DataError, RunError
 from ..models.smp import SmpNetwork
+from ..runs.atomic import atomic_write
 from ..training.trained import Trained
 from .export_check import Samples
 from .export_module import ExportedModel, transforms_of
@@ -133,7 +135,8 @@ def _folded(trained: Trained, network: SmpNetwork, shift: Tensor, bands: int) ->
     name, layer = first[0] if len(first) == 1 else ("", None)
     # a subclass may pad by itself
     alone = type(layer) is nn.Conv2d and layer.padding == (0, 0) and layer.groups == 1 and layer.bias is not None
-    missing = any(trained.meta["statistics"]["missing"])
+    figures = trained.meta["statistics"]
+    missing = any(figures["missing"]) or not any(figures["count"])  # where nothing was counted, nobody knows
     if not alone or missing:
         what = "what is missing is 0" if alone else "its first layer pads images with 0"
         by_limits = trained.model.standardise == "limits"
@@ -153,7 +156,9 @@ def write_pipeline(pipeline: Pipeline, path: Path) -> Callable[[Tensor], Tensor]
     """Write the file, and return what the package makes of it: logits for normalised images."""
     import segmentation_models_pytorch as smp
 
-    torch.save(pipeline.record, path)
+    held = io.BytesIO()  # torch ends the process where writing to a disk fails
+    torch.save(pipeline.record, held)
+    atomic_write(path, held.getbuffer())
     loaded = torch.load(path, weights_only=True)
     network: nn.Module = smp.create_model(**loaded["config"]["model"], encoder_weights=None)
     network.load_state_dict(loaded["statedict"])
