@@ -136,7 +136,9 @@ def test_a_command_of_the_page_on_a_run(run, line, monkeypatch, tmp_path):
     words = [str(run.folder) if word == "RUN" else word for word in shlex.split(line)[1:]]
     main([output if word == "embedded.h5" else word for word in words])
     if words[0] == "test":
-        (folder,) = (run.folder / "test" / ("other_camera" if "--data" in words else "cube")).iterdir()
+        place = run.folder / "test" / ("other_camera" if "--data" in words else "cube")
+        (folder,) = [path for path in place.iterdir() if path.is_dir()]
+        assert (place / "index.html").is_file() and (place / "tests.json").is_file()
         left = {path.name for path in folder.iterdir()}
         assert {"metrics.csv", "images.csv", "wavelengths.csv", "pictures"} <= left
 

@@ -144,7 +144,7 @@ def test_charts_and_their_order(cfg):
     page = page_of(train(cfg))
     assert [title.text for title in page.all("h3")] == [
         "Loss",
-        "Iou, validation",
+        "IoU, validation",
         "Learning rate",
         "Speed, samples/s",
         "Time spent waiting for data, %",
@@ -280,7 +280,7 @@ def test_several_runs_side_by_side(cfg, tmp_path):
     assert path == empty.folder.parent / "report.html"
     page = Page(path.read_text())
     assert page.one("h1").text == "3 runs compared"
-    assert [title.text for title in page.all("h3")][:3] == ["Loss, validation", "Loss, training", "Iou, validation"]
+    assert [title.text for title in page.all("h3")][:3] == ["Loss, validation", "Loss, training", "IoU, validation"]
     table = page.all("table")[0].text
     for run in (*runs, empty):
         assert run.run_id in table
