@@ -28,7 +28,10 @@ def folds(results: Results, place: int) -> Picture | None:
     note = "A dot is a run"
     if several:
         note += ", its colour the fold; a diamond is a fold's mean, the bar the 95 % interval of the trial's mean"
-        note += " (Student's t over folds), the stroke the mean. Folds differ in how hard they are: compare trials colour by colour."
+        note += (
+            " (Student's t over folds), the stroke the mean. Folds differ in how hard they are: compare trials colour"
+        )
+        note += " by colour."
     else:
         note += ", the stroke the mean. There is one fold, so there is no interval."
     return Picture("folds", title, _drawn(results, place, trials, WIDE), _drawn(results, place, trials, NARROW), note)
@@ -46,7 +49,7 @@ def _drawn(results: Results, place: int, trials: list[TrialResult], width: int) 
     numbered = sorted({run.fold for one in trials for run in one.done if run.fold is not None})
     top = 30.0 if numbered else 8.0
     frame = Frame(width, ROW * len(trials) + 44 + top, f"runs of the best trials, {metric}", 78, 78, top, 44)
-    frame.x_axis(axis.labels(7 if width > 500 else 3), metric, grid=True)
+    frame.x_axis(axis.labels(7 if width > 500 else 4), metric, grid=True)
     for spot, fold in enumerate(numbered):
         x = frame.left + 6 + spot * (66 if width > 500 else 42)
         if x < frame.width - 40:
