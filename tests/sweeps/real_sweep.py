@@ -44,7 +44,9 @@ def plan_of(folder, runs, *more, text=TEXT, folds=2, **changes):
 def trained(plan, runs, total=None):
     """Train a sweep; returns it."""
     store = Store(f"sqlite:///{runs}/s1/study.db", "s1")
-    store.create(plan.to_json(), ["maximize" if one.goal == "maximize" else "minimize" for one in plan.definition.metrics])
+    store.create(
+        plan.to_json(), ["maximize" if one.goal == "maximize" else "minimize" for one in plan.definition.metrics]
+    )
     sweep = Sweep(store, plan, runs / "s1")
     sweep.note_place()
     assert Runner(store, plan, "r", "cpu", None, total).work() == 0

@@ -88,7 +88,7 @@ def terminal_lines(results: Results, importance: Sequence[Importance]) -> list[s
             lines.append(f"… and {len(ranked) - TOP} more")
     lines += ["", verdict(results)]
     for one in importance:
-        deciding = [f"{name} {100 * share:.0f} %" for name, share in one.shares.items() if share > one.chance[name]]
+        deciding = [f"{name} ({100 * share:.0f} %)" for name, share in one.deciding.items()]
         if deciding:
             lines.append(f"What decides {one.metric}: {', '.join(deciding)}.")
     failed = [one for one in results.trials if one.state == "failed"]

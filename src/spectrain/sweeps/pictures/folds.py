@@ -7,9 +7,10 @@ import math
 import numpy as np
 
 from ...runs.report.html import Html, el, join
-from ...runs.report.scales import Scale, fit, number
+from ...runs.report.scales import LARGEST, Scale, fit, number
 from ..results import Results, TrialResult
 from .drawing import NARROW, WIDE, Frame, Picture, at, dot, text
+from .scored import scored
 
 MOST = 8
 """Trials that are drawn."""
@@ -19,7 +20,8 @@ COLOURS = 8
 
 def folds(results: Results, place: int) -> Picture | None:
     """Return the runs of the best complete trials in one metric; None where there are none."""
-    trials = [one for one in results.ranked() if one.state == "complete" and one.done][:MOST]
+    there = [one for one in scored(results, place) if all(abs(run.scores[place]) <= LARGEST for run in one.done)]
+    trials = [one for one in results.ranked() if one.state == "complete" and one in there][:MOST]
     if not trials:
         return None
     count = len(trials)
