@@ -175,3 +175,11 @@ def test_several_metrics_have_a_front_and_no_lead(tmp_path):
     found = results_of(sweep)
     assert found.lead is None and all(one.number in found.best for one in found.ranked()[: len(found.best)])
     assert "Pareto front" in verdict(found) or "best in every metric" in verdict(found)
+
+
+def test_json_says_nothing_of_folds_where_there_are_none(tmp_path):
+    sweep = made(tmp_path, folds=1, randoms=2)
+    add(sweep, plausible())
+    write_results(results_of(sweep), [], tmp_path)
+    record = json.loads((tmp_path / "sweep_results.json").read_text())
+    assert record["trials"][0]["scores"]["jaccard_valid"]["by_fold"] == {}

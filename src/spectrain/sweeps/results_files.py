@@ -13,7 +13,7 @@ from typing import Any
 from ..runs.atomic import atomic_write
 from ..runs.info import plain
 from .importance import Importance
-from .results import Results, TrialResult
+from .results import Estimate, Results, TrialResult
 
 FORMAT = {"name": "spectrain.sweep_results", "version": 1}
 TRIALS, RUNS, JSON = "trials.csv", "runs.csv", "sweep_results.json"
@@ -68,10 +68,14 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, bool | list | dict) else value
 
 
+def _estimate(one: Estimate) -> dict[str, Any]:
+    return {**asdict(one), "by_fold": {fold: value for fold, value in one.by_fold.items() if fold is not None}}
+
+
 def _record(results: Results, importance: Sequence[Importance]) -> dict[str, Any]:
     trials = []
     for trial in results.trials:
-        scores = {metric.name: asdict(one) for metric, one in zip(results.metrics, trial.scores, strict=True)}
+        scores = {metric.name: _estimate(one) for metric, one in zip(results.metrics, trial.scores, strict=True)}
         facts = {"number": trial.number, "state": trial.state, "reason": trial.reason, "partial": trial.partial}
         runs = [asdict(run) for run in trial.runs]
         trials.append({**facts, "parameters": dict(trial.parameters), "scores": scores, "runs": runs})

@@ -62,7 +62,9 @@ def parameters_table(results: Results) -> Html:
         el("tr", el("th", name, scope="row"), *(_value(one.parameters, name, 6) for one in best))
         for name in results.space.parameters
     ]
-    table = el("table", el("caption", "Parameters", class_="unseen"), el("thead", head), el("tbody", *rows))
+    table = el(
+        "table", el("caption", "Parameters", class_="unseen"), el("thead", head), el("tbody", *rows), class_="chosen"
+    )
     return el("div", table, class_="scroll", role="region", tabindex="0", aria_label="Parameters of the best")
 
 

@@ -30,18 +30,20 @@ def _drawn(one: Importance, width: int) -> Html:
     top = max(*one.shares.values(), one.chance, 0.1)
     scale = Scale(0.0, top)
     frame.x_axis([(share, f"{100 * value:g} %") for value, share in _ticks(scale)], "", grid=True)
+    texts = []
     for number, (name, share) in enumerate(one.shares.items()):
         y = frame.top + row * number + (18 if stacked else 4)
         look = "decides" if share > one.chance else "noise"
         label = short(name, int((width - 20 if stacked else left) / LETTER))
-        frame.add(text(8, y - 4, label, "from") if stacked else text(left - 10, y + 15, label, "until"))
+        texts.append(text(8, y - 4, label, "from halo") if stacked else text(left - 10, y + 15, label, "until"))
         end = frame.x(share / top)
         said = f"{name}: {100 * share:.0f} %, by chance up to {100 * one.chance:.0f} %"
         size = {"x": f"{left:.1f}", "y": f"{y:.1f}", "width": f"{max(end - left, 1):.1f}", "height": ROW - 10}
         frame.add(el("rect", el("title", said), class_=look, rx=2, **size))
-        frame.add(text(width - 8, y + 15, f"{100 * share:.0f} %", "until strong"))
+        texts.append(text(width - 8, y + 15, f"{100 * share:.0f} %", "until strong"))
     mark = frame.x(one.chance / top)
     frame.add(el("path", el("title", "chance"), class_="mark", d=f"M{mark:.1f} {frame.top}V{frame.height - 30:.1f}"))
+    frame.add(*texts)
     return frame.svg()
 
 
