@@ -79,6 +79,14 @@ class TestPrepared:
     def ids(self, path, split, **options):
         return open_patches(path, split, DatasetOptions(**options)).metadata()["patch_id"].tolist()
 
+    def test_all_folds_are_all_of_their_patches_and_none_is_validated_on(self, path):
+        assert sorted(self.ids(path, "train", fold="all", valid_key=None)) == ["p0", "p1", "p2", "p3", "p4"]
+        drawn = {"fold": "all", "folds": 3, "fold_method": "random", "valid_key": None}
+        assert set(self.ids(path, "train", **drawn)) == {f"p{row}" for row in range(COUNT)}
+        assert len(self.ids(path, "test", fold="all", valid_key=None)) == COUNT
+        with pytest.raises(DataError, match=r"none is left to validate on(.|\n)*dataset.valid_key=null"):
+            self.ids(path, "valid", fold="all")
+
     def test_its_parts_are_splits(self, path):
         assert recognise(path).splits(path) == ["cross-val", "val-test", "test"]
         for name in ("cross-val", "val-test", "test"):

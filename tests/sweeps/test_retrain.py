@@ -12,6 +12,7 @@ from real_sweep import data, plan_of, trained
 
 from spectrain.core.errors import DataError, SpectrainError
 from spectrain.data.opening import open_patches
+from spectrain.inference.testing import held_out
 from spectrain.runs.run import Run
 from spectrain.sweeps import retrain as module
 from spectrain.sweeps.chosen import chosen_trial
@@ -103,6 +104,15 @@ def test_a_schedule_that_waits_for_validations_is_warned_of(sweep, caplog):
     with caplog.at_level(logging.WARNING, "spectrain"):
         retrain_config(replace(sweep, plan=plan), results_of(sweep).trials[0])
     assert "scheduler=plateau waits for validations" in caplog.text
+
+
+def test_tests_are_on_what_spectrain_prepare_kept(tmp_path):
+    from test_prepared import prepare
+
+    path = prepare(tmp_path / "prepared")
+    plan = plan_of(path, tmp_path / "runs")
+    assert held_out(plan.config().dataset) == ["val-test", "test"]
+    assert held_out(replace(plan.config().dataset, path=str(prepare(tmp_path / "b", names=("cross-val",))))) == []
 
 
 def test_without_folds_the_data_keep_their_validation(tmp_path, sweep):
