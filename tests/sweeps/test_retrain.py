@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -18,8 +20,18 @@ from spectrain.sweeps import retrain as module
 from spectrain.sweeps.chosen import chosen_trial
 from spectrain.sweeps.results import results_of
 from spectrain.sweeps.retrain import retrain, retrain_config
-from spectrain.sweeps.training import train_run
 from spectrain.training.checkpoint import load_checkpoint
+
+DIES = """
+import os, sys
+from spectrain.sweeps.retrain import retrain
+from spectrain.sweeps.sweep import open_sweep
+from spectrain.training.loop import Training
+end = Training.end_epoch
+Training.end_epoch = lambda self: (end(self), self.save("last"), os._exit(9))
+retrain(open_sweep(sys.argv[1]), device="cpu", seed=5)
+"""
+"""Ends without a word after its first epoch."""
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +84,10 @@ def test_one_that_was_killed_goes_on_in_its_folder(sweep, again):
     trial = results_of(sweep).trials[results_of(sweep).best[0]]
     cfg = retrain_config(sweep, trial, device="cpu", seed=5)
     folder = again.parent / f"{cfg.run_name}-{cfg.run_id}"
-    child = os.fork()
-    if not child:  # dies without a word after its first checkpoint
-        from spectrain.training import loop
-
-        save = loop.Training.save
-        loop.Training.save = lambda self, name: (save(self, name), name == "last" and os._exit(9))
-        train_run(replace(cfg, hparams=replace(cfg.hparams, checkpoint_every=2)))
-        os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    paths = os.pathsep.join([*sys.path, os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-c", DIES, str(sweep.folder)]
+    died = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=300)
+    assert died.returncode == 9, died.stderr
     assert Run.open(folder).info["status"] == "running"
     assert retrain(sweep, device="cpu", seed=5) == folder != again
     assert Run.open(folder).info["status"] == "finished"
