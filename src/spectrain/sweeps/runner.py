@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
@@ -21,7 +21,7 @@ from ..core.errors import SpectrainError
 from .plan import Plan
 from .space import Distribution
 from .store import BEAT, RUNNER, RUNS, Held, RunRecord, Store, identity, values_of
-from .training import StoppedError, scores_of, train_run
+from .training import StoppedError, scores_of, tell_trackers, train_run
 
 log = logging.getLogger("spectrain")
 
@@ -41,11 +41,20 @@ class Runner:
         device: to train on; None is the configuration's.
         own: most trials that it begins.
         total: most trials of the sweep.
+        places: ``key=value`` words for each run: where this machine's data are.
     """
 
     def __init__(
-        self, store: Store, plan: Plan, name: str, device: str | None, own: int | None, total: int | None
+        self,
+        store: Store,
+        plan: Plan,
+        name: str,
+        device: str | None,
+        own: int | None,
+        total: int | None,
+        places: Sequence[str] = (),
     ) -> None:
+        self.places = places
         self.store, self.plan, self.name, self.device = store, plan, name, device
         self.definition = plan.definition
         bound = self.definition.total
@@ -97,7 +106,7 @@ class Runner:
 
     def _trial(self, held: Held) -> None:
         """Train what is left of a trial, and end it."""
-        said = ", ".join(f"{name} {value}" for name, value in held.parameters.items())
+        said = ", ".join(f"{name} {plain(value)}" for name, value in held.parameters.items())
         log.info("trial %d%s: %s", held.number, "" if held.fresh else ", taken over", said)
         with self._beating(held):
             for number, record in enumerate(list(held.runs.values()), start=1):
@@ -110,9 +119,11 @@ class Runner:
                     if number < len(held.runs) and self._hopeless(held, so_far, number):
                         self.store.finish(held, self.owner, None, "pruned", f"worse than others after {number} runs")
                         log.info("trial %d: given up after %d runs at %.4g", held.number, number, so_far)
+                        self._tell(held, [so_far], "finished")
                         return
             scores = [mean(column) for column in zip(*(one.scores for one in held.runs.values()), strict=True)]
             self.store.finish(held, self.owner, scores, "complete")
+            self._tell(held, scores, "finished")
             metrics = zip(self.definition.metrics, scores, strict=True)
             log.info("trial %d: %s", held.number, ", ".join(f"{one.name} {value:.4g}" for one, value in metrics))
 
@@ -124,7 +135,7 @@ class Runner:
         record = replace(record, state="running", attempts=record.attempts + 1)
         self.store.note(held, self.owner, record)
         try:
-            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device)
+            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device, self.places)
             folder = train_run(cfg)
             scores = scores_of(folder, cfg, self.definition.metrics, self.plan.score)
         except (KeyboardInterrupt, StoppedError):
@@ -147,6 +158,15 @@ class Runner:
         log.error("trial %d, run %s failed: %s", held.number, record.key, reason)
         self.store.note(held, self.owner, replace(record, state="failed", reason=reason))
         self.store.finish(held, self.owner, None, "failed", f"run {record.key}: {reason}")
+        self._tell(held, [], "failed")
+
+    def _tell(self, held: Held, scores: Sequence[float], status: str) -> None:
+        """Write what a trial came to into the trackers of its runs."""
+        record = next(iter(held.runs.values()))
+        with suppress(SpectrainError):  # a configuration that cannot be is why it failed
+            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device, self.places)
+            values = {metric.name: value for metric, value in zip(self.definition.metrics, scores, strict=False)}
+            tell_trackers(cfg, values, held.parameters, status)
 
     def _hopeless(self, held: Held, so_far: float, runs: int) -> bool:
         """Say whether a trial is to be given up after so many runs."""
@@ -224,6 +244,11 @@ def suggested(trial: optuna.Trial, name: str, one: Distribution) -> Any:
         value = trial.suggest_float(name, one.low, one.high, step=one.step)
         return int(value) if one.integers else round(value, 12)  # 0.6, not 0.6000000000000001
     return one.draw(trial.suggest_float(f"share of {name}", 0.0, 1 - 1e-12))
+
+
+def plain(value: Any) -> str:
+    """Return a value as a person reads it: 0.0002178 for 0.00021784185280201017."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _is_of_the_machine(error: BaseException) -> bool:

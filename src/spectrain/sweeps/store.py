@@ -29,13 +29,15 @@ Direction = Literal["minimize", "maximize"]
 
 log = logging.getLogger("spectrain")
 
-LEASE, RUNNER, RUNS, PARAMETERS, REASON, SWEEP = (
-    f"spectrain:{name}" for name in ("lease", "runner", "runs", "parameters", "reason", "sweep")
+LEASE, RUNNER, RUNS, PARAMETERS, REASON, SWEEP, TOTAL = (
+    f"spectrain:{name}" for name in ("lease", "runner", "runs", "parameters", "reason", "sweep", "total")
 )
 BEAT = 15.0
 """Seconds from one sign of life of a worker to the next."""
 GRACE = 90.0
 """Seconds without one, after which a trial is taken over."""
+AT_THE_START = 60.0
+"""Seconds that a database which was never reached is waited for: more likely its address is wrong."""
 RELEASED = -1.0
 """The beat of a trial that was given back."""
 
@@ -120,7 +122,8 @@ class Store:
         self.storage: optuna.storages.BaseStorage
         self.lock: Lock
         try:
-            self.storage, self.lock = self._patiently(lambda: _opened(url, name))
+            said = without_password(url)
+            self.storage, self.lock = patiently(lambda: _opened(url, name), said, min(patience, AT_THE_START))
         except ImportError as error:
             fix = "pip install 'spectrain[sweep]'"
             raise SpectrainError(f"the package {error.name!r} is needed for sweeps", fix=fix) from error
@@ -141,8 +144,7 @@ class Store:
 
     def load(self) -> dict[str, Any] | None:
         """Return what the sweep is (see `create`); None where there is none of this name."""
-        names = self._patiently(lambda: [one.study_name for one in self.storage.get_all_studies()])
-        if self.name not in names:
+        if self.name not in self.names():
             return None
         found: dict[str, Any] | None = self._study().user_attrs.get(SWEEP)
         return found
@@ -166,6 +168,21 @@ class Store:
                 return found
 
         return self._patiently(made)
+
+    def names(self) -> list[str]:
+        """Return the ids of all sweeps in the database."""
+        return self._patiently(lambda: [one.study_name for one in self.storage.get_all_studies()])
+
+    @property
+    def total(self) -> int | None:
+        """Most trials of the sweep, whoever runs them; None for no end."""
+        found: int | None = self._study().user_attrs.get(TOTAL)
+        return found
+
+    @total.setter
+    def total(self, count: int) -> None:
+        study = self._study()
+        self._patiently(lambda: study.set_user_attr(TOTAL, count))
 
     def _study(self, sampler: optuna.samplers.BaseSampler | None = None) -> optuna.Study:
         return self._patiently(lambda: optuna.load_study(study_name=self.name, storage=self.storage, sampler=sampler))
@@ -194,7 +211,7 @@ class Store:
         Args:
             owner: this process, see `identity`.
             runner: name that its trials are counted by.
-            total: most trials of the sweep.
+            total: most trials of the sweep; the sweep's own `total` counts as well.
             own: most trials that this runner begins.
             runs: what each trial consists of.
             parameters: of a trial, by its number, with what Optuna is to know of them; None asks ``suggest``.
@@ -211,7 +228,8 @@ class Store:
                     if trial.state == TrialState.RUNNING and _free(trial, owner, now, started):
                         return self._taken_over(study, trial, owner, runner, runs, now, suggest)
                 mine = sum(trial.user_attrs.get(RUNNER) == runner for trial in trials)
-                if (total is not None and len(trials) >= total) or (own is not None and mine >= own):
+                ends = [end for end in (total, study.user_attrs.get(TOTAL)) if end is not None]
+                if any(len(trials) >= end for end in ends) or (own is not None and mine >= own):
                     return None
                 return self._begun(study, len(trials), owner, runner, runs, now, parameters, suggest)
 
