@@ -154,7 +154,8 @@ def describe(found: Sweep) -> str:
     ends = [one for one in (found.store.total, definition.total) if one is not None]
     count = f", {min(ends)} trials" if ends else ""
     searched = sum(one.kind != "constant" for one in definition.space.parameters.values())
-    return f"{definition.method} search over {searched} parameters{count}, {runs} a trial, to {metrics}"
+    of = f"{searched} parameter{'s' * (searched != 1)}"
+    return f"{definition.method} search over {of}{count}, {runs} a trial, to {metrics}"
 
 
 def _state(found: Sweep) -> str:

@@ -90,6 +90,9 @@ def begin_sweep(plan: Plan, options: SweepOptions, device: str | None) -> Sweep:
         SpectrainError: the data do not go with the configuration, or the database refuses.
     """
     definition = plan.definition
+    _, url, _ = find_database(options.sweep_id or "sweep", options.sweep_db, ".")
+    if not url.startswith("sqlite:///"):
+        Store(url, "")  # a wrong password is said before the model is built; a file is made when all else is well
     plan.check()
     artifact_dir = Path(plan.config().artifact_dir)
     check_metrics(plan, definition, device)
@@ -188,7 +191,7 @@ def _changes_of_search(one: Definition, other: Definition) -> list[tuple[Any, An
         found.append((was, now))
     for name in sorted({*one.space.parameters, *other.space.parameters}):
         there, here = one.space.parameters.get(name), other.space.parameters.get(name)
-        if there != here:
+        if there is None or not there.same(here):
             found.append(
                 (name if there else f"without {name}", f"without {name}" if not here else f"{name} of other values")
             )
