@@ -160,8 +160,8 @@ def test_going_on_is_held_against_the_beginning(place, unrehearsed, monkeypatch)
     again = {"sweep_id": "mine", "device": "cpu"}
     begin(**again)
     assert Ran.given[-1][6] == []
-    with pytest.raises(UsageError, match=r"hparams\.epochs: was 1, and is 2 now"):
-        begin("hparams.epochs=2", **again)
+    with pytest.raises(UsageError, match=r"hparams\.gradient_clipping: was 0.0, and is 2.0 now"):
+        begin("hparams.gradient_clipping=2", **again)
     with pytest.raises(UsageError, match="n_folds: was 2, and is 3 now"):
         spectrain.sweep(None, n_folds=3, **again)
     # comments and order may change; what is searched may not
