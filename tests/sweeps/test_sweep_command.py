@@ -168,7 +168,9 @@ def test_going_on_is_held_against_the_beginning(place, unrehearsed, monkeypatch)
     Path("sweep.yaml").write_text("# again\n" + SWEEP)
     begin(**again)
     Path("sweep.yaml").write_text(SWEEP.replace("max: 0.1", "max: 0.2"))
-    with pytest.raises(UsageError, match="sweep-config: was learning_rate, and is learning_rate of other values now"):
+    with pytest.raises(
+        UsageError, match="learning_rate: was log_uniform_values from 0.001 to 0.1, and is .* to 0.2 now"
+    ):
         begin(**again)
     # each machine may have its data elsewhere
     made = spectrain.sweep(None, None, ["dataset.path=/elsewhere", "general.num_workers=3"], **again)

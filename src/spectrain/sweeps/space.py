@@ -45,6 +45,14 @@ class Distribution:
     log: bool = False
     integers: bool = False
 
+    def __str__(self) -> str:
+        """Return it in words: "log_uniform_values from 0.001 to 0.1"."""
+        if self.values is not None and self.kind in ("constant", "categorical"):
+            return "one of " * (len(self.values) > 1) + ", ".join(map(str, self.values))
+        if self.low is None or self.high is None:
+            return self.kind
+        return f"{self.kind} from {self.low:g} to {self.high:g}"
+
     def same(self, other: Distribution | None) -> bool:
         """Say whether another has the same values, as likely."""
         places = [(number + 0.5) / 64 for number in range(64)]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..config.coerce import shown
 from ..config.resolver import personal_file
 from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, nearest
 from ..core.registry import lookup
@@ -157,7 +156,7 @@ def go_on(
     ]
     if options.sweep_config is not None:
         now = read_definition(Path(options.sweep_config))
-        changes += [("sweep-config", *one) for one in _changes_of_search(plan.definition, now)]
+        changes += _changes_of_search(plan.definition, now)
     words = {}
     if config is not None or overrides or flags:
         given = replace(plan, overrides=tuple(replaced(plan.overrides, overrides)), flags=(*plan.flags, *flags))
@@ -171,7 +170,7 @@ def go_on(
                 else:
                     changes.append((key, before.get(key), after.get(key)))
     if changes:
-        lines = [f"  {key}: was {shown(was)}, and is {shown(now)} now" for key, was, now in changes]
+        lines = [f"  {key}: was {was}, and is {now} now" for key, was, now in changes]
         raise UsageError(
             "\n".join([f"the sweep {plan.sweep_id!r} began as another one", *lines]),
             fix="leave these out to go on with it, or begin another sweep under another sweep-id",
@@ -181,22 +180,22 @@ def go_on(
     return words_of(words)
 
 
-def _changes_of_search(one: Definition, other: Definition) -> list[tuple[Any, Any]]:
+def _changes_of_search(one: Definition, other: Definition) -> list[tuple[str, Any, Any]]:
     """Return what two sweep files mean differently; name, comments and the order of lines do not count."""
-    found: list[tuple[Any, Any]] = []
+    found: list[tuple[str, Any, Any]] = []
     if one.method != other.method:
-        found.append((one.method, other.method))
+        found.append(("method", one.method, other.method))
     if one.metrics != other.metrics:
         was, now = (", ".join(f"{metric.goal} {metric.name}" for metric in each.metrics) for each in (one, other))
-        found.append((was, now))
+        found.append(("metric", was, now))
     for name in sorted({*one.space.parameters, *other.space.parameters}):
         there, here = one.space.parameters.get(name), other.space.parameters.get(name)
         if there is None or not there.same(here):
             found.append(
-                (name if there else f"without {name}", f"without {name}" if not here else f"{name} of other values")
+                (f"parameters.{name}", *("not there" if each is None else str(each) for each in (there, here)))
             )
     if one.pruning != other.pruning:
-        found.append((f"pruned by {one.pruning}", f"pruned by {other.pruning}"))
+        found.append(("early_terminate", one.pruning, other.pruning))
     return found
 
 
