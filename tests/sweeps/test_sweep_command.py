@@ -169,7 +169,7 @@ def test_going_on_is_held_against_the_beginning(place, unrehearsed, monkeypatch)
     begin(**again)
     Path("sweep.yaml").write_text(SWEEP.replace("max: 0.1", "max: 0.2"))
     with pytest.raises(
-        UsageError, match="learning_rate: was log_uniform_values from 0.001 to 0.1, and is .* to 0.2 now"
+        UsageError, match=r"learning_rate: was log_uniform_values from 0.001 to 0.1, and is .* to 0.2 now"
     ):
         begin(**again)
     # each machine may have its data elsewhere

@@ -186,17 +186,18 @@ def _changes_of_search(one: Definition, other: Definition) -> list[tuple[str, An
     if one.method != other.method:
         found.append(("method", one.method, other.method))
     if one.metrics != other.metrics:
-        was, now = (", ".join(f"{metric.goal} {metric.name}" for metric in each.metrics) for each in (one, other))
-        found.append(("metric", was, now))
+        found.append(("metric", _said(one), _said(other)))
     for name in sorted({*one.space.parameters, *other.space.parameters}):
         there, here = one.space.parameters.get(name), other.space.parameters.get(name)
         if there is None or not there.same(here):
-            found.append(
-                (f"parameters.{name}", *("not there" if each is None else str(each) for each in (there, here)))
-            )
+            found.append((f"parameters.{name}", there or "not there", here or "not there"))
     if one.pruning != other.pruning:
         found.append(("early_terminate", one.pruning, other.pruning))
     return found
+
+
+def _said(definition: Definition) -> str:
+    return ", ".join(f"{metric.goal} {metric.name}" for metric in definition.metrics)
 
 
 def flat(cfg: Config) -> dict[str, Any]:
