@@ -41,14 +41,14 @@ def digest(folder):
     return found
 
 
-SCENES = 40
+SCENES = 14
 
 
 @pytest.fixture(scope="module")
 def data(shared_data, tmp_path_factory):
-    """Every third or so of the sites, in a folder of links."""
+    """A few of the sites, in a folder of links."""
     folder, own = tmp_path_factory.mktemp("sites"), shared_data / "s2_barkbeetle"
-    sites = sorted(path.name for path in (own / "mask").iterdir())[::3][:SCENES]
+    sites = sorted(path.name for path in (own / "mask").iterdir())[::9][:SCENES]
     for name in ("scenes_2019", "scenes_2020", "mask"):
         (folder / name).mkdir()
         for site in sites:
@@ -71,9 +71,8 @@ def parts(folder):
 
 def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_path):
     moments = [
-        lambda: parts(tmp_path) >= 3,
-        lambda: parts(tmp_path) >= 9,
-        lambda: parts(tmp_path) >= 20,
+        lambda: parts(tmp_path) >= 2,
+        lambda: parts(tmp_path) >= 5,
         lambda: (
             any((tmp_path / "out").glob(".cross-val.zarr.partial-*")) or (tmp_path / "out" / "cross-val.zarr").exists()
         ),
@@ -88,13 +87,13 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_p
         killed += process.returncode == -signal.SIGKILL
         if number == 0:
             assert process.returncode == 130 and "give the same command again" in output
-        if number < 3:
-            assert 3 <= parts(tmp_path) < SCENES
-    assert killed >= 2
+        if number < 2:
+            assert 2 <= parts(tmp_path) < SCENES
+    assert killed >= 1
     process = start(tmp_path, data)
     output = process.communicate()[0]
     assert process.returncode == 0, output
-    assert "of 40 scenes are there already" in output or "nothing to do" in output
+    assert f"of {SCENES} scenes are there already" in output or "nothing to do" in output
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
     assert digest(tmp_path / "out") == whole
 
