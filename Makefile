@@ -4,7 +4,7 @@ PYTHON ?= python3
 UV      = .uv/bin/uv
 BIN     = .venv/bin
 READY   = .venv/.ready
-# Each process holds 2 GB. A file's tests stay together, and files in their order: the long ones are not last.
+# Each process comes to 5 GB. A file's tests stay together, and files in their order: the long ones are not last.
 WORKERS ?= 2
 
 .PHONY: help setup demo test test-all lint types docs bench pins clean
