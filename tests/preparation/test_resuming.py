@@ -19,6 +19,11 @@ WORDS = [
 ]  # fmt: skip
 
 
+def interruptible():
+    """Undo in a child what it would inherit of pytest-xdist and of nohup: SIGINT is ignored there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(folder, data, *words):
     folder.mkdir(exist_ok=True)
     command = [sys.executable, "-m", "spectrain", "prepare", "scenes", f"data_dir={data}", *WORDS, *words]
@@ -29,6 +34,7 @@ def start(folder, data, *words):
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "COLUMNS": "99"},
+        preexec_fn=interruptible,
     )
 
 
