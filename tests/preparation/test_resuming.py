@@ -20,7 +20,7 @@ WORDS = [
 
 
 def interruptible():
-    """Undo in a child what it would inherit of pytest-xdist and of nohup: SIGINT is ignored there."""
+    """Undo in a child what it inherits where the tests run in the background of a shell: SIGINT is ignored there."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
