@@ -31,9 +31,13 @@ def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], li
         return scenes, []
     whole = (Path(options.labels_dir or "").expanduser() / Path(options.labels).expanduser()).absolute()
     if "{scene}" not in options.labels and is_vector(whole):
-        return scenes, [whole]
+        beside_scenes = root / Path(options.labels).expanduser()
+        return scenes, [whole if options.labels_dir or whole.exists() or not beside_scenes.exists() else beside_scenes]
     where = Path(options.labels_dir).expanduser().absolute() if options.labels_dir else root
-    return [replace(scene, label=beside(where, options.labels, scene)) for scene in scenes], []
+    scenes = [replace(scene, label=beside(where, options.labels, scene)) for scene in scenes]
+    labels = {scene.label for scene in scenes}
+    # where scenes are all rasters of a folder, the labels among them are none
+    return [scene for scene in scenes if not labels & {path for _, path in scene.images}], []
 
 
 def _with_quality(root: Path, options: PrepareOptions, scene: SceneFiles) -> SceneFiles:

@@ -14,7 +14,7 @@ import numpy as np
 from ..core.bands import Bands
 from ..core.errors import DataError, SpectrainError
 from ..data.ground import packages
-from ..data.raster_ground import RasterGround
+from ..data.raster_ground import RasterGround, outlines
 from ..data.rasters import Raster
 from .assign import Assignment, assign
 from .cutting import CutOptions
@@ -251,7 +251,7 @@ def outline(scene: PreparedScene) -> bytes:
     assert scene.grid.crs is not None
     ground = RasterGround((scene.grid.crs,), (scene.grid.transform,))
     ring = ground.rings(np.zeros((1, 3), np.int64), np.array([scene.grid.size], np.int64))
-    found: bytes = shapely.to_wkb(shapely.polygons(ring))[0]
+    found: bytes = shapely.to_wkb(outlines(ring))[0]
     return found
 
 
