@@ -160,11 +160,15 @@ def scene_labels(
 
 def _of_scene(path: Path, scene: PreparedScene, options: LabelOptions) -> Polygons:
     """Return the polygons of a scene among those of all."""
-    polygons = read_polygons(path, options.column, options.names)
-    if options.scene_column is not None:
-        named = column_of(read_table(path), options.scene_column, path)
-        polygons = polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
-    return _on_scene(polygons, scene)
+    return _on_scene(_named(read_polygons(path, options.column, options.names), scene, options), scene)
+
+
+def _named(polygons: Polygons, scene: PreparedScene, options: LabelOptions) -> Polygons:
+    """Return the polygons that name a scene; all where no column does."""
+    if options.scene_column is None:
+        return polygons
+    named = column_of(read_table(polygons.source), options.scene_column, polygons.source)
+    return polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
 
 
 def _on_scene(polygons: Polygons, scene: PreparedScene) -> Polygons:
@@ -178,7 +182,13 @@ def _within(
 ) -> SceneLabels:
     """Return labels that count only where something was labelled."""
     if options.extent is None:
-        return labels
+        footprints = [_named(read_polygons(Path(one)), scene, options) for one in options.footprints]
+        footprints = [one for one in footprints if len(one.rows)]
+        if not footprints:
+            return labels
+        return WithinExtent(
+            labels, np.concatenate([in_pixels(one.geometry, one.crs, scene.grid) for one in footprints])
+        )
     if options.extent != "hull":
         extent = _on_scene(read_polygons(Path(options.extent).expanduser()), scene)
         return WithinExtent(labels, in_pixels(extent.geometry, extent.crs, scene.grid))

@@ -49,6 +49,8 @@ class LabelOptions:
         names: class names, the background first; of a vector file's column where it holds words.
         scene_column: column of a vector file that names the scene, or None.
         extent: vector file of what was labelled, "hull" of the polygons, or None for everything.
+        footprints: vector files of what was labelled of each scene, by its name; one that is not in them was labelled
+            everywhere.
     """
 
     kind: str = "auto"
@@ -57,6 +59,7 @@ class LabelOptions:
     names: tuple[str, ...] = ()
     scene_column: str | None = None
     extent: str | None = None
+    footprints: tuple[str, ...] = ()
 
 
 class RasterLabels:

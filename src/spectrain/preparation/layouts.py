@@ -12,6 +12,9 @@ from .patterns import SceneFiles, beside, find_scenes
 from .vectors import is_vector
 
 PLANET_LABELS = "*/TrainingLabel*.gpkg"
+PLANET_FOOTPRINTS = "*/ImageFootprints*.gpkg"
+FOOTPRINTS = "footprints"
+"""Value of ``extent``: what was labelled of a scene is what these say."""
 
 
 def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], list[Path]]:
@@ -89,3 +92,10 @@ def planet_labels(options: PrepareOptions) -> list[Path]:
     if not found:
         raise DataError(f"no file matches {PLANET_LABELS}", where=str(folder), fix="correct labels-dir")
     return found
+
+
+def planet_footprints(options: PrepareOptions) -> list[Path]:
+    """Return the files below ``labels_dir`` that say what was labelled of each scene; often there are none."""
+    if options.labels_dir is None or options.extent != FOOTPRINTS:
+        return []
+    return sorted(Path(options.labels_dir).expanduser().absolute().glob(PLANET_FOOTPRINTS))

@@ -54,7 +54,7 @@ class PrepareOptions:
     label_names: list[str] = option([], "names of the classes, the background first")
     scene_column: str | None = option(None, "column that names the scene, in vector files and in split_table")
     ignored: list[int] = option([], "classes that mean: not labelled")
-    extent: str | None = option(None, "vector file of what was labelled, or hull of the polygons; null is everything")
+    extent: str | None = option(None, "vector file of what was labelled, hull of the polygons, or footprints (planet); null is everything")
     patch_size: int = option(256, "side of a patch in px", minimum=1)
     overlap: int = option(0, "px that neighbouring patches share", minimum=0)
     exclude_nopositive: bool = option(False, "leave out patches without a positive label")
@@ -110,6 +110,7 @@ PRESETS: dict[Kind, dict[str, Any]] = {
         "images": ["**/{scene}/*_SR.tif|**/{scene}/*_SR_clip.tif"],
         "quality": "*_udm2.tif|*_udm2_clip.tif",
         "scene_column": "image_id",
+        "extent": "footprints",
     },
 }
 """Defaults of a preset that are not those of `PrepareOptions`."""

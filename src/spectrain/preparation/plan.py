@@ -21,6 +21,7 @@ from .cutting import CutOptions
 from .ingredients import Ingredients, stored_form
 from .job import Job, scene_labels
 from .labels import LabelOptions, kind_record
+from .layouts import FOOTPRINTS, planet_footprints
 from .opening import build_scene, elevation, gather
 from .options import WAVELENGTHS, Kind, PrepareOptions
 from .patterns import SceneFiles, default_patterns, rasters_in
@@ -83,6 +84,8 @@ class Plan:
         files += self.vectors
         if self.labels is not None and self.labels.extent not in (None, "hull"):
             files.append(Path(self.labels.extent or "").expanduser())
+        if self.labels is not None:
+            files += map(Path, self.labels.footprints)
         for place in (self.record.dem, *self.record.aux):
             files += rasters_in(place, "dem") if place is not None else []
         return files
@@ -156,7 +159,8 @@ def label_options(options: PrepareOptions) -> LabelOptions:
         options.label_column,
         tuple(options.label_names),
         options.scene_column,
-        options.extent,
+        None if options.extent == FOOTPRINTS else options.extent,
+        tuple(str(path) for path in planet_footprints(options)),
     )
 
 
