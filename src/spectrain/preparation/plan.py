@@ -135,6 +135,8 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
             names = options.label_names or (polygons[0].names if polygons else ())
             if labelled.column is not None:  # the same number for a word in all files
                 labelled = replace(labelled, names=tuple(names))
+            if all(name.isdigit() for name in names):  # numbers of this scene; another may have more
+                names = ()
             record = replace(record, labels=kind_record(labels.values, names))
         first = first or built
         usable.append(replace(scene))
