@@ -277,6 +277,15 @@ def test_tables_of_splits_that_are_wrong(scenes):
     assert any("2 scenes have no split" in line for line in run(scenes, split_table=str(table)).lines)
 
 
+def test_a_table_that_says_two_things_of_a_scene(scenes):
+    table = scenes / "splits.csv"
+    table.write_text("scene,split\ns0,train\ns1,train\ns0,test\n")
+    with pytest.raises(DataError, match="the scene 's0' is there twice, for 'train' and for 'test'"):
+        run(scenes, split_table=str(table))
+    table.write_text("scene,split\ns0,train\ns1,train\ns0.b,test\n")
+    assert set(run(scenes, split_table=str(table)).patches) == {"cross-val"}  # s0.b is another scene
+
+
 def test_a_folder_that_holds_something_else(scenes):
     (scenes.parent / "out" / "test.zarr").mkdir(parents=True)
     with pytest.raises(DataError, match="was not prepared here"):
