@@ -23,8 +23,9 @@ from .vectors import Polygons
 
 IGNORED = 255
 LARGEST = 254
-MARGIN, SIDES = 16, 64
-"""Px beyond a scene that polygons are kept in; parts of a scene's width that their sides are cut into to be bent."""
+MARGIN, SIDES, MOST_POINTS = 16, 64, 10_000
+"""Px beyond a scene that polygons are kept in; parts of a scene's width that their sides are cut into to be bent; most
+points that one gets so."""
 
 
 class SceneLabels(Protocol):
@@ -170,7 +171,8 @@ def in_pixels(
         if not whole and (beyond := ~shapely.covered_by(found, near)).any():
             found[beyond] = shapely.intersection(found[beyond], near)
         low_x, low_y, high_x, high_y = near.bounds
-        found = shapely.segmentize(found, max(high_x - low_x, high_y - low_y) / SIDES)
+        side = max(high_x - low_x, high_y - low_y) / SIDES
+        found = shapely.segmentize(found, np.maximum(side, shapely.length(found) / MOST_POINTS))
 
     def moved(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(apply(back, *project(xy[:, 0], xy[:, 1])))
