@@ -24,4 +24,4 @@ def test_a_training_that_was_stopped_early_says_why_and_how_good_it_was():
 
 
 def test_one_without_validation_names_no_best():
-    assert said(epoch=60) == "finished after epoch 60 of 60; next: spectrain test runs/a/b"
+    assert said(epoch=60, stopped=True) == "finished after epoch 60 of 60; next: spectrain test runs/a/b"

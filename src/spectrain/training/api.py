@@ -199,7 +199,7 @@ def ended(session: Session, state: State, run: Run) -> str:
     """Return how a training ended, how good it became, and what to do with it."""
     cfg, progress = session.cfg, state.progress
     said = f"finished after epoch {progress.epoch} of {cfg.hparams.epochs}"
-    if progress.stopped:
+    if progress.stopped and progress.epoch < cfg.hparams.epochs:
         said += f", stopped early: {progress.bad_validations} validations were no better"
     if progress.best_epoch:
         said += f"; best {session.monitor} {rounded(progress.best)} in epoch {progress.best_epoch}"
