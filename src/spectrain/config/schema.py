@@ -29,7 +29,11 @@ class DatasetOptions:
     path: str | list[str] | None = option(None, "file or folder of the data, or a list of them")
     train_key: str = option("train", "split that is trained on: the dataset's key, the group or the subfolder")
     valid_key: str | None = option("valid", "split that is validated on; null trains without validation")
-    fold: int | None = option(None, "fold of splits.json; null takes its given splits", minimum=0)
+    fold: Literal["all"] | int | None = option(
+        None,
+        "fold of splits.json; null takes its given splits; all trains on every fold's patches, with valid_key=null",
+        minimum=0,
+    )
     folds: int | None = option(
         None, "folds of cross-validation; null is as many as are given, or 5 where they are drawn", minimum=2
     )

@@ -139,6 +139,17 @@ def scores_of(folder: Path, cfg: Config, metrics: Sequence[Metric], score: Score
     Raises:
         SpectrainError: a metric was not logged, or is not a number.
     """
+    chosen, names = _scored(folder, cfg, metrics, score)
+    return tuple(float(chosen[name]) for name in names)
+
+
+def scored_epoch(folder: Path, cfg: Config, metrics: Sequence[Metric], score: Score) -> int:
+    """Return the epoch, from 1, that a run's scores are of; see `scores_of`."""
+    return int(_scored(folder, cfg, metrics, score)[0]["epoch"])
+
+
+def _scored(folder: Path, cfg: Config, metrics: Sequence[Metric], score: Score) -> tuple[dict[str, str], list[str]]:
+    """Return the row of ``metrics.csv`` that counts, and the names of the metrics in it."""
     with (folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     published = getattr(lookup("task", cfg.task.name), "published", {})
@@ -155,4 +166,4 @@ def scores_of(folder: Path, cfg: Config, metrics: Sequence[Metric], score: Score
     if not finite:
         raise SpectrainError(f"{metrics[0].name} is not a number in any epoch", where=str(folder))
     chosen = finite[-1] if score == "last" else max(finite, key=lambda row: sign * float(row[first]))
-    return tuple(float(chosen[name]) for name in names)
+    return chosen, names
