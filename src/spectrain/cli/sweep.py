@@ -94,4 +94,91 @@ def sweep(
         sys.exit(1)
 
 
-__all__ = ["Output", "app"]
+@app.command
+def show(
+    sweep_id: str,
+    /,
+    *,
+    output: Output = None,
+    sweep_db: str | None = None,
+    artifact_dir: Path = Path("runs"),
+    debug: Switch = False,
+) -> None:
+    """Say how a sweep stands: trials, the best and how sure, importance; as tables, pictures and one page.
+
+    Args:
+        sweep_id: The sweep's id or folder.
+        output: Folder to write; by default the sweep's own.
+        sweep_db: Database, where the folder does not say it or a password is needed.
+        artifact_dir: Folder that the sweep's folder is in.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..sweeps.page import show as show_sweep
+    from ..sweeps.sweep import open_sweep
+
+    shown = show_sweep(open_sweep(sweep_id, sweep_db=sweep_db, artifact_dir=artifact_dir), output)
+    print("\n".join([*shown.lines, str(shown.page)]))
+
+
+@app.command
+def retrain(
+    sweep_id: str,
+    /,
+    *,
+    trial: int | None = None,
+    seed: int | None = None,
+    device: str | None = None,
+    sweep_db: str | None = None,
+    artifact_dir: Path = Path("runs"),
+    debug: Switch = False,
+) -> None:
+    """Train the best trial on all folds, and test it on the splits that were kept for that.
+
+    Args:
+        sweep_id: The sweep's id or folder.
+        trial: Number of another trial.
+        seed: Seed of the training; by default the first of the sweep.
+        device: auto, cpu, cuda or the number of a GPU; by default the configuration's.
+        sweep_db: Database, where the folder does not say it or a password is needed.
+        artifact_dir: Folder that the sweep's folder is in.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..sweeps.retrain import retrain as train_again
+    from ..sweeps.sweep import open_sweep
+    from ..sweeps.training import StoppedError
+
+    found = open_sweep(sweep_id, sweep_db=sweep_db, artifact_dir=artifact_dir)
+    try:
+        print(train_again(found, trial, device=device, seed=seed))
+    except StoppedError as error:
+        raise KeyboardInterrupt from error
+
+
+@app.command
+def ensemble(
+    sweep_id: str,
+    /,
+    *,
+    trial: int | None = None,
+    output: Output = None,
+    sweep_db: str | None = None,
+    artifact_dir: Path = Path("runs"),
+    debug: Switch = False,
+) -> None:
+    """Write the models of all runs of the best trial as one ensemble, which predict takes.
+
+    Args:
+        sweep_id: The sweep's id or folder.
+        trial: Number of another trial.
+        output: Folder to write; by default in the sweep's own.
+        sweep_db: Database, where the folder does not say it or a password is needed.
+        artifact_dir: Folder that the sweep's folder is in.
+        debug: Show where a failure happened.
+    """
+    log_to_terminal(debug)
+    from ..sweeps.ensemble import ensemble as gather
+    from ..sweeps.sweep import open_sweep
+
+    print(gather(open_sweep(sweep_id, sweep_db=sweep_db, artifact_dir=artifact_dir), trial, output))
