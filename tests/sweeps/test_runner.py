@@ -126,7 +126,7 @@ def test_a_run_that_kills_its_worker_again_and_again_fails(store, trained):
     store.note(held, owner, RunRecord(42, 0, "running", attempts=module.ATTEMPTS))
     store.release(held, owner)
     assert runner(store, total=1).work() == 1
-    assert "its worker died 3 times" in store.trials()[0].user_attrs[REASON]
+    assert "its worker died 5 times" in store.trials()[0].user_attrs[REASON]
 
 
 def test_a_runner_ends_after_its_own_trials(store, trained):
