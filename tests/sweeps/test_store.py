@@ -91,7 +91,7 @@ def test_ends(store):
     owner = identity("a")
     for state, scores, reason in (("complete", [1.0], ""), ("pruned", None, "worse"), ("failed", None, "it broke")):
         held = claim(store, owner)
-        store.report(held, 0.3, 1)
+        store.report(held, owner, 0.3, 1)
         store.finish(held, owner, scores, state, reason)
     states = [trial.state for trial in store.trials()]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]

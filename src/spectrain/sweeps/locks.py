@@ -111,8 +111,8 @@ class PostgresLock:
     def _take(self, connection: Any) -> None:
         try:
             with connection.begin():
-                connection.execute(self._text(f"SET LOCAL lock_timeout = '{max(1, int(HUNG * 1000))}ms'"))
-                connection.execute(self._text("SELECT pg_advisory_lock(:key)"), {"key": self._key})
+                take = "SELECT set_config('lock_timeout', :longest, true), pg_advisory_lock(:key)"
+                connection.execute(self._text(take), {"longest": f"{int(HUNG * 1000)}ms", "key": self._key})
         except Exception as error:
             if "lock timeout" in str(error) or "LockNotAvailable" in str(error):
                 self._cut_off(connection)

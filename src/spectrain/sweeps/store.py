@@ -330,11 +330,12 @@ class Store:
 
         def given() -> bool:
             with self.lock.held():
-                if not self._owned(held, owner):
-                    return False
-                now, _ = self.lock.clock()
-                self.storage.set_trial_user_attr(held.trial_id, LEASE, {"owner": owner, "beat": now})
-                return True
+                if self._owned(held, owner):
+                    now, _ = self.lock.clock()
+                    self.storage.set_trial_user_attr(held.trial_id, LEASE, {"owner": owner, "beat": now})
+                    return True
+                # over, by this very process, in the moment before the beats end
+                return self._lease(held).get("owner") == owner
 
         return self._patiently(given)
 
@@ -414,8 +415,14 @@ class Store:
             trial = self.storage.get_trial(held.trial_id)
         except KeyError:  # the database was brought back from before the trial was begun
             return False
-        mine = trial.user_attrs.get(LEASE, {}).get("owner") == owner
+        mine = bool(trial.user_attrs.get(LEASE, {}).get("owner") == owner)
         return mine and (trial.state == over or not trial.state.is_finished())
+
+    def _lease(self, held: Held) -> dict[str, Any]:
+        try:
+            return dict(self.storage.get_trial(held.trial_id).user_attrs.get(LEASE, {}))
+        except KeyError:
+            return {}
 
     @contextmanager
     def _as_owner(self, held: Held, owner: str, over: TrialState | None = None) -> Iterator[bool]:
