@@ -24,7 +24,6 @@ from statistics import mean
 from types import SimpleNamespace
 from typing import Any
 
-from spectrain.core.errors import RunError
 from spectrain.runs.atomic import append, atomic_write
 from spectrain.sweeps import locks, runner, store, training
 from spectrain.sweeps.plan import Plan, run_id
@@ -61,6 +60,7 @@ class Chaos:
         notice: a dead process of this machine is known as such; else only by its lease.
         seed: of the moments.
         epoch: seconds of one.
+        randoms: seeds; there are two folds.
     """
 
     url: str
@@ -74,6 +74,7 @@ class Chaos:
     notice: bool = True
     seed: int = 0
     epoch: float = 0.03
+    randoms: int = 2
 
 
 class SmallPlan(Plan):
@@ -88,8 +89,11 @@ class SmallPlan(Plan):
         )  # fmt: skip
 
 
-def plan(folder: str, method: str = "random") -> SmallPlan:
-    return SmallPlan("s1", "segmentation", "sweep.yaml", SWEEPS[method], folds=2, randoms=2, config_name=str(folder))
+def plan(chaos: Chaos) -> SmallPlan:
+    return SmallPlan(
+        "s1", "segmentation", "sweep.yaml", SWEEPS[chaos.method],
+        folds=2, randoms=chaos.randoms, config_name=chaos.folder,
+    )  # fmt: skip
 
 
 def value_after(parameters: dict[str, Any], run: RunRecord, epochs: int) -> float:
@@ -127,10 +131,10 @@ def small_training(epoch: float) -> Any:
     return train_run
 
 
-def expected(method: str, number: int, parameters: dict[str, Any]) -> dict[str, float]:
+def expected(chaos: Chaos, parameters: dict[str, Any]) -> dict[str, float]:
     """Return the score of each run of a trial that nobody disturbed."""
     return {one.key: max(value_after(parameters, one, epochs) for epochs in range(1, EPOCHS + 1))
-            for one in plan("", method).runs}  # fmt: skip
+            for one in plan(chaos).runs}  # fmt: skip
 
 
 def settle(chaos: Chaos) -> None:
@@ -144,9 +148,7 @@ def settle(chaos: Chaos) -> None:
 
 def work(chaos: Chaos, name: str) -> int:
     """Be one runner; return how many trials failed."""
-    return Runner(
-        Store(chaos.url, "s1", patience=60), plan(chaos.folder, chaos.method), name, "cpu", None, chaos.total
-    ).work()
+    return Runner(Store(chaos.url, "s1", patience=60), plan(chaos), name, "cpu", None, chaos.total).work()
 
 
 def forked(action: Any) -> int:
@@ -212,14 +214,14 @@ def check(chaos: Chaos) -> None:
     trials = Store(chaos.url, "s1").trials()
     assert [one.number for one in trials] == list(range(chaos.total)), [one.number for one in trials]
     assert {one.state.name for one in trials} == {"COMPLETE"}, [one.state.name for one in trials]
-    one_plan = plan(chaos.folder, chaos.method)
+    one_plan = plan(chaos)
     space, seen = one_plan.definition.space, set()
     for trial in trials:
         parameters = trial.user_attrs[PARAMETERS]
         if chaos.method != "bayes":
             drawn = space.grid(trial.number) if chaos.method == "grid" else space.random(one_plan.seed, trial.number)
             assert parameters == drawn, (trial.number, parameters, drawn)
-        scores = expected(chaos.method, trial.number, parameters)
+        scores = expected(chaos, parameters)
         records = [RunRecord.from_json(one) for one in trial.user_attrs[RUNS].values()]
         assert {one.key: (one.state, one.scores) for one in records} == {
             key: ("done", (score,)) for key, score in scores.items()
@@ -242,11 +244,70 @@ def check(chaos: Chaos) -> None:
 
 def make(chaos: Chaos) -> None:
     Path(chaos.folder).mkdir(parents=True, exist_ok=True)
-    Store(chaos.url, "s1").create(plan(chaos.folder, chaos.method).to_json(), ["maximize"])
+    Store(chaos.url, "s1").create(plan(chaos).to_json(), ["maximize"])
 
 
-__all__ = ["Chaos", "RunError", "asdict", "check", "make", "replace", "run", "settle", "work"]
+STEPS = {
+    "create_new_trial", "set_trial_user_attr", "set_trial_param", "set_trial_state_values",
+    "set_trial_intermediate_value",
+}  # fmt: skip
+"""What is written to a study."""
+
+
+def dying(chaos: Chaos, at: int) -> int:
+    """Be a runner that dies at the step of that number: before or after anything is written, in database or folder."""
+    passed = 0
+
+    def step() -> None:
+        nonlocal passed
+        passed += 1
+        if passed == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(action: Any) -> Any:
+        def watching(*given: Any, **named: Any) -> Any:
+            step()
+            result = action(*given, **named)
+            step()
+            return result
+
+        return watching
+
+    one = Runner(Store(chaos.url, "s1", patience=60), plan(chaos), "dies", "cpu", None, chaos.total)
+    for name in STEPS:
+        setattr(one.store.storage, name, watched(getattr(one.store.storage, name)))
+    one.store.lock.held = watched(one.store.lock.held)  # type: ignore[method-assign]
+    globals()["append"], globals()["atomic_write"] = watched(append), watched(atomic_write)
+    return one.work()
+
+
+def points(chaos: Chaos) -> dict[str, int]:
+    """Kill a runner at each step of a small sweep, each time of a new one; another does the rest. Return how many."""
+    settle(chaos)
+    at = 0
+    while True:
+        at += 1
+        one = replace(chaos, url=chaos.url.replace("NUMBER", str(at)), folder=f"{chaos.folder}/{at}")
+
+        def made(one: Chaos = one) -> int:
+            make(one)
+            return 0
+
+        def rest(one: Chaos = one) -> int:
+            failed = work(one, "other")
+            check(one)
+            return failed
+
+        assert os.waitpid(forked(made), 0)[1] == 0
+        _, status = os.waitpid(forked(lambda one=one, at=at: dying(one, at)), 0)  # type: ignore[misc]
+        assert status in (0, signal.SIGKILL), status
+        assert os.waitpid(forked(rest), 0)[1] == 0, f"killed at step {at}"
+        if status == 0:
+            return {"points": at - 1}
+
+
+__all__ = ["Chaos", "asdict", "check", "make", "points", "replace", "run", "settle", "work"]
 
 if __name__ == "__main__":
     given = Chaos(**json.loads(sys.argv[1]))
-    print(json.dumps(run(given)))
+    print(json.dumps((points if "points" in sys.argv else run)(given)))

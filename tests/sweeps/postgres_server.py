@@ -37,7 +37,8 @@ class PostgresServer:
         if programs is None:
             raise FileNotFoundError("PostgreSQL's programs are not installed: apt-get install postgresql")
         self._bin, self._process = programs, None
-        self._folder = Path(tempfile.mkdtemp(prefix="spectrain-postgres-"))
+        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # a database is 300 files
+        self._folder = Path(tempfile.mkdtemp(prefix="spectrain-postgres-", dir=memory))
         self._user: dict[str, object] = {}
         if os.geteuid() == 0:
             entry = pwd.getpwnam("postgres")
