@@ -134,8 +134,8 @@ def fake_module(monkeypatch, name, **functions):
 
 def test_inspect_prints_what_it_finds(command, monkeypatch):
     fake_module(monkeypatch, "spectrain.runs.inspection", inspect=lambda *arguments: arguments)
-    code, out, _ = command("inspect", "a.h5", "--split", "train", "-o", "a.png", "--window", "32")
-    assert (code, out) == (0, f"{(Path('a.h5'), ['train'], Path('a.png'), 32)}\n")
+    code, out, _ = command("inspect", "a.h5", "--split", "train", "-o", "a.png", "--window", "32", "--labels", "y")
+    assert (code, out) == (0, f"{(Path('a.h5'), ['train'], Path('a.png'), 32, Path('y'))}\n")
 
 
 def test_report_hands_its_runs_on(command, monkeypatch, tmp_path):

@@ -70,6 +70,26 @@ def test_the_commands_of_the_page(place, monkeypatch, capsys):
         assert classes.shape == (SIDE, SIDE) and set(np.unique(classes)) <= {0, 1} and found.crs.to_epsg() == 32633
 
 
+def test_the_examples_of_the_page(shared_data, tmp_path, monkeypatch, capsys):
+    for name in ("s1s2_flood_spain", "elevation_buildings"):
+        (tmp_path / name).symlink_to(shared_data / name)
+    lines = commands(blocks_of("segmentation.md")[2])
+    assert [line.split()[1] for line in lines] == ["prepare", "train", "test", "predict"] * 2
+    for line in lines:
+        words = [str(next(tmp_path.glob(word))) if word.startswith("runs/") else word for word in shlex.split(line)[1:]]
+        more = {"train": ["--hparams.epochs", "1"], "predict": ["--halo", "0"]}.get(words[0], [])
+        run_in(tmp_path, [word for word in words if "epochs" not in word] + more, monkeypatch)
+    for name, file in (
+        ("flood", "s1s2_flood_spain/LabelHand.tif"),
+        ("buildings", "elevation_buildings/building_mask.tif"),
+    ):
+        with rasterio.open(tmp_path / f"{name}.tif") as found, rasterio.open(tmp_path / file) as labels:
+            assert found.shape == labels.shape and found.crs == labels.crs
+            assert np.allclose(found.transform, labels.transform, rtol=1e-5)
+            assert found.read(1).max() <= 1
+    assert (tmp_path / "outlines.geojson").is_file()
+
+
 def test_the_other_command_names_a_pair_that_goes_together():
     from spectrain.config import load_config
 

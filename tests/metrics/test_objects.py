@@ -106,6 +106,17 @@ def test_boundaries():
     assert (one.boundary_both, one.boundary_either) == ((a & b).sum(), (a | b).sum())
 
 
+def test_what_is_not_counted_is_no_edge():
+    counted = np.zeros((20, 20), bool)
+    counted[:, :10] = True
+    truth, p = np.ones((20, 20), bool), np.full((20, 20), 0.9, np.float32)
+    one = ObjectCounts.of(p, truth, counted, 0.3)
+    assert one.boundary_either == 0  # nobody knows whether the object ends there
+    truth[:5] = False
+    one = ObjectCounts.of(p, truth, counted, 0.3)
+    assert (one.boundary_both, one.boundary_either) == (0, 10)  # the edge below row 4, a pixel wide
+
+
 def test_nothing_there_and_nothing_found():
     empty = np.zeros((8, 8), bool)
     found = Objects([ObjectCounts.of(empty.astype(np.float32), empty, ~empty, 0.5)]).metrics()

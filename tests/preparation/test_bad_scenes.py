@@ -198,6 +198,18 @@ def test_words_mean_the_same_class_in_every_file(scenes):
     assert not run(scenes, labels="{scene}.gpkg", label_column="kind", patch_size=120, label_names=names).failed
 
 
+def test_numbers_of_the_first_file_do_not_say_how_many_classes_there_are(scenes):
+    for number in range(3):
+        with rasterio.open(scenes / "images" / f"s{number}.tif") as file:
+            square = shapely.box(file.bounds.left, file.bounds.bottom, file.bounds.left + 200, file.bounds.top)
+            table = geopandas.GeoDataFrame({"kind": [number + 1]}, geometry=[square], crs=file.crs)
+        table.to_file(scenes / "images" / f"s{number}.gpkg")
+    run(scenes, labels="images/{scene}.gpkg", label_column="kind")
+    patches = open_patches(scenes.parent / "out" / "cross-val.zarr", "cross-val")
+    assert set(np.unique(patches.labels(np.arange(len(patches))))) == {0, 1, 2, 3}
+    assert patches.preparation["labels"]["names"] == []
+
+
 def test_scenes_without_any_patch(scenes):
     for number in (0, 1):
         rewritten(
@@ -263,6 +275,15 @@ def test_tables_of_splits_that_are_wrong(scenes):
         run(scenes, split_table=str(table))
     table.write_text("id,split\ns0,train\n")
     assert any("2 scenes have no split" in line for line in run(scenes, split_table=str(table)).lines)
+
+
+def test_a_table_that_says_two_things_of_a_scene(scenes):
+    table = scenes / "splits.csv"
+    table.write_text("scene,split\ns0,train\ns1,train\ns0,test\n")
+    with pytest.raises(DataError, match="the scene 's0' is there twice, for 'train' and for 'test'"):
+        run(scenes, split_table=str(table))
+    table.write_text("scene,split\ns0,train\ns1,train\ns0.b,test\n")
+    assert set(run(scenes, split_table=str(table)).patches) == {"cross-val"}  # s0.b is another scene
 
 
 def test_a_folder_that_holds_something_else(scenes):

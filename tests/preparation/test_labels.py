@@ -108,6 +108,19 @@ def test_classes_are_words_or_numbers(tmp_path):
         read_polygons(path, "kind", ["none", "pond"])
 
 
+@pytest.mark.parametrize("kind", [["ice", None, "pond"], [1.0, None, 2.0]])
+def test_polygons_without_a_class_are_named(tmp_path, kind):
+    shapes = [shapely.box(i, 0, i + 1, 1) for i in range(3)]
+    with pytest.raises(DataError, match="1 of 3 polygons have no class in 'kind', the first in row 1"):
+        read_polygons(write_vector(tmp_path / "a.gpkg", shapes, kind=kind), "kind")
+
+
+def test_classes_that_are_stored_as_decimals_are_numbers(tmp_path):
+    shapes = [shapely.box(i, 0, i + 1, 1) for i in range(2)]
+    found = read_polygons(write_vector(tmp_path / "a.shp", shapes, kind=[3.0, 1.0]), "kind")
+    assert found.classes.tolist() == [3, 1] and found.names == ("0", "1", "2", "3")
+
+
 def test_geometries_that_are_not_valid_are_mended_and_counted(shared_data):
     polygons = read_polygons(shared_data / "rts_labels" / "rts_polygons_dev.geojson")
     assert polygons.mended > 0 and shapely.is_valid(polygons.geometry).all()

@@ -259,6 +259,33 @@ def test_polygons_are_written_once_with_their_split(shared_data, tmp_path):
     assert {0, 1, 255} == set(np.unique(labels).tolist())
 
 
+def test_polygons_have_the_split_of_the_squares_that_they_lie_in(shared_data, tmp_path):
+    folder = shared_data / "elevation_buildings"
+    made = prepare(
+        "scenes", data_dir=str(folder), train_data_dir=str(tmp_path / "out"), images=["dsm_dtm*.tif"],
+        labels="buildings.geojson", blocks=100, patch_size=32, test_val_split=0.3, folds=0,
+    )  # fmt: skip
+    written = geopandas.read_file(tmp_path / "out" / "labels.geojson").to_crs(6933)
+    places = {name: footprints(open_patches(made.folder / f"{name}.zarr", name).metadata()) for name in made.patches}
+    for shape, mode in zip(written.geometry, written["mode"], strict=True):
+        touched = [name for name in ("cross-val", "val-test") if shapely.intersects(places[name], shape).any()]
+        assert mode == (touched or ["cross-val"])[-1]
+    assert set(written["mode"]) == {"cross-val", "val-test"}
+
+
+def test_labels_among_the_scenes_are_no_scene(shared_data, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("S2Hand.tif", "LabelHand.tif"):
+        (folder / name).symlink_to(shared_data / "s1s2_flood_spain" / name)
+    made = prepare(
+        "scenes", data_dir=str(folder), train_data_dir=str(tmp_path / "out"), labels="LabelHand.tif",
+        patch_size=256, folds=0,
+    )  # fmt: skip
+    patches = open_patches(made.folder / "cross-val.zarr", "cross-val")
+    assert len(patches.bands) == 13 and set(patches.metadata()["scene"]) == {"S2Hand"} and not made.failed
+
+
 def test_sparse_values_are_decimals_with_nan(shared_data, tmp_path):
     folder = shared_data / "regression_dem"
     made = prepare(

@@ -147,6 +147,29 @@ def test_planet_labels_are_those_of_the_image(prepared):
             assert not mask[60:70, 60:70].any() and mask[70:].all()
 
 
+def test_what_is_beyond_the_footprint_of_an_image_is_not_labelled(prepared, shared_data, tmp_path):
+    names = planet(shared_data, tmp_path)
+    file = next((tmp_path / "labels").rglob("ImageFootprints*.gpkg"))
+    table = geopandas.read_file(file)[:2]  # the third image was labelled everywhere
+    west = table.to_crs(26914).geometry[0].bounds
+    table.loc[0, "geometry"] = geopandas.GeoSeries(
+        [shapely.box(west[0], west[1], west[0] + 300, west[3])], crs=26914
+    ).to_crs(3413)[0]
+    file.unlink()
+    table.to_file(file)
+    (tmp_path / "c.toml").write_text(CONFIG.format(bands=BANDS, folder=tmp_path.as_posix()))
+    words = ["mask_erosion_size=0", "min_labelled=0", "test_val_split=0", "quality=null"]
+    shares = {}
+    for extent in ("footprints", "null"):
+        out = tmp_path / extent
+        prepare("planet", tmp_path / "c.toml", [*words, f"extent={extent}", f"train_data_dir={out}"])
+        patches = open_patches(out / "cross-val.zarr", "cross-val")
+        known = (patches.labels(np.arange(len(patches))) != 255).mean((1, 2))
+        shares[extent] = [known[patches.metadata()["scene"].to_numpy() == name].mean() for name in names]
+    assert np.allclose(shares["footprints"][1:], shares["null"][1:])
+    assert np.isclose(shares["footprints"][0] / shares["null"][0], 0.5, atol=0.02)  # 60 of 120 columns of 5 m
+
+
 def test_planet_bands_are_physical(prepared, shared_data):
     folder, names, _ = prepared
     patches = open_patches(folder / "out" / "cross-val.zarr", "cross-val")

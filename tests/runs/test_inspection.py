@@ -9,6 +9,7 @@ import pytest
 
 import spectrain.demos
 from spectrain.core.errors import DataError
+from spectrain.runs.inspected import command
 from spectrain.runs.inspection import inspect
 
 DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
@@ -69,3 +70,19 @@ def test_what_cannot_be_looked_at_is_explained(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(DataError):
         inspect(path)
+
+
+def test_labels_that_lie_apart_are_counted_and_named_in_the_command(tmp_path):
+    for folder, value in (("inputs", np.ones((2, 8, 8), np.float32)), ("targets", np.eye(8, dtype=np.uint8))):
+        (tmp_path / folder / "train").mkdir(parents=True)
+        for name in "ab":
+            np.save(tmp_path / folder / "train" / f"{name}.npy", value)
+    found = inspect(tmp_path / "inputs", labels=tmp_path / "targets")
+    assert found.splits[0].labels == {"0": 112, "1": 16}
+    assert f"dataset.labels_path={tmp_path / 'targets'}" in found.command and "train segmentation" in found.command
+
+
+def test_a_split_with_folds_is_trained_on_one_of_them():
+    folds = [{"train": 3, "valid": 1}, {"train": 3, "valid": 1}]
+    words = command(Path("x.zarr"), ["cross-val"], "segmentation", always_folded=False, folds=folds)
+    assert words == "spectrain train segmentation dataset.path=x.zarr dataset.fold=0"

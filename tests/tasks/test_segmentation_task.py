@@ -51,6 +51,8 @@ def test_labels_of_any_kind_become_classes():
     holes = labels.astype(np.float32)
     holes[0, 0, 0] = np.nan
     assert one.targets(holes).y[0, 0, 0] == IGNORED
+    signed = np.array([[[0, 1], [-1, 1]]], np.int8)  # in which 255 would be -1
+    assert task(2, ignore=(255, -1)).targets(signed).y.tolist() == [[[0, 1], [255, 1]]]
 
 
 @pytest.mark.parametrize(

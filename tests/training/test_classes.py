@@ -10,6 +10,7 @@ import pytest
 from spectrain.config import load_config
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError
+from spectrain.data.mixture import Mixture
 from spectrain.data.patches import Patches
 from spectrain.training.classes import with_classes
 
@@ -54,6 +55,22 @@ def test_classes_are_counted_in_all_splits():
 def test_names_of_the_data_say_how_many_there_are():
     cfg = found(LABELS, preparation={"labels": {"names": ["a", "b", "c", "d"], "ignored": [255, 9]}})
     assert cfg.task.classes == 4 and cfg.task.class_names == ["a", "b", "c", "d"] and cfg.task.ignore == [255, 9]
+
+
+def test_every_data_set_of_a_mixture_says_which_labels_do_not_count():
+    plain = Labelled(LABELS)
+    declared = Labelled(LABELS, {"labels": {"kind": "classes", "ignored": [2, 255]}})
+    cfg = with_classes(load_config("segmentation"), [Mixture([plain, declared])])
+    assert cfg.task.ignore == [255, 2]
+    named = Labelled(LABELS, {"labels": {"names": ["land", "water", "ice"]}})
+    with pytest.raises(DataError, match="the label 2 is the class 'ice' here"):
+        with_classes(load_config("segmentation"), [Mixture([named, declared])])
+
+
+def test_a_mixture_knows_how_it_was_made_where_that_is_the_same():
+    made = {"bands": [], "labels": {"names": ["a", "b"]}}
+    assert Mixture([Labelled(LABELS, made), Labelled(LABELS, dict(made))]).preparation == made
+    assert Mixture([Labelled(LABELS, made), Labelled(LABELS)]).preparation is None
 
 
 def test_rare_classes_weigh_more():

@@ -10,7 +10,9 @@ from cyclopts import App, Parameter
 
 from ..config.command_line import split_tokens
 from ..core.errors import SpectrainError
+from .sweep import app as sweep_app
 from .terminal import log_to_terminal
+from .words import Output, Several, Switch, Words
 
 
 def _version() -> str:
@@ -27,11 +29,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-# the words that the resolver reads: key=value and --key value
-Words = Annotated[str, Parameter(allow_leading_hyphen=True)]
-Output = Annotated[Path | None, Parameter(alias="-o")]
-Switch = Annotated[bool, Parameter(negative="")]
-Several = Annotated[list[str] | None, Parameter(negative="")]
+app.command(sweep_app)
 
 
 @app.command
@@ -114,7 +112,14 @@ def test(
 
 @app.command
 def inspect(
-    path: Path, /, *, split: Several = None, output: Output = None, window: int | None = None, debug: Switch = False
+    path: Path,
+    /,
+    *,
+    split: Several = None,
+    output: Output = None,
+    window: int | None = None,
+    labels: Path | None = None,
+    debug: Switch = False,
 ) -> None:
     """Say what a data set or a run holds: bands, counts, statistics, what is missing and what looks wrong.
 
@@ -123,11 +128,12 @@ def inspect(
         split: Splits to look at; all by default.
         output: Picture of the first patches to write.
         window: Side in px of the windows to cut cubes and rasters into, which those of several sizes need.
+        labels: Folder of the labels of .npy files, where they lie apart.
         debug: Show where a failure happened.
     """
     from ..runs.inspection import inspect as look
 
-    print(look(path, split, output, window))
+    print(look(path, split, output, window, labels))
 
 
 @app.command

@@ -143,6 +143,7 @@ class Mlflow:
     )
     run_name: str | None = option(None, "name of the run there; null is run_name, or the model's size and the date")
     tags: dict[str, str] = option({}, "open: mlflow.tags.ANY=text")
+    parent: str | None = option(None, "run that this one is part of, by its name; made where there is none")
     tracking_uri: str | None = option(None, "store; null is the local one where the training started")
     log_model: bool = option(True, "keep the best checkpoint there when the run ends; it is as large as the model")
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Mixture(Patches):
     """The same split of several data sets, one behind the other. Samples are numbered through.
 
-    Bands, shape and type are those of the first; `members` know their own.
+    Bands, shape and type are those of the first; `members` know their own. How they were made from scenes is known
+    where it is the same of all.
 
     Args:
         members: two or more.
@@ -38,6 +39,8 @@ class Mixture(Patches):
         self.shape = (self.starts[-1], *first.shape[1:])
         self.has_mask = any(member.has_mask for member in members)
         self.has_labels = all(member.has_labels for member in members)
+        alike = all(member.preparation == first.preparation for member in members)
+        self.preparation = first.preparation if alike else None
 
     def member_of(self, index: NDArray[np.int64]) -> int:
         """Return which data set the samples at ``index`` [B] are of, -1 left out; 0 where there are none.

@@ -48,7 +48,7 @@ class RasterGround:
         rings = self.rings(cut.places, np.tile(cut.size, (len(cut.places), 1)))
         low, high = rings.min(axis=1), rings.max(axis=1)
         box = {"lon_w": low[:, 0], "lat_s": low[:, 1], "lon_e": high[:, 0], "lat_n": high[:, 1]}
-        return {**box, "geometry": list(shapely.to_wkb(shapely.polygons(rings)))}
+        return {**box, "geometry": list(shapely.to_wkb(outlines(rings)))}
 
     def rings(self, places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the outlines [N,P,2] of windows (image, row, column) of sizes [N,2], as longitude and latitude."""
@@ -76,6 +76,23 @@ class RasterGround:
         return out
 
 
+def outlines(rings: NDArray[np.float64]) -> NDArray[np.object_]:
+    """Return the polygons of rings [N,P,2] in degrees; one across the antimeridian has a part on either side of it.
+
+    Joined as it is, such a ring would lie around the Earth: on all other ground of its latitudes, and not on its own.
+    One that goes around a pole stays as it is.
+    """
+    shapely, _ = packages()
+    found: NDArray[np.object_] = shapely.polygons(rings)
+    jumps = (np.abs(np.diff(rings[..., 0], axis=1, append=rings[:, :1, 0])) > 180).sum(axis=1)
+    for number in np.flatnonzero((jumps > 0) & (jumps % 2 == 0)):
+        ring = rings[number].copy()
+        ring[:, 0] = np.unwrap(ring[:, 0], period=360)
+        parts = [shapely.polygons(ring + np.array([turn, 0.0])) for turn in (-360, 0, 360)]
+        found[number] = shapely.union_all(shapely.intersection(parts, shapely.box(-180, -90, 180, 90)))
+    return found
+
+
 def file_polygons(rasters: Sequence[Raster]) -> list[bytes] | None:
     """Return the polygon of each file as WKB in longitude and latitude; None where one has no place."""
     ground = RasterGround.of(rasters)
@@ -85,7 +102,7 @@ def file_polygons(rasters: Sequence[Raster]) -> list[bytes] | None:
     places = np.zeros((len(rasters), 3), dtype=np.int64)
     places[:, 0] = np.arange(len(rasters))
     sizes = np.array([raster.shape[1:] for raster in rasters], dtype=np.int64)
-    return list(shapely.to_wkb(shapely.polygons(ground.rings(places, sizes))))
+    return list(shapely.to_wkb(outlines(ground.rings(places, sizes))))
 
 
 def joined_by_ground(groups: Sequence[str], polygons: Sequence[bytes]) -> list[str]:

@@ -231,7 +231,7 @@ class _Progress:
         if time.monotonic() - self.said > SAY_EVERY:
             self.said = time.monotonic()
             left = (self.said - self.begun) / self.done * (self.height - self.done)
-            log.info("%3.0f %%, %.2f Mpx/s, %s left", 100 * self.done / self.height, self.rate, duration(left))
+            log.info("%3.0f %%, %.2g Mpx/s, %s left", 100 * self.done / self.height, self.rate, duration(left))
 
     @property
     def rate(self) -> float:
@@ -242,6 +242,6 @@ class _Progress:
         """Say what was mapped."""
         total = self.height * self.width
         missing = f", {100 - 100 * self.seen / total:.1f} % of them missing" if self.seen < total else ""
-        log.info("%s: %d × %d px mapped%s, %.2f Mpx/s", self.name, self.width, self.height, missing, self.rate)
+        log.info("%s: %d × %d px mapped%s, %.2g Mpx/s", self.name, self.width, self.height, missing, self.rate)
         if not self.seen:
             log.warning("%s: no pixel has a valid band, so the map is empty", self.name)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ..core.bands import Band
 from ..core.errors import DataError
 from ..data.values import REFLECTANCE_SCALE
+from ..preparation.ingredients import LIMITS
+from ..preparation.options import NORM_FACTORS, REFLECTANCE_LIMITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +28,8 @@ class Published:
 
 
 PUBLISHED: dict[str, Published] = {
-    **dict.fromkeys(("blue", "green", "red", "nir"), Published(1 / 3000, (0.0, 0.3), as_stored=True)),
-    "ndvi": Published(1 / 20000, (-1.0, 1.0)),  # (ndvi + 1) * 10 000
-    **dict.fromkeys(("tc_brightness", "tc_greenness", "tc_wetness"), Published(1 / 255, (0.0, 255.0))),
-    "relative_elevation": Published(1 / 30000, (-50.0, 50.0)),  # (metres + 50) * 300
-    "slope": Published(1 / 90, (0.0, 90.0)),
+    name: Published(factor, LIMITS.get(name, REFLECTANCE_LIMITS), as_stored=name not in LIMITS)
+    for name, factor in NORM_FACTORS.items()
 }
 """Of version 0.4, whose checkpoints have ``norm_factors``."""
 

@@ -77,7 +77,7 @@ def test(
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
             patches = together([opened_elsewhere(trained, place, split, options) for place in places])
-        cfg = with_ignored(cfg, members_of(patches)[0])
+        cfg = with_ignored(cfg, patches)
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
         _doubt_transform(trained, patches, options)
         bands = Values(patches.bands, cfg.dataset.transform).transformed

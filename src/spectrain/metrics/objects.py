@@ -54,7 +54,7 @@ class ObjectCounts:
         sizes = np.bincount(predicted.ravel(), minlength=found_count + 1)[1:]
         sums = np.bincount(predicted.ravel(), weights=probability.ravel(), minlength=found_count + 1)[1:]
         width = max(1, round(BOUNDARY * math.hypot(*truth.shape)))
-        one, other = boundary(found, width) & counted, boundary(there, width) & counted
+        one, other = boundary(found, width, counted), boundary(there, width, counted)
         right = int(hits.sum())
         return cls(
             right,
@@ -116,11 +116,15 @@ class Objects:
         return float((precision * np.diff(right / there, prepend=0.0)).sum())
 
 
-def boundary(mask: Mask, width: int) -> Mask:
-    """Return the pixels of a mask that are at most so many from its edge; the image's own border is no edge."""
+def boundary(mask: Mask, width: int, counted: Mask | None = None) -> Mask:
+    """Return the pixels of a mask that are at most so many from its edge.
+
+    The image's own border is no edge, nor is that of what is not counted: what lies beyond is not known.
+    """
     if not mask.any():
         return mask
-    inner: Mask = ndimage.binary_erosion(mask, _NEIGHBOURS, iterations=width, border_value=1)
+    whole = mask if counted is None else mask | ~counted
+    inner: Mask = ndimage.binary_erosion(whole, _NEIGHBOURS, iterations=width, border_value=1)
     return mask & ~inner
 
 

@@ -117,8 +117,15 @@ def _listed(names: Sequence[str], options: PrepareOptions) -> tuple[dict[str, st
                 fix=(f"did you mean {near[0]!r}? " if near else "") + f"those present are {', '.join(table.columns)}",
             )
     assert scene is not None
-    said = dict(zip(table.column(scene), table.column(options.split_column), strict=True))
-    said |= {Path(name).stem: split for name, split in said.items()}
+    said: dict[str, str] = {}
+    for name, given in zip(table.column(scene), table.column(options.split_column), strict=True):
+        if said.setdefault(name, given) != given:
+            raise DataError(
+                f"the scene {name!r} is there twice, for {said[name]!r} and for {given!r}",
+                where=f"{path}, column {options.split_column}",
+                fix="leave one row of it",
+            )
+    said = {Path(name).stem: split for name, split in said.items()} | said  # a name itself counts before a file's
     mode: dict[str, str] = {}
     for name in names:
         if split := said.get(name):

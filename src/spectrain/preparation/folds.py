@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import DataError
-from ..data.ground import Polygons, footprints, shared_pairs
-from ..data.splits import SplitPlan, make_splits
+from ..data.folds import PATCHES_A_BLOCK, strata, unshuffled
+from ..data.ground import Polygons, footprints, joined_groups
+from ..data.splits import SplitPlan, block_of, make_splits
 from ..data.splits_file import given_splits
 from .assign import CROSS
 
@@ -51,7 +52,11 @@ def with_folds(table: pd.DataFrame, plan: FoldPlan) -> tuple[dict[str, Any], lis
     if plan.count == 0 or not ids:
         return plain, []
     if plan.method == "published":
-        return {**plain, "method": "published", "folds": _unshuffled(ids, plan.count)}, [
+        folds = [
+            {side: [ids[row] for row in rows] for side, rows in fold.items()}
+            for fold in unshuffled(len(ids), min(plan.count, len(ids)))
+        ]
+        return {**plain, "method": "published", "folds": folds}, [
             "published folds are runs of patches: those beside each other may share pixels"
         ]
     places = footprints(table)
@@ -63,7 +68,8 @@ def with_folds(table: pd.DataFrame, plan: FoldPlan) -> tuple[dict[str, Any], lis
         units, method = _blocks(places, plan), "block"
     if units is None:
         return plain, [f"no folds: {_why(table, places, plan)}"]
-    marked = table.assign(**{UNIT: units, STRATUM: _strata(units, table["positive_share"].to_numpy(), plan.count)})
+    share = table["positive_share"].to_numpy(dtype=np.float64)
+    marked = table.assign(**{UNIT: units, STRATUM: strata(units, share, plan.count)})
     split = SplitPlan(
         method="group",
         group=UNIT,
@@ -83,18 +89,7 @@ def with_folds(table: pd.DataFrame, plan: FoldPlan) -> tuple[dict[str, Any], lis
 
 def _scenes(table: pd.DataFrame, places: Polygons, plan: FoldPlan) -> list[str] | None:
     """Return the scene of each patch, those that share ground as one; None where there are fewer than folds."""
-    scenes = [str(scene) for scene in table["scene"]]
-    parent = {scene: scene for scene in scenes}
-
-    def root(scene: str) -> str:
-        while parent[scene] != scene:
-            parent[scene] = parent[parent[scene]]
-            scene = parent[scene]
-        return scene
-
-    for one, other in shared_pairs(places, places).tolist():
-        parent[root(scenes[one])] = root(scenes[other])
-    units = [root(scene) for scene in scenes]
+    units = joined_groups([str(scene) for scene in table["scene"]], places)
     return units if len(set(units)) >= plan.count else None
 
 
@@ -102,35 +97,14 @@ def _blocks(places: Polygons, plan: FoldPlan) -> list[str] | None:
     """Return the square that each patch's centre lies in; None where there cannot be as many as folds."""
     import shapely
 
-    centres = np.array([(place.centroid.x, place.centroid.y) for place in places])
     least = float(np.sqrt(shapely.area(places)).mean())
-    side = plan.block_m or 8 * least
+    side = plan.block_m or PATCHES_A_BLOCK * least
     while True:
-        units = [f"{x} {y}" for x, y in np.floor(centres / side).astype(int)]
+        units = block_of(places, side)
         enough = len(set(units)) >= (1 if plan.block_m else 3) * plan.count
         if enough or plan.block_m or side < 2 * least:
             return units if len(set(units)) >= plan.count else None
         side /= 2
-
-
-def _strata(units: Sequence[str], positive: Any, folds: int) -> list[str]:
-    """Return strata of as many units as folds, by their share of positives, so that each fold gets one of each."""
-    shares: dict[str, list[float]] = {}
-    for unit, share in zip(units, positive, strict=True):
-        shares.setdefault(unit, []).append(float(share))
-    order = sorted(shares, key=lambda unit: (-float(np.mean(shares[unit])), unit))
-    stratum = {unit: f"{place // folds:06d}" for place, unit in enumerate(order)}
-    return [stratum[unit] for unit in units]
-
-
-def _unshuffled(ids: Sequence[str], count: int) -> list[dict[str, list[str]]]:
-    """Return runs of patches in their order, the first ones longer by one where it does not divide."""
-    runs = np.array_split(np.arange(len(ids)), min(count, len(ids)))
-    return [
-        {"train": [one for place, one in enumerate(ids) if place not in held], "valid": [ids[place] for place in run]}
-        for run in runs
-        for held in [set(run.tolist())]
-    ]
 
 
 def _why(table: pd.DataFrame, places: Polygons | None, plan: FoldPlan) -> str:

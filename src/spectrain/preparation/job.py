@@ -18,7 +18,7 @@ from ..data.rasters import rasterio_package
 from ..data.splits import patch_id
 from ..data.window_grid import Cut
 from .cutting import CutOptions, cut
-from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, WithinExtent, in_pixels
+from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, WithinExtent, ground_of, in_pixels
 from .opening import build_scene
 from .parts import DiskError, Part, write_part
 from .patterns import SceneFiles
@@ -160,22 +160,21 @@ def scene_labels(
 
 def _of_scene(path: Path, scene: PreparedScene, options: LabelOptions) -> Polygons:
     """Return the polygons of a scene among those of all."""
-    polygons = read_polygons(path, options.column, options.names)
-    if options.scene_column is not None:
-        named = column_of(read_table(path), options.scene_column, path)
-        polygons = polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
-    return _on_scene(polygons, scene)
+    return _on_scene(_named(read_polygons(path, options.column, options.names), scene, options), scene)
+
+
+def _named(polygons: Polygons, scene: PreparedScene, options: LabelOptions) -> Polygons:
+    """Return the polygons that name a scene; all where no column does."""
+    if options.scene_column is None:
+        return polygons
+    named = column_of(read_table(polygons.source), options.scene_column, polygons.source)
+    return polygons.chosen(np.array([str(named[row]) == scene.name for row in polygons.rows], dtype=bool))
 
 
 def _on_scene(polygons: Polygons, scene: PreparedScene) -> Polygons:
     """Return the polygons that share ground with a scene."""
-    shapely, pyproj = packages()
-    assert scene.grid.crs is not None
-    ground = RasterGround((scene.grid.crs,), (scene.grid.transform,))
-    ring = ground.rings(np.zeros((1, 3), np.int64), np.array([scene.grid.size], np.int64))[0]
-    project = pyproj.Transformer.from_crs(4326, polygons.crs, always_xy=True).transform
-    outline = shapely.polygons(np.column_stack(project(ring[:, 0], ring[:, 1])))
-    return polygons.chosen(shapely.intersects(polygons.geometry, outline))
+    shapely, _ = packages()
+    return polygons.chosen(shapely.intersects(polygons.geometry, ground_of(scene.grid, polygons.crs)))
 
 
 def _within(
@@ -183,12 +182,18 @@ def _within(
 ) -> SceneLabels:
     """Return labels that count only where something was labelled."""
     if options.extent is None:
-        return labels
+        footprints = [_named(read_polygons(Path(one)), scene, options) for one in options.footprints]
+        footprints = [one for one in footprints if len(one.rows)]
+        if not footprints:
+            return labels
+        return WithinExtent(
+            labels, np.concatenate([in_pixels(one.geometry, one.crs, scene.grid) for one in footprints])
+        )
     if options.extent != "hull":
-        extent = read_polygons(Path(options.extent).expanduser())
+        extent = _on_scene(read_polygons(Path(options.extent).expanduser()), scene)
         return WithinExtent(labels, in_pixels(extent.geometry, extent.crs, scene.grid))
     if not polygons:
         raise DataError("the hull of labels needs polygons", where="extent", fix="give a vector file as extent")
     shapely, _ = packages()
-    shapes = np.concatenate([in_pixels(one.geometry, one.crs, scene.grid) for one in polygons])
+    shapes = np.concatenate([in_pixels(one.geometry, one.crs, scene.grid, whole=True) for one in polygons])
     return WithinExtent(labels, np.array([shapely.convex_hull(shapely.geometrycollections(shapes))], dtype=object))

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.ground import packages
+from ..data.raster_ground import RasterGround, outlines
 from ..data.rasters import Raster, rasterio_package
 from ..data.scene import SceneGrid
 from .affine import apply, inverse
@@ -22,6 +23,9 @@ from .vectors import Polygons
 
 IGNORED = 255
 LARGEST = 254
+MARGIN, SIDES, MOST_POINTS = 16, 64, 10_000
+"""Px beyond a scene that polygons are kept in; parts of a scene's width that their sides are cut into to be bent; most
+points that one gets so."""
 
 
 class SceneLabels(Protocol):
@@ -46,6 +50,8 @@ class LabelOptions:
         names: class names, the background first; of a vector file's column where it holds words.
         scene_column: column of a vector file that names the scene, or None.
         extent: vector file of what was labelled, "hull" of the polygons, or None for everything.
+        footprints: vector files of what was labelled of each scene, by its name; one that is not in them was labelled
+            everywhere.
     """
 
     kind: str = "auto"
@@ -54,6 +60,7 @@ class LabelOptions:
     names: tuple[str, ...] = ()
     scene_column: str | None = None
     extent: str | None = None
+    footprints: tuple[str, ...] = ()
 
 
 class RasterLabels:
@@ -76,15 +83,15 @@ class RasterLabels:
                 f"the label raster has {raster.shape[0]} bands", where=str(path), fix="write its labels as one band"
             )
         self.values = options.kind == "values" or (options.kind == "auto" and raster.dtype.kind == "f")
-        self._path, self._ignored = path, np.array(options.ignored, dtype=np.int64)
+        self._path, self._ignored = path, np.array((*options.ignored, IGNORED), dtype=np.int64)
         self._source = RasterSource(raster, grid, [1], "nearest")
         _expect_on_scene(self._source, grid, raster)
 
     def read(self, row: int, column: int, height: int, width: int) -> NDArray[Any]:
-        """See `SceneLabels.read`.
+        """See `SceneLabels.read`; 255 means "not labelled" here already.
 
         Raises:
-            DataError: a class is negative, above 254 or no whole number.
+            DataError: a class is negative, above 255 or no whole number.
         """
         plane = self._source.read(row, column, height, width)
         labels, valid = plane.values[0], plane.valid[0]
@@ -141,17 +148,54 @@ class WithinExtent:
         return np.where(inside, found, np.nan if self.values else found.dtype.type(IGNORED)).astype(found.dtype)
 
 
-def in_pixels(shapes: Sequence[Any] | NDArray[np.object_], crs: Any, grid: SceneGrid) -> NDArray[np.object_]:
-    """Return polygons in columns and rows of a grid."""
+def in_pixels(
+    shapes: Sequence[Any] | NDArray[np.object_], crs: Any, grid: SceneGrid, *, whole: bool = False
+) -> NDArray[np.object_]:
+    """Return polygons in columns and rows of a grid.
+
+    From another coordinate system long sides are bent, and what lies far beyond the grid may have no place in it: it is
+    cut away.
+
+    Args:
+        shapes: shapely polygons.
+        crs: theirs.
+        grid: of the scene.
+        whole: cut nothing away.
+    """
     shapely, pyproj = packages()
+    found: NDArray[np.object_] = np.array(shapes, dtype=object)
     project = pyproj.Transformer.from_crs(crs, grid.crs, always_xy=True).transform
     back = inverse(grid.transform)
+    near = ground_of(grid, crs, around=max(MARGIN, max(grid.size) // 8))
+    if len(found) and not pyproj.CRS(crs).equals(pyproj.CRS(grid.crs)) and np.isfinite(near.bounds).all():
+        if not whole and (beyond := ~shapely.covered_by(found, near)).any():
+            found[beyond] = shapely.intersection(found[beyond], near)
+        low_x, low_y, high_x, high_y = near.bounds
+        side = max(high_x - low_x, high_y - low_y) / SIDES
+        found = shapely.segmentize(found, np.maximum(side, shapely.length(found) / MOST_POINTS))
 
     def moved(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.column_stack(apply(back, *project(xy[:, 0], xy[:, 1])))
 
-    found: NDArray[np.object_] = shapely.transform(np.array(shapes, dtype=object), moved)
-    return found
+    moved_shapes: NDArray[np.object_] = shapely.transform(found, moved)
+    return moved_shapes
+
+
+def ground_of(grid: SceneGrid, crs: Any, around: int = 0) -> Any:
+    """Return the outline of a grid as shapely has it, in another coordinate system.
+
+    Args:
+        grid: of a scene.
+        crs: of the outline.
+        around: px that it is wider at each side.
+    """
+    shapely, pyproj = packages()
+    assert grid.crs is not None
+    ground = RasterGround((grid.crs,), (grid.transform,))
+    sides = np.array([grid.size], np.int64) + 2 * around
+    ring = ground.rings(np.array([[0, -around, -around]], np.int64), sides)
+    project = pyproj.Transformer.from_crs(4326, crs, always_xy=True).transform
+    return shapely.transform(outlines(ring)[0], lambda xy: np.column_stack(project(xy[:, 0], xy[:, 1])))
 
 
 def burnt(
@@ -182,10 +226,11 @@ def burnt(
 
 def _expect_on_scene(source: RasterSource, grid: SceneGrid, raster: Raster) -> None:
     """Raise unless some of the scene has a pixel of the raster under it."""
-    height, width = grid.size
-    rows, columns = np.linspace(0, height, 9), np.linspace(0, width, 9)
-    y, x = source.places(rows, columns)
-    if not ((y >= 0) & (x >= 0) & (y <= raster.shape[1]) & (x <= raster.shape[2])).any():
+    shapely, _ = packages()
+    y, x = source.places(np.linspace(0, grid.size[0], 9), np.linspace(0, grid.size[1], 9))
+    there = ((y >= 0) & (x >= 0) & (y <= raster.shape[1]) & (x <= raster.shape[2])).any()
+    own = SceneGrid(raster.shape[1:], raster.crs, raster.transform)  # it may lie between these places
+    if not there and not shapely.intersects(ground_of(grid, 4326), ground_of(own, 4326)):
         raise DataError(
             "the label raster lies elsewhere than its scene",
             where=str(raster.path),

@@ -12,6 +12,9 @@ from .patterns import SceneFiles, beside, find_scenes
 from .vectors import is_vector
 
 PLANET_LABELS = "*/TrainingLabel*.gpkg"
+PLANET_FOOTPRINTS = "*/ImageFootprints*.gpkg"
+FOOTPRINTS = "footprints"
+"""Value of ``extent``: what was labelled of a scene is what these say."""
 
 
 def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], list[Path]]:
@@ -31,9 +34,13 @@ def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], li
         return scenes, []
     whole = (Path(options.labels_dir or "").expanduser() / Path(options.labels).expanduser()).absolute()
     if "{scene}" not in options.labels and is_vector(whole):
-        return scenes, [whole]
+        beside_scenes = root / Path(options.labels).expanduser()
+        return scenes, [whole if options.labels_dir or whole.exists() or not beside_scenes.exists() else beside_scenes]
     where = Path(options.labels_dir).expanduser().absolute() if options.labels_dir else root
-    return [replace(scene, label=beside(where, options.labels, scene)) for scene in scenes], []
+    scenes = [replace(scene, label=beside(where, options.labels, scene)) for scene in scenes]
+    labels = {scene.label for scene in scenes}
+    # where scenes are all rasters of a folder, the labels among them are none
+    return [scene for scene in scenes if not labels & {path for _, path in scene.images}], []
 
 
 def _with_quality(root: Path, options: PrepareOptions, scene: SceneFiles) -> SceneFiles:
@@ -85,3 +92,10 @@ def planet_labels(options: PrepareOptions) -> list[Path]:
     if not found:
         raise DataError(f"no file matches {PLANET_LABELS}", where=str(folder), fix="correct labels-dir")
     return found
+
+
+def planet_footprints(options: PrepareOptions) -> list[Path]:
+    """Return the files below ``labels_dir`` that say what was labelled of each scene; often there are none."""
+    if options.labels_dir is None or options.extent != FOOTPRINTS:
+        return []
+    return sorted(Path(options.labels_dir).expanduser().absolute().glob(PLANET_FOOTPRINTS))

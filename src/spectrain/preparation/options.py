@@ -54,7 +54,9 @@ class PrepareOptions:
     label_names: list[str] = option([], "names of the classes, the background first")
     scene_column: str | None = option(None, "column that names the scene, in vector files and in split_table")
     ignored: list[int] = option([], "classes that mean: not labelled")
-    extent: str | None = option(None, "vector file of what was labelled, or hull of the polygons; null is everything")
+    extent: str | None = option(
+        None, "vector file of what was labelled, hull of the polygons, or footprints (planet); null is everything"
+    )
     patch_size: int = option(256, "side of a patch in px", minimum=1)
     overlap: int = option(0, "px that neighbouring patches share", minimum=0)
     exclude_nopositive: bool = option(False, "leave out patches without a positive label")
@@ -86,10 +88,12 @@ class PrepareOptions:
 
 ALIASES = {"sentinel2_dir": "data_dir", "output": "train_data_dir", "image": "images", "band": "bands"}
 """Other names of options."""
+REFLECTANCE_LIMITS = (0.0, 0.3)
+"""What the published normalisation makes 0 and 1."""
 _PUBLISHED: dict[str, Any] = {
     "scale": 1e-4,
     "nodata": 0,
-    "limits": [0.0, 0.3],
+    "limits": list(REFLECTANCE_LIMITS),
     "patch_size": 1024,
     "overlap": 16,
     "exclude_nan": True,
@@ -110,6 +114,7 @@ PRESETS: dict[Kind, dict[str, Any]] = {
         "images": ["**/{scene}/*_SR.tif|**/{scene}/*_SR_clip.tif"],
         "quality": "*_udm2.tif|*_udm2_clip.tif",
         "scene_column": "image_id",
+        "extent": "footprints",
     },
 }
 """Defaults of a preset that are not those of `PrepareOptions`."""

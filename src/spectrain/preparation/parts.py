@@ -37,7 +37,7 @@ class DiskError(DataError):
 
 
 DONE, TABLE = "part.json", "table.json"
-VERSION = 2
+VERSION = 3
 """Of what is in a part; a change makes all anew."""
 
 

@@ -14,13 +14,14 @@ import numpy as np
 from ..core.bands import Bands
 from ..core.errors import DataError, SpectrainError
 from ..data.ground import packages
-from ..data.raster_ground import RasterGround
+from ..data.raster_ground import RasterGround, outlines
 from ..data.rasters import Raster
 from .assign import Assignment, assign
 from .cutting import CutOptions
 from .ingredients import Ingredients, stored_form
 from .job import Job, scene_labels
 from .labels import LabelOptions, kind_record
+from .layouts import FOOTPRINTS, planet_footprints
 from .opening import build_scene, elevation, gather
 from .options import WAVELENGTHS, Kind, PrepareOptions
 from .patterns import SceneFiles, default_patterns, rasters_in
@@ -83,6 +84,8 @@ class Plan:
         files += self.vectors
         if self.labels is not None and self.labels.extent not in (None, "hull"):
             files.append(Path(self.labels.extent or "").expanduser())
+        if self.labels is not None:
+            files += map(Path, self.labels.footprints)
         for place in (self.record.dem, *self.record.aux):
             files += rasters_in(place, "dem") if place is not None else []
         return files
@@ -132,6 +135,8 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
             names = options.label_names or (polygons[0].names if polygons else ())
             if labelled.column is not None:  # the same number for a word in all files
                 labelled = replace(labelled, names=tuple(names))
+            if all(name.isdigit() for name in names):  # numbers of this scene; another may have more
+                names = ()
             record = replace(record, labels=kind_record(labels.values, names))
         first = first or built
         usable.append(replace(scene))
@@ -156,7 +161,8 @@ def label_options(options: PrepareOptions) -> LabelOptions:
         options.label_column,
         tuple(options.label_names),
         options.scene_column,
-        options.extent,
+        None if options.extent == FOOTPRINTS else options.extent,
+        tuple(str(path) for path in planet_footprints(options)),
     )
 
 
@@ -251,7 +257,7 @@ def outline(scene: PreparedScene) -> bytes:
     assert scene.grid.crs is not None
     ground = RasterGround((scene.grid.crs,), (scene.grid.transform,))
     ring = ground.rings(np.zeros((1, 3), np.int64), np.array([scene.grid.size], np.int64))
-    found: bytes = shapely.to_wkb(shapely.polygons(ring))[0]
+    found: bytes = shapely.to_wkb(outlines(ring))[0]
     return found
 
 

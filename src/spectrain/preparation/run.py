@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError
+from ..data.ground import footprints
 from ..runs.atomic import atomic_write, remove_leftovers
-from .assemble import NPY, by_split, write_npy, write_zarr
+from .assemble import NPY, Rowset, by_split, write_npy, write_zarr
 from .assign import MODES
 from .execute import execute
 from .job import Job
@@ -187,7 +188,7 @@ def _assemble(
     lines = [*plan.lines, *said, *_counted(parts)]
     lines += write(folder, rowsets, parts, plan.record.bands, record, options)
     patches = {name: len(rowset.table) for name, rowset in rowsets.items()}
-    _write_beside(kind, options, plan, folder, parts, patches)
+    _write_beside(kind, options, plan, folder, parts, rowsets)
     about = {
         "options": plan.options_key,
         "output": key,
@@ -208,16 +209,17 @@ def _write_beside(
     plan: Plan,
     folder: Path,
     parts: Sequence[Part],
-    patches: Mapping[str, int],
+    rowsets: Mapping[str, Rowset],
 ) -> None:
-    mode = plan.assignment.mode
+    mode, patches = plan.assignment.mode, {name: len(rowset.table) for name, rowset in rowsets.items()}
     used = [
         (mode[part.about["scene"]], file, rows)
         for part in parts
         if part.about["scene"] in mode
         for file, rows in part.about["polygons"]
     ]
-    text = labels_text(used)
+    blocked = {} if options.blocks is None else {name: footprints(rowset.table) for name, rowset in rowsets.items()}
+    text = labels_text(used, blocked)
     if text is not None:
         atomic_write(folder / "labels.geojson", text)
     atomic_write(folder / "config.toml", config_text(kind, options, plan.record.bands, patches))
@@ -235,6 +237,12 @@ def _counted(parts: Sequence[Part]) -> list[str]:
         lines.append(f"{padded} patches are larger than their scene: what is beyond it is missing in them")
     if mended:
         lines.append(f"{mended} polygons were not valid and were mended")
+    polygons = [(file, rows) for part in parts for file, rows in part.about["polygons"]]
+    if polygons and not any(rows for _, rows in polygons):
+        lines.append(
+            f"no label polygon lies in any scene, so all is background: see the place, the coordinate system and the "
+            f"scenes' names in {polygons[0][0]}"
+        )
     return lines
 
 

@@ -143,7 +143,14 @@ def _classes(
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     if column is None:
         return np.ones(len(table), dtype=np.uint8), tuple(names) or ("background", "object")
-    values = column_of(table, column, path)
+    values = [_whole(value) for value in column_of(table, column, path)]
+    if lacking := [place for place, value in enumerate(values) if value is None]:
+        raise DataError(
+            f"{len(lacking)} of {len(values)} polygons have no class in {column!r}, the first in row "
+            f"{table.index[lacking[0]]}",
+            where=str(path),
+            fix="fill in their class, or take these polygons out",
+        )
     if all(isinstance(value, int | np.integer) for value in values):
         numbers = np.array(values, dtype=np.int64)
         if numbers.min() < 0 or numbers.max() > 254:
@@ -164,6 +171,15 @@ def _classes(
     if len(known) > 255:
         raise DataError(f"{column!r} has {len(known) - 1} classes", where=str(path), fix="there may be 254")
     return np.array([known.index(word) for word in words], dtype=np.uint8), known
+
+
+def _whole(value: Any) -> Any:
+    """Return a class as it is meant: whole numbers that are stored as decimals, None where there is none."""
+    import pandas as pd
+
+    if pd.isna(value):
+        return None
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def column_of(table: Any, column: str, path: Path) -> list[Any]:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from ..core.bands import Bands
-from ..data.ground import packages
+from ..data.ground import EQUAL_AREA, packages
+from ..data.ground import Polygons as Places
 from .assign import MODES
 from .options import NORM_FACTORS, Kind, PrepareOptions
 from .vectors import read_table
@@ -78,11 +79,14 @@ def _toml(value: Any) -> str | None:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
 
-def labels_text(used: Sequence[tuple[str, str, Sequence[int]]]) -> str | None:
+def labels_text(
+    used: Sequence[tuple[str, str, Sequence[int]]], places: Mapping[str, Places | None] | None = None
+) -> str | None:
     """Return labels.geojson: each polygon of a used scene once, in longitude and latitude, with its ``mode``.
 
     Args:
         used: (mode of the scene, vector file, rows of its polygons there).
+        places: of the patches of each split, where these were split within scenes; a polygon has the mode of those.
 
     Returns:
         The text; None where no labels are polygons. A polygon over scenes of several splits has the last of them.
@@ -99,6 +103,11 @@ def labels_text(used: Sequence[tuple[str, str, Sequence[int]]]) -> str | None:
         table = read_table(Path(file))
         rows = sorted(row for source, row in mode if source == file)
         part = table.iloc[rows]
+        ground = np.array(part.geometry.to_crs(EQUAL_AREA).to_numpy(), dtype=object)
+        for split, patches in sorted((places or {}).items(), key=lambda one: MODES.index(one[0])):
+            if patches is not None:
+                for one in np.unique(shapely.STRtree(ground).query(patches, predicate="intersects")[1]):
+                    mode[file, rows[one]] = MODES.index(split)
         shapes = shapely.make_valid(np.array(part.geometry.to_crs(4326).to_numpy(), dtype=object))
         columns = [str(name) for name in part.columns if name != part.geometry.name and name != "mode"]
         for row, shape, values in zip(rows, shapes, part[columns].to_numpy(dtype=object), strict=True):

@@ -76,7 +76,13 @@ def folds_text(folds: Sequence[Mapping[str, int]]) -> str:
 
 
 def command(
-    path: Path, splits: Sequence[str], recipe: str, *, always_folded: bool, folds: Sequence[Mapping[str, int]]
+    path: Path,
+    splits: Sequence[str],
+    recipe: str,
+    *,
+    always_folded: bool,
+    folds: Sequence[Mapping[str, int]],
+    labels: Path | None = None,
 ) -> str:
     """Return the command that trains on a data set.
 
@@ -86,10 +92,14 @@ def command(
         recipe: to train by.
         always_folded: training and validation are parts of a fold.
         folds: that are given.
+        labels: folder of labels that lie apart, or None.
     """
     words = ["spectrain", "train", recipe, f"dataset.path={path}"]
+    words += [] if labels is None else [f"dataset.labels_path={labels}"]
     if always_folded:
         words += [] if folds else ["dataset.fold_method=published"]
+    elif folds and "train" not in splits:
+        words.append("dataset.fold=0")
     elif "train" not in splits:
         words.append(f"dataset.train_key={splits[0]}")
         words.append("dataset.valid_key=" + ("null" if "valid" not in splits else "valid"))

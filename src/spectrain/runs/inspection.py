@@ -111,6 +111,7 @@ def inspect(
     split: Sequence[str] | None = None,
     output: str | Path | None = None,
     window: int | None = None,
+    labels: str | Path | None = None,
 ) -> Inspection:
     """Look at a data set or a run.
 
@@ -121,6 +122,7 @@ def inspect(
         split: the splits to look at; all of them where None.
         output: a PNG of the first patches of the first split to write; not for runs.
         window: side in px of the windows to cut cubes and rasters into; None is as `dataset.window` takes it.
+        labels: folder of the labels of .npy files where they lie apart (`dataset.labels_path`).
 
     Raises:
         DataError: nothing is there, or it is of no known kind.
@@ -133,7 +135,8 @@ def inspect(
     names = list(split or reader.splits(path))
     if not names:
         raise DataError("there is no split in it", where=str(path), fix=f"known is: {reader.description}")
-    found = [(name, open_patches(path, name, DatasetOptions(window=window))) for name in names]
+    options = DatasetOptions(window=window, labels_path=None if labels is None else str(labels))
+    found = [(name, open_patches(path, name, options)) for name in names]
     facts = tuple(_facts(name, patches) for name, patches in found)
     if output is not None:
         _picture(found[0][1]).savefig(output)
@@ -151,6 +154,7 @@ def inspect(
             recipe_for(first, facts[0].labels),
             always_folded=getattr(reader, "always_folded", False),
             folds=folds,
+            labels=None if labels is None else Path(labels),
         ),
     )
 

@@ -189,5 +189,6 @@ def class_map(labels: NDArray[np.generic] | None, classes: int | None, ignore: S
             where="the labels",
             fix=f"set task.ignore=[{kept[wrong][0]:g}] if it means 'not labelled', or task.classes if there are more",
         )
-    found: NDArray[np.int16] = np.where(skipped, IGNORED, values).astype(np.int16)
+    found: NDArray[np.int16] = np.where(skipped, 0, values).astype(np.int16)
+    found[skipped] = IGNORED  # which signed bytes cannot hold
     return found

@@ -23,6 +23,7 @@ from ..data.mixture import members_of
 from ..data.opening import run_folds
 from ..runs.atomic import atomic_write
 from ..runs.progress import ProgressLine, layer_table
+from ..runs.progress import number as rounded
 from ..runs.run import Run
 from .backbone import with_backbone
 from .checkpoint import load_checkpoint
@@ -185,11 +186,24 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
             line.show(layer_table(session.model))
             training = Training(session, run, state, checkpoint_meta(session, run), line, stop, profile)
             status = training.fit()
+        if status == "finished":
+            log.info("%s", ended(session, state, run))
     finally:
         run.update_info(**_results(session, state, training))
         run.finish(status)
     if status == "interrupted":
         log.info("stopped; continue with: spectrain train --resume %s", run.folder)
+
+
+def ended(session: Session, state: State, run: Run) -> str:
+    """Return how a training ended, how good it became, and what to do with it."""
+    cfg, progress = session.cfg, state.progress
+    said = f"finished after epoch {progress.epoch} of {cfg.hparams.epochs}"
+    if progress.stopped and progress.epoch < cfg.hparams.epochs:
+        said += f", stopped early: {progress.bad_validations} validations were no better"
+    if progress.best_epoch:
+        said += f"; best {session.monitor} {rounded(progress.best)} in epoch {progress.best_epoch}"
+    return f"{said}; next: spectrain test {run.folder}"
 
 
 def keep_folds(options: DatasetOptions, folder: Path) -> None:

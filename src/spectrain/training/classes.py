@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ..config import Config
 from ..core.errors import DataError
 from ..core.targets import IGNORED
+from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..tasks.segmentation import class_map
 from .shared_work import from_main
@@ -36,7 +38,7 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     options = cfg.task.options
     if not hasattr(options, "classes"):
         return cfg
-    said = (splits[0].preparation or {}).get("labels") or {}
+    said = _said(members_of(splits[0])[0])
     names = list(options.class_names) or [str(name) for name in said.get("names", [])]
     classes = options.classes or (len(names) or None)
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
@@ -65,20 +67,39 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
 def with_ignored(cfg: Config, patches: Patches) -> Config:
     """Return the configuration with the labels ignored that the data declare to mean "not labelled".
 
-    A task that ignores none is left as it is.
+    A task that ignores none is left as it is. Of a mixture they are those of all its data.
+
+    Raises:
+        DataError: a label that is a class of one data set means "not labelled" in another.
     """
     options = cfg.task.options
-    said = (patches.preparation or {}).get("labels") or {}
     if not hasattr(options, "ignore"):
         return cfg
-    more = [int(label) for label in said.get("ignored", []) if int(label) not in options.ignore]
+    members = members_of(patches)
+    declared = dict.fromkeys(int(label) for one in members for label in _said(one).get("ignored", []))
+    more = [label for label in declared if label not in options.ignore]
     if not more:
         return cfg
+    for one in members:
+        names, own = _said(one).get("names", []), _said(one).get("ignored", [])
+        if wrong := [label for label in more if label < len(names) and label not in own]:
+            raise DataError(
+                f"the label {wrong[0]} is the class {names[wrong[0]]!r} here, "
+                "and means 'not labelled' in other data of the mixture",
+                where=str(one.path),
+                fix="write the labels of one of them anew, or train on one alone",
+            )
     origin = f"{cfg.origins.get('task.ignore', 'default')}, and {', '.join(map(str, more))} of the data"
     task = dataclasses.replace(options, ignore=[*options.ignore, *more])
     return dataclasses.replace(
         cfg, task=dataclasses.replace(cfg.task, options=task), origins=cfg.origins | {"task.ignore": origin}
     )
+
+
+def _said(patches: Patches) -> Mapping[str, Any]:
+    """Return what data say of their labels."""
+    found: Mapping[str, Any] = (patches.preparation or {}).get("labels") or {}
+    return found
 
 
 def _weighed(cfg: Config, counts: NDArray[np.int64]) -> Config:
@@ -101,8 +122,9 @@ def _counted(splits: Sequence[Patches], ignore: Sequence[int], classes: int | No
 def label_counts(patches: Patches, ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:
     """Return how many labelled pixels are of each class [255]; the images are not read where that can be helped."""
     counts = np.zeros(IGNORED + 1, dtype=np.int64)
-    rows = max(1, _PIXELS // (patches.shape[2] * patches.shape[3]))
-    for start in range(0, len(patches), rows):
-        labels = patches.labels(np.arange(start, min(start + rows, len(patches)), dtype=np.int64))
-        counts += np.bincount(class_map(labels, classes, ignore).ravel(), minlength=IGNORED + 1)
+    for one in members_of(patches):
+        rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
+        for start in range(0, len(one), rows):
+            labels = one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64))
+            counts += np.bincount(class_map(labels, classes, ignore).ravel(), minlength=IGNORED + 1)
     return counts[:IGNORED]

@@ -97,13 +97,17 @@ def _cell(one: SplitTest, name: str) -> list[object]:
 
 def _meaning(tests: Sequence[SplitTest]) -> Html | None:
     over = sorted({f"{one.breakdown.over}s" for one in tests if one.breakdown is not None and one.breakdown.intervals})
-    if not over:
-        return None
-    text = (
-        f"The range behind a number holds 95 % of 1,000 bootstrap samples of the {' or '.join(over)} of its split: how "
-        "far the number would move had others been taken."
-    )
-    return el("p", text, class_="remark")
+    alone = [one for one in tests if one.breakdown is not None and one.breakdown.over and not one.breakdown.intervals]
+    text = ""
+    if over:
+        text = (
+            f"The range behind a number holds 95 % of 1,000 bootstrap samples of the {' or '.join(over)} of its split: "
+            "how far the number would move had others been taken."
+        )
+    if alone:
+        names, kind = " and ".join(one.split for one in alone), alone[0].breakdown.over if alone[0].breakdown else ""
+        text += f" Numbers of {names} have no range: all images are of one {kind}, so nobody knows how others would do."
+    return el("p", text.strip(), class_="remark") if text else None
 
 
 def _groups(kind: str, one: SplitTest) -> Html:

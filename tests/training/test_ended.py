@@ -1,0 +1,27 @@
+"""What a training says when it has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from spectrain.training.api import ended
+from spectrain.training.state import Progress, State
+
+SESSION = SimpleNamespace(cfg=SimpleNamespace(hparams=SimpleNamespace(epochs=60)), monitor="jaccard_valid")
+
+
+def said(**progress):
+    return ended(SESSION, State(Progress(**progress)), SimpleNamespace(folder=Path("runs/a/b")))
+
+
+def test_a_training_that_was_stopped_early_says_why_and_how_good_it_was():
+    text = said(epoch=48, best=0.681, best_epoch=33, bad_validations=5, stopped=True)
+    assert text == (
+        "finished after epoch 48 of 60, stopped early: 5 validations were no better; best jaccard_valid 0.681 in epoch "
+        "33; next: spectrain test runs/a/b"
+    )
+
+
+def test_one_without_validation_names_no_best():
+    assert said(epoch=60, stopped=True) == "finished after epoch 60 of 60; next: spectrain test runs/a/b"
