@@ -91,7 +91,8 @@ def add(sweep, scores=None, state="complete", reason="", parameters=None):
             **({REASON: reason} if reason else {}),
         },
     )
-    store.storage.create_new_trial(store._study()._study_id, template_trial=template)  # at once, as it would end
+    study = store.storage.get_study_id_from_name(store.name)
+    store.storage.create_new_trial(study, template_trial=template)  # at once, as it would end
     return number
 
 

@@ -117,7 +117,7 @@ class Results:
         trials: in the order of their numbers.
         best: the best complete trial; of several metrics all that no other is better than in every metric.
         lead: how sure that is; None for several metrics, or where there is no other to compare with.
-        total: trials that there will be at most, as far as the sweep's file says.
+        total: trials that there will be at most; None where nobody said.
     """
 
     sweep_id: str
@@ -179,7 +179,7 @@ def results_of(sweep: Sweep) -> Results:
         trials=tuple(trials),
         best=best,
         lead=lead(complete, metrics[0]) if len(metrics) == 1 else None,
-        total=definition.total,
+        total=min((one for one in (sweep.store.total, definition.total) if one is not None), default=None),
     )
 
 
