@@ -35,6 +35,7 @@ NAMES = [
     "mixture",
     "transfer",
     "prepare",
+    "sweep",
     "barkbeetle",
 ]
 BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer", "barkbeetle"}

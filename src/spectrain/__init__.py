@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .preparation.run import prepare as prepare
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
+    from .sweeps.api import sweep as sweep
     from .training.api import train as train
     from .training.checkpoint import load_checkpoint as load_checkpoint
     from .training.checkpoint import save_checkpoint as save_checkpoint
@@ -73,6 +74,7 @@ __all__ = [
     "register",
     "report",
     "save_checkpoint",
+    "sweep",
     "test",
     "train",
     "train_epoch",
@@ -108,6 +110,7 @@ _PLACES = {
     "register": "core.registry:register",
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",
+    "sweep": "sweeps.api:sweep",
     "test": "inference.testing:test",
     "train": "training.api:train",
     "train_epoch": "training.parts:train_epoch",

@@ -10,7 +10,7 @@ import pytest
 
 import spectrain
 
-VERBS = ("train", "inspect", "report", "demo", "embed", "export", "import_weights", "predict", "prepare")
+VERBS = ("train", "inspect", "report", "demo", "embed", "export", "import_weights", "predict", "prepare", "sweep")
 
 
 def test_importing_the_package_imports_nothing_heavy():

@@ -201,6 +201,7 @@ def test_weights_that_are_too_large_for_an_onnx_file_lie_beside_it(patches, tmp_
     assert made.size > 40e6
 
 
+@pytest.mark.slow  # the masked autoencoder below goes the same way
 def test_a_network_that_is_wrong_at_other_sizes_has_a_graph_of_its_own_size(patches, tmp_path):
     """UPerNet pools to fixed grids, which a tracer writes down for the size that it saw."""
     words = ["model.arch=UPerNet", "model.encoder=tu-test_convnext"]
@@ -235,6 +236,7 @@ def test_models_without_labels_give_the_encoders_vector(recipe, patches, tmp_pat
         words += ["model=mae_tiny", "model.patch_size=[16,2]", "model.encoder_depth=2", "model.decoder_depth=1"]
     run = train(patches, tmp_path / "run", *words, recipe=recipe)
     made = spectrain.export(run, "onnx")
+    assert made.remarks[0] == ("takes images of 64 × 64 px" if recipe == "mae" else "takes any size")
     image, valid = stored_batch(patches)
     session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
     found = session.run(["embedding"], {"image": torch.where(valid, image, torch.nan).numpy()})[0]

@@ -31,6 +31,7 @@ class FakeMlflow:
     experiment_name: str | None = None
     run_name: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    parent: str | None = None
     tracking_uri: str | None = None
     log_model: bool = True
 

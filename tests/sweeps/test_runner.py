@@ -126,7 +126,132 @@ def test_a_run_that_kills_its_worker_again_and_again_fails(store, trained):
     store.note(held, owner, RunRecord(42, 0, "running", attempts=module.ATTEMPTS))
     store.release(held, owner)
     assert runner(store, total=1).work() == 1
-    assert "its worker died 3 times" in store.trials()[0].user_attrs[REASON]
+    assert "its worker died 5 times" in store.trials()[0].user_attrs[REASON]
+
+
+def test_a_run_that_got_further_before_its_worker_died_goes_on(store, trained):
+    """It was taken from its worker, again and again, and does not kill it."""
+    one, owner = runner(store), identity("dead")
+    held = store.claim(owner, "dead", total=1, own=None, runs=one.plan.runs, parameters=one._parameters)
+    cfg = one.plan.trial_config(0, held.parameters, one.plan.runs[0], "cpu")
+    module.train_run(cfg)  # two epochs
+    store.note(held, owner, RunRecord(42, 0, "running", attempts=module.ATTEMPTS, epochs=1))
+    store.release(held, owner)
+    assert runner(store, total=1).work() == 0
+    record = RunRecord.from_json(store.trials()[0].user_attrs[RUNS]["f0r42"])
+    assert record.state == "done" and record.attempts == 1 and record.epochs == 2
+
+
+def test_a_failure_that_was_noted_is_not_trained_again(store, trained):
+    calls, _ = trained
+    one, owner = runner(store), identity("dead")
+    held = store.claim(owner, "dead", total=1, own=None, runs=one.plan.runs, parameters=one._parameters)
+    store.note(held, owner, RunRecord(42, 0, "failed", reason="the loss is not finite", attempts=1))
+    store.release(held, owner)
+    assert runner(store, total=1).work() == 1 and calls == []
+    assert store.trials()[0].user_attrs[REASON] == "run f0r42: the loss is not finite"
+
+
+def test_what_was_decided_of_a_trial_is_not_decided_again_by_who_takes_it_over(store, trained):
+    _, outcome = trained
+    text = SWEEP + "early_terminate: {type: median}\n"
+    one, owner = runner(store, text), identity("dead")
+    held = store.claim(owner, "dead", total=3, own=None, runs=one.plan.runs, parameters=one._parameters)
+    for run, score in zip(one.plan.runs[:2], (0.1, 0.9), strict=True):  # went on after the first: it was alone
+        store.note(held, owner, RunRecord(run.seed, run.fold, "done", (score,), "x", attempts=1))
+    outcome |= {"small-0": 0.5, "small-1": 0.3, "small-2": 0.4}
+    for _ in range(2):
+        other = runner(store, text, total=3)
+        other._trial(other._claim())
+    store.release(held, owner)
+    runner(store, text, total=3).work()
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 3
+    assert store.trials()[0].values == [pytest.approx((0.1 + 0.9 + 0.5 + 0.5) / 4)]
+
+
+def test_a_folder_that_another_process_holds_is_left_to_it(store, trained, monkeypatch):
+    """The first worker hangs, its trial is taken over, and it goes on: nothing fails, nothing is trained twice."""
+    _, outcome = trained
+    monkeypatch.setattr(module, "FOLDER_WAIT", 0.05)
+    monkeypatch.setattr("spectrain.sweeps.store.GRACE", 0.5)
+    outcome["small-0"] = RunError("another process trains this run", where="runs/s1/small-0")
+    one = runner(store, total=2)
+    one._trial(one._claim())
+    (trial,) = store.trials()
+    assert trial.state == TrialState.RUNNING and trial.user_attrs[RUNS]["f0r42"]["attempts"] == 0
+    held = one._claim()
+    assert held.number == 1  # the others meanwhile
+    one._trial(held)
+    outcome.clear()
+    assert one.work() == 0
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 2
+
+
+def test_a_folder_that_becomes_free_soon_is_waited_for(store, trained, monkeypatch):
+    real, turns = module.train_run, []
+
+    def busy(cfg):
+        turns.append(cfg)
+        if len(turns) < 3:
+            raise RunError("another process trains this run", where="x")
+        return real(cfg)
+
+    monkeypatch.setattr(module, "train_run", busy)
+    monkeypatch.setattr(module, "FOLDER_WAIT", 1.0)
+    assert runner(store, total=1).work() == 0 and len(store.trials()) == 1
+
+
+def test_a_runner_whose_trial_was_taken_over_goes_on_with_others(store, trained, monkeypatch):
+    real, stolen = module.train_run, []
+
+    def steal(cfg):
+        if not stolen:
+            stolen.append(identity("thief"))
+            lease = {"owner": stolen[0], "beat": -1.0}
+            store.storage.set_trial_user_attr(store.trials()[0]._trial_id, "spectrain:lease", lease)
+        return real(cfg)
+
+    monkeypatch.setattr(module, "train_run", steal)
+    assert runner(store, total=2).work() == 0
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 2
+
+
+def test_a_database_that_goes_away_for_good_at_the_end_loses_nothing(store, trained, monkeypatch):
+    calls, _ = trained
+    one = runner(store, total=1)
+
+    def away(*_):
+        raise SpectrainError("the database cannot be reached for 600 s")
+
+    with monkeypatch.context() as gone:
+        gone.setattr(one.store, "finish", away)
+        with pytest.raises(SpectrainError, match="cannot be reached"):
+            one.work()
+    with monkeypatch.context() as gone:
+        gone.setattr("spectrain.sweeps.store.GRACE", 0.0)
+        assert runner(store, total=1).work() == 0
+    assert len(calls) == 4 and store.trials()[0].state == TrialState.COMPLETE
+
+
+def test_an_outage_while_noting_is_no_failure_of_the_run(store, trained, monkeypatch):
+    one = runner(store, total=1)
+
+    def away(*_):
+        raise SpectrainError("the database cannot be reached for 600 s")
+
+    monkeypatch.setattr(one.store, "note", away)
+    with pytest.raises(SpectrainError, match="cannot be reached"):
+        one.work()
+    assert one.failed == 0 and store.trials()[0].state == TrialState.RUNNING
+
+
+def test_a_runner_that_comes_back_waits_for_what_it_left_behind(store, trained, monkeypatch):
+    """It began as many as it may, and died: nobody else may ever come."""
+    monkeypatch.setattr("spectrain.sweeps.store.GRACE", 0.5)
+    one = runner(store, own=1, total=None)
+    assert one._claim().number == 0
+    assert runner(store, own=1, total=None).work() == 0
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE]
 
 
 def test_a_runner_ends_after_its_own_trials(store, trained):

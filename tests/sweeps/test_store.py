@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 
 import optuna
@@ -11,7 +12,8 @@ from optuna.trial import TrialState
 
 from spectrain.core.errors import SpectrainError
 from spectrain.sweeps import store as module
-from spectrain.sweeps.store import REASON, RunRecord, Store, identity, without_password
+from spectrain.sweeps.addresses import password_of
+from spectrain.sweeps.store import REASON, RunRecord, Store, TakenOverError, identity, without_password
 
 RUNS = [RunRecord(seed, fold) for seed in (42, 21) for fold in (0, 1)]
 UNIFORM = {"x": optuna.distributions.FloatDistribution(0, 100)}
@@ -25,8 +27,10 @@ def claim(store, owner, runner="r", total=3, own=None):
     return store.claim(owner, runner, total=total, own=own, runs=RUNS, parameters=parameters)
 
 
-@pytest.fixture(params=["sqlite", "journal"])
+@pytest.fixture(params=["sqlite", "journal", "postgres"])
 def url(request, tmp_path):
+    if request.param == "postgres":
+        return request.getfixturevalue("server").new_database()
     return f"sqlite:///{tmp_path}/study.db" if request.param == "sqlite" else f"journal:{tmp_path}/study.log"
 
 
@@ -91,7 +95,7 @@ def test_ends(store):
     owner = identity("a")
     for state, scores, reason in (("complete", [1.0], ""), ("pruned", None, "worse"), ("failed", None, "it broke")):
         held = claim(store, owner)
-        store.report(held, 0.3, 1)
+        store.report(held, owner, 0.3, 1)
         store.finish(held, owner, scores, state, reason)
     states = [trial.state for trial in store.trials()]
     assert states == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL]
@@ -119,13 +123,13 @@ def test_suggested_parameters_survive_their_worker(store, monkeypatch):
 
 def _claims(url, queue):
     one, owner = Store(url, "s"), identity("p")
-    while (held := claim(one, owner, total=20)) is not None:
+    while (held := claim(one, owner, total=12)) is not None:
         one.finish(held, owner, [0.0], "complete")
         queue.put(held.number)
     queue.put(None)
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 def test_processes_share_trials_and_double_none(store, url):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
@@ -139,7 +143,124 @@ def test_processes_share_trials_and_double_none(store, url):
         found += [] if number is None else [number]
     for worker in workers:
         worker.join()
-    assert sorted(found) == list(range(20)) and len(store.trials()) == 20
+    assert sorted(found) == list(range(12)) and len(store.trials()) == 12
+
+
+def test_threads_share_trials_and_double_none(store, url):
+    found = []
+
+    def work():
+        one, owner = Store(url, "s"), identity("t")
+        while (held := claim(one, owner, total=8)) is not None:
+            found.append(held.number)
+            one.finish(held, owner, [0.0], "complete")
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found) == list(range(8))
+
+
+def test_only_the_owner_writes(store):
+    one, two = identity("a"), identity("b")
+    held = claim(store, one)
+    for action in (
+        lambda: store.note(held, two, RunRecord(42, 0, "done", (1.0,))),
+        lambda: store.report(held, two, 0.5, 1),
+        lambda: store.finish(held, two, [0.5], "complete"),
+    ):
+        with pytest.raises(TakenOverError):
+            action()
+    assert not store.beat(held, two)
+    store.release(held, two)
+    (trial,) = store.trials()
+    assert trial.state == TrialState.RUNNING and trial.intermediate_values == {}
+    assert claim(store, two).number == 1
+
+
+def test_a_beat_in_the_moment_of_the_end_is_no_takeover(store):
+    owner = identity("a")
+    held = claim(store, owner)
+    store.finish(held, owner, [1.0], "complete")
+    assert store.beat(held, owner)
+
+
+def test_a_trial_that_is_put_back_waits_for_its_lease(store, monkeypatch):
+    held = claim(store, identity("a"), total=1)
+    owner = identity("b")
+    store.release(held, owner)  # not its own
+    assert claim(store, owner, total=1) is None
+
+
+def test_a_trial_that_somebody_may_still_be_at_is_free_when_its_lease_is_out(store, monkeypatch):
+    monkeypatch.setattr(module, "GRACE", 0.4)
+    one, two = identity("a"), identity("b")
+    store.release(claim(store, one, total=1), one, now=False)
+    assert claim(store, two, total=1) is None
+    time.sleep(0.6)
+    assert claim(store, two, total=1).number == 0
+
+
+def test_a_dead_process_of_this_machine_is_not_waited_for(store):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    worker = context.Process(target=_claim_and_die, args=(store.url, queue))
+    worker.start()
+    assert queue.get(timeout=60) == 0
+    worker.join()
+    again = claim(store, identity("b"), total=1)
+    assert again is not None and again.number == 0 and not again.fresh
+    assert not module._is_dead("r/elsewhere/another boot:1/1/abcd") and not module._is_dead(identity("x"))
+
+
+def _claim_and_die(url, queue):
+    queue.put(claim(Store(url, "s"), identity("dies"), total=1).number)
+    queue.close()
+    queue.join_thread()
+
+
+def test_a_clock_that_was_set_back(store, monkeypatch):
+    one = identity("a")
+    claim(store, one, total=1)
+    now, started = time.time(), 0.0
+    (trial,) = store.trials()
+    assert not module._free(trial, "b", now - 5, started)  # machines differ by seconds
+    assert module._free(trial, "b", now - 3600, started)
+    assert module._free(trial, "b", now + 3600, started) and not module._free(trial, "b", now + 3600, now + 3599)
+
+
+def test_a_database_brought_back_from_before_the_trial(store):
+    owner = identity("a")
+    held = claim(store, owner)
+    held.trial_id += 1000
+    assert not store.beat(held, owner)
+    with pytest.raises(TakenOverError):
+        store.note(held, owner, RunRecord(42, 0, "done", (1.0,)))
+
+
+@pytest.mark.parametrize("url", ["journal"], indirect=True)
+def test_half_a_line_at_the_end_of_a_journal(store, url):
+    claim(store, identity("a"))
+    with open(url.removeprefix("journal:"), "a") as file:  # noqa: PTH123
+        file.write('{"op_code":8,"worker')
+    assert claim(store, identity("b")).number == 1
+    assert len(Store(url, "s").trials()) == 2
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_finished_trials_are_read_once(store, url, monkeypatch):
+    owner = identity("a")
+    for _ in range(3):
+        store.finish(claim(store, owner), owner, [0.0], "complete")
+    store.trials()
+    built, backend = [], store.storage._backend
+    real = backend._build_frozen_trial_from_trial_model
+    monkeypatch.setattr(
+        backend, "_build_frozen_trial_from_trial_model", lambda model: built.append(model) or real(model)
+    )
+    assert len(store.trials()) == 3 and built == []
 
 
 @pytest.mark.parametrize(
@@ -158,3 +279,7 @@ def test_databases_that_are_not_there(address, message):
 def test_a_password_is_not_shown():
     assert without_password("postgresql://me:pw@host:5/db") == "postgresql://me@host:5/db"
     assert without_password("sqlite:///a/b.db") == "sqlite:///a/b.db"
+    assert without_password("postgresql://h/db?user=a&password=pw&x=1") == "postgresql://h/db?user=a&password=***&x=1"
+    assert without_password("postgresql://me:p/w@x@host/db") == "postgresql://me@host/db"
+    assert password_of("postgresql://me:p/w@host/db") == "p/w" == password_of("postgresql://h/db?password=p/w")
+    assert password_of("postgresql://me@host/db") is None is password_of("sqlite:///a/b.db")

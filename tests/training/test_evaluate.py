@@ -173,16 +173,29 @@ def test_few_images_are_probed_evenly(data):
     session.close()
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_two_processes_say_the_same_as_one(data, tmp_path, parallel):
-    """The same images meet, although 22 are no multiple of anything; only uniformity looks at pairs of a process."""
+@pytest.fixture(scope="module")
+def cases(data) -> dict[str, list[str]]:
     more = ["task.method=supcon", "task.valid_group=9", "metric.probe=[slope,label]", "hparams.batch_size_valid=3"]
-    words = config_words(data, *more, f"general.parallel={parallel}")
+    return {parallel: config_words(data, *more, f"general.parallel={parallel}") for parallel in ("ddp", "fsdp")}
+
+
+@pytest.fixture(scope="module")
+def two_processes(cases, tmp_path_factory) -> dict[str, dict[str, float]]:
+    """Every case once under a real torchrun, in one start."""
+    folder = tmp_path_factory.mktemp("torchrun")
+    (folder / "cases.json").write_text(json.dumps(cases))
     script = Path(__file__).with_name("validation_of.py")
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run([*command, str(tmp_path / "two"), *words], capture_output=True, text=True, check=False)
+    command += [str(folder / "two"), str(folder / "cases.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    two, one = json.loads((tmp_path / "two").read_text()), validation_of(words)
+    return json.loads((folder / "two").read_text())
+
+
+@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+def test_two_processes_say_the_same_as_one(cases, two_processes, parallel):
+    """The same images meet, although 22 are no multiple of anything; only uniformity looks at pairs of a process."""
+    two, one = two_processes[parallel], validation_of(cases[parallel])
     assert {*two} == {*one} >= {"loss_valid", "knn_slope_valid", "linear_label_valid"}
     for name in {*one} - {"uniformity_valid"}:
         assert two[name] == pytest.approx(one[name], rel=1e-4, abs=1e-6), name

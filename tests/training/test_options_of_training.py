@@ -15,6 +15,7 @@ import torch
 from steps_of import config, write_data
 
 import spectrain
+from spectrain.cli import main
 from spectrain.core.errors import RunError
 from spectrain.training.api import train_config
 from spectrain.training.checkpoint import load_checkpoint
@@ -121,16 +122,17 @@ def test_compiled_and_plain_models_agree(data, tmp_path):
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-4)
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    plugin = Path(__file__).with_name("toy_plugin.py")
-    line = [sys.executable, "-m", "spectrain", "train", *words, "--plugin", str(plugin)]
+PLUGIN = Path(__file__).with_name("toy_plugin.py")
+
+
+def command(*words: str) -> None:
+    line = [sys.executable, "-m", "spectrain", "train", *words, "--plugin", str(PLUGIN)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    return done
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
-def test_one_process_a_device_is_started_and_another_number_continues_the_run(data, tmp_path, parallel):
+def test_one_process_a_device_is_started_and_another_number_continues_the_run(data, tmp_path, parallel, capsys):
     run = tmp_path / "run"
     words = [f"dataset.path={data}", "dataset.labels_key={split}_toy_dense", "task=toy_dense", "model=toy_net"]
     words += ["metric=none", "show_prediction=none", "augmentation=none", "hparams.epochs=2", "hparams.batch_size=4"]
@@ -144,8 +146,11 @@ def test_one_process_a_device_is_started_and_another_number_continues_the_run(da
     command("contrastive", *words, f"out_dir={run}")
     info = json.loads((run / "run.json").read_text())
     assert (info["processes"], info["steps"]) == (2, 4)
-    done = command("--resume", str(run), "hparams.epochs=3", "general.device_ids=[]", "hparams.batch_size=8")
-    assert "processes 2 → 1" in done.stderr
+    more = ["hparams.epochs=3", "general.device_ids=[]", "hparams.batch_size=8"]
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--resume", str(run), *more, "--plugin", str(PLUGIN)])
+    assert not stopped.value.code
+    assert "processes 2 → 1" in capsys.readouterr().err
     record = load_checkpoint(run / "checkpoints" / "last.pt")
     assert record["progress"]["step"] == 6
     assert {float(state["step"]) for state in record["optimizer"]["state"].values()} == {6.0}

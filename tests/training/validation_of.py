@@ -1,6 +1,6 @@
 """What a validation says, in one process or under torchrun; the tests compare.
 
-torchrun --nproc-per-node 2 tests/training/validation_of.py OUT.json OVERRIDE ...
+torchrun --nproc-per-node 2 tests/training/validation_of.py OUT.json CASES.json
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> None:
 
     torch.set_num_threads(1)
     with process_group("cpu"):
-        found = validation_of(sys.argv[2:])
+        cases = json.loads(Path(sys.argv[2]).read_text())
+        found = {name: validation_of(words) for name, words in cases.items()}
         if rank() == 0:
             Path(sys.argv[1]).write_text(json.dumps(found))
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ..core.errors import SpectrainError
+from ..core.errors import SpectrainError, UsageError
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(words)
     except SpectrainError as error:
-        _fail(str(error), words)
+        _fail(str(error), words, USAGE if isinstance(error, UsageError) else FAILURE)
     except KeyboardInterrupt:
         print("spectrain: interrupted", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
-def _fail(message: str, words: Sequence[str]) -> None:
+def _fail(message: str, words: Sequence[str], code: int = FAILURE) -> None:
     """Say what failed and exit; with ``--debug`` the failure goes on, and Python shows where it happened."""
     if "--debug" in words:
         raise
     print(f"spectrain: {message}", file=sys.stderr)
-    sys.exit(FAILURE)
+    sys.exit(code)

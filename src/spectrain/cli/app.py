@@ -10,7 +10,9 @@ from cyclopts import App, Parameter
 
 from ..config.command_line import split_tokens
 from ..core.errors import SpectrainError
+from .sweep import app as sweep_app
 from .terminal import log_to_terminal
+from .words import Output, Several, Switch, Words
 
 
 def _version() -> str:
@@ -27,11 +29,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
-# the words that the resolver reads: key=value and --key value
-Words = Annotated[str, Parameter(allow_leading_hyphen=True)]
-Output = Annotated[Path | None, Parameter(alias="-o")]
-Switch = Annotated[bool, Parameter(negative="")]
-Several = Annotated[list[str] | None, Parameter(negative="")]
+app.command(sweep_app)
 
 
 @app.command

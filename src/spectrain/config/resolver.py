@@ -47,7 +47,7 @@ def load_config(
     flags: Sequence[str] = (),
     plugins: Sequence[str | Path] = (),
     config_dir: str | Path | None = None,
-    use_personal: bool = True,
+    use_personal: bool | Path = True,
 ) -> Config:
     """Return the configuration of a training.
 
@@ -61,18 +61,17 @@ def load_config(
         flags: ``--key value``, ``--key=value``, ``--key``, ``--no-key`` words.
         plugins: modules or files to import first; they register parts.
         config_dir: folder with group files of the user's own.
-        use_personal: read ``./spectrain.toml``, or the file that ``$SPECTRAIN_CONFIG`` names.
+        use_personal: read ``./spectrain.toml``, or the file that ``$SPECTRAIN_CONFIG`` names; a path is that file.
 
     Raises:
         ConfigError: with every mistake at once, each with its key, file and line, and what would be right.
     """
     load_plugins(plugins)
-    return _Resolver(Library(config_dir)).resolve(
-        recipe, _personal(config) if use_personal else None, config, overrides, flags
-    )
+    personal = use_personal if isinstance(use_personal, Path) else personal_file(config) if use_personal else None
+    return _Resolver(Library(config_dir)).resolve(recipe, personal, config, overrides, flags)
 
 
-def _personal(config: str | Path | None) -> Path | None:
+def personal_file(config: str | Path | None) -> Path | None:
     """Return the file of personal defaults, unless there is none or it is the options file itself."""
     named = os.environ.get(PERSONAL_VARIABLE)
     path = Path(named or PERSONAL).expanduser()

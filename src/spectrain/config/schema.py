@@ -29,7 +29,11 @@ class DatasetOptions:
     path: str | list[str] | None = option(None, "file or folder of the data, or a list of them")
     train_key: str = option("train", "split that is trained on: the dataset's key, the group or the subfolder")
     valid_key: str | None = option("valid", "split that is validated on; null trains without validation")
-    fold: int | None = option(None, "fold of splits.json; null takes its given splits", minimum=0)
+    fold: Literal["all"] | int | None = option(
+        None,
+        "fold of splits.json; null takes its given splits; all trains on every fold's patches, with valid_key=null",
+        minimum=0,
+    )
     folds: int | None = option(
         None, "folds of cross-validation; null is as many as are given, or 5 where they are drawn", minimum=2
     )
@@ -139,6 +143,7 @@ class Mlflow:
     )
     run_name: str | None = option(None, "name of the run there; null is run_name, or the model's size and the date")
     tags: dict[str, str] = option({}, "open: mlflow.tags.ANY=text")
+    parent: str | None = option(None, "run that this one is part of, by its name; made where there is none")
     tracking_uri: str | None = option(None, "store; null is the local one where the training started")
     log_model: bool = option(True, "keep the best checkpoint there when the run ends; it is as large as the model")
 

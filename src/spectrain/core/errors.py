@@ -48,6 +48,10 @@ class Problem:
         return f"{line}\n    {self.fix}" if self.fix else line
 
 
+class UsageError(SpectrainError):
+    """A command was called in a way that it cannot be; the process exits with 2 and not with 1."""
+
+
 class ConfigError(SpectrainError):
     """Everything that is wrong with a configuration, at once."""
 

@@ -68,15 +68,24 @@ def chosen_ids(content: dict[str, Any], split: str, options: DatasetOptions, whe
     Args:
         content: what :func:`read_splits` returned.
         split: a split's name. With a fold, the names that are trained and validated on mean the fold's parts.
-        options: fold, and the names that are trained and validated on.
+        options: fold, or "all" of them, and the names that are trained and validated on.
         where: the file, for error messages.
 
     Raises:
-        DataError: no such split or fold; those present are listed.
+        DataError: no such split or fold; those present are listed. Or all folds are trained on, and one is to be
+            validated on.
     """
     roles = {options.valid_key: "valid", options.train_key: "train"}
     if options.fold is not None and split in roles:
         folds = content["folds"]
+        if options.fold == "all":
+            if split != options.train_key:
+                raise DataError(
+                    "dataset.fold=all trains on all folds, so none is left to validate on",
+                    where=where,
+                    fix="set dataset.valid_key=null",
+                )
+            return list(dict.fromkeys(one for fold in folds for side in ("train", "valid") for one in fold[side]))
         if not 0 <= options.fold < len(folds):
             raise DataError(
                 f"there is no fold {options.fold}", where=where, fix=f"it has {len(folds)} folds, counted from 0"

@@ -21,6 +21,7 @@ from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel
 from ..tasks.base import Layer, Task
 from ..training.devices import autocast_dtype
+from ..training.ensembles import is_ensemble, members_in
 from ..training.trained import Trained, load_trained
 from .map_bands import Chosen, choose_bands
 from .map_units import UnitsCheck
@@ -45,12 +46,14 @@ class Loaded:
 
 
 def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> list[Loaded]:
-    """Load the runs and hold them against each other.
+    """Load the runs and hold them against each other. An ensemble's folder stands for all models in it.
 
     Raises:
-        RunError: no such run; one whose task has no maps; or they have different tasks, classes or preparations.
+        RunError: no such run; an ensemble that is damaged or lacks models; a run whose task has no maps; or they have
+            different tasks, classes or preparations.
     """
     found = []
+    runs = [one for run in runs for one in (members_in(Path(run)) if is_ensemble(Path(run)) else [run])]
     for run in runs:
         trained = load_trained(run, plugins)
         task: Task = trained.cfg.task.build(loss=trained.cfg.loss.build(), metric=None, plot=None)

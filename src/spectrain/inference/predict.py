@@ -75,7 +75,8 @@ def predict(
     the others, as in training. Several models see each window in one pass.
 
     Args:
-        runs: run folder (its best checkpoint, else its last) or checkpoint; or several of the same task and classes.
+        runs: run folder (its best checkpoint, else its last) or checkpoint; or several of the same task and classes; or
+            the folder of an ensemble.
         scene: raster, or folder with a raster for each band; bands are matched by name.
         output: GeoTIFF to write. Layers of another type go into files beside it, such as ``OUT_probability.tif``.
         window: side of the windows in px; None is the size of the images that the model was trained on.

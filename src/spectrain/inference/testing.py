@@ -175,6 +175,15 @@ def _default_splits(places: Sequence[Path], options: DatasetOptions, *, own: boo
     return [options.valid_key if options.valid_key and not _has_test(places, options) else "test"]
 
 
+def held_out(options: DatasetOptions) -> list[str]:
+    """Return the splits of a configuration's data that are kept for tests; none where there are none."""
+    given = options.path or []
+    places = [Path(one).expanduser() for one in ([given] if isinstance(given, str) else given)]
+    there = recognise(places[0], options).splits(places[0])
+    kept = [str(split) for split in ("val-test", "test") if split in there]
+    return kept or (["test"] if _has_test(places, options) else [])
+
+
 def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
     """Say whether these options give a test split: one that is drawn (``test_fraction``) or of a splits file."""
     try:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from ..config.aliases import known_elsewhere
 from ..config.aliases.elsewhere import ELSEWHERE
-from ..config.coerce import Misfit, coerce, plain_text
+from ..config.coerce import plain_text
 from ..config.command_line import flag_entries, override_entries
+from ..config.command_options import known_entries, last, option_values
 from ..config.entries import Entry
 from ..config.keys import builtin_part_keys, scalars
 from ..config.option import Option, options_of
@@ -20,6 +20,7 @@ from .options import ALIASES, KINDS, PRESETS, Kind, PrepareOptions
 
 WRITTEN = ("n_patches", "preset")
 """Keys of the config.toml that we write, which are no options."""
+PAGE = "docs/prepare.md"
 
 
 def resolve(
@@ -51,16 +52,20 @@ def resolve(
     problems: list[Problem] = []
     entries, wrong = ([], []) if config is None else read_file(Path(config))
     problems += wrong
-    file, wrong = _known([Entry(_last(one.key), one.value, one.origin, one.text) for one in entries], known, True)
+    entries = [Entry(last(one.key), one.value, one.origin, one.text) for one in entries]
+    bands = next((one.value for one in entries if one.key == "bands" and isinstance(one.value, list)), [])
+    file, wrong = known_entries(
+        entries, known, ALIASES, lambda key: _elsewhere(key) or key in WRITTEN or key in bands, PAGE
+    )
     problems += wrong
     words: list[Entry] = [Entry(name, value, "argument", plain_text(value)) for name, value in (given or {}).items()]
     for read, tokens in ((override_entries, overrides), (flag_entries, flags)):
         found, wrong = read(tokens)
         words, problems = words + found, problems + wrong
-    line, wrong = _known(words, known, False)
+    line, wrong = known_entries(words, known, ALIASES, lambda key: False, PAGE)
     problems += wrong
     for layer in (file, line):
-        found_values, wrong = _values(layer, known, several=layer is line)
+        found_values, wrong = option_values(layer, known, several=layer is line)
         values |= found_values
         problems += wrong
     problems += _together(values, known) if not problems else []
@@ -69,68 +74,10 @@ def resolve(
     return PrepareOptions(**values)
 
 
-def _last(key: str) -> str:
-    return key.rpartition(".")[2]
-
-
-def _known(entries: Sequence[Entry], known: Mapping[str, Option], file: bool) -> tuple[list[Entry], list[Problem]]:
-    """Return entries under the names of options, and a problem for each that is none."""
-    found: list[Entry] = []
-    problems: list[Problem] = []
-    bands = next((entry.value for entry in entries if entry.key == "bands" and isinstance(entry.value, list)), [])
-    for entry in entries:
-        key, value = ALIASES.get(entry.key, entry.key), entry.value
-        if key not in known and key.startswith("no_") and isinstance(value, bool):
-            key, value = key.removeprefix("no_"), not value
-        if key in known:
-            found.append(Entry(key, value, entry.origin, entry.text if value is entry.value else None))
-        elif not (file and (_elsewhere(key) or key in WRITTEN or key in bands)):
-            near = nearest(entry.key, [*known, *ALIASES])
-            fix = f"did you mean {near[0]}?" if near else "docs/prepare.md lists the options"
-            problems.append(Problem(entry.key, entry.origin, "is no option", fix))
-    return found, problems
-
-
 def _elsewhere(key: str) -> bool:
     """Say whether another command knows a key."""
-    training = {_last(one) for one in (*scalars(), *builtin_part_keys())}
+    training = {last(one) for one in (*scalars(), *builtin_part_keys())}
     return key in training or known_elsewhere(key) is not None or any(key in keys for keys in ELSEWHERE.values())
-
-
-def _values(
-    entries: Sequence[Entry], known: Mapping[str, Option], *, several: bool
-) -> tuple[dict[str, Any], list[Problem]]:
-    """Return the values in the types of their options, and what is wrong with them."""
-    values: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    problems: list[Problem] = []
-    for entry in entries:
-        option = known[entry.key]
-        listed = get_origin(option.hint) is list
-        value = _listed(entry.value, entry.text) if listed else entry.value
-        if listed and isinstance(value, list) and get_args(option.hint)[0] is str:
-            value = [plain_text(one) if isinstance(one, int | float) else one for one in value]
-        try:
-            made = coerce(value, option, entry.text)
-        except Misfit as misfit:
-            problems.append(Problem(entry.key, entry.origin, misfit.what, misfit.fix))
-            continue
-        if entry.key in values and not (several and listed):
-            problems.append(Problem(entry.key, entry.origin, f"is given twice, first in {origins[entry.key]}"))
-        elif entry.key in values:
-            values[entry.key] = [*values[entry.key], *made]
-        else:
-            values[entry.key], origins[entry.key] = made, entry.origin
-    return values, problems
-
-
-def _listed(value: Any, text: str | None) -> Any:
-    """Return one value as a list of it. Lists with ``{scene}`` and formulas are read here: YAML stumbles over them."""
-    written = value if isinstance(value, str) else text or ""
-    if written.startswith("[") and written.endswith("]") and ("{" in written or "(" in written):
-        parts = re.split(r",(?![^({]*[)}])", written[1:-1])
-        return [part.strip().strip("'\"") for part in parts if part.strip()]
-    return value if isinstance(value, list) or value is None else [value]
 
 
 def _together(values: Mapping[str, Any], known: Mapping[str, Option]) -> list[Problem]:

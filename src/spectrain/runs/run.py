@@ -87,6 +87,7 @@ class Run:
             "timings": {},
             "trackers": {},
         }
+        atomic_write(place.folder / "config.yaml", cfg.to_yaml())  # first: what has a run.json can be gone on with
         run = cls(place.folder, RunInfo.create(place.folder, facts), cfg)
         if epoch_checkpoints:
             with disk_errors(epoch_checkpoints):

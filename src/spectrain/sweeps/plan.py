@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..config import Config, load_config
+from ..config.entries import normal
+from ..config.resolver import PERSONAL
 from ..config.yaml_file import dumped
 from ..core.errors import ConfigError, Problem, SpectrainError
 from .definition import Definition, parse_definition
@@ -18,6 +20,8 @@ from .store import RunRecord, run_key
 Score = Literal["best", "last"]
 FORMAT = {"name": "spectrain.sweep", "version": 1}
 PUBLISHED_SEEDS = (42, 21, 69)
+PUBLISHED_FOLDS = 5
+"""Of ``fold_method=published`` there are always five; ``n_folds`` of three takes the first three."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,12 @@ class Plan:
         text: its content.
         config_name: name of the options file; None where there is none.
         config_text: its content.
+        personal_text: content of the personal defaults, which count for all runners.
+        config_dir: folder with group files of the user's own.
         overrides: ``key=value`` words.
         flags: ``--key value`` words.
         plugins: modules to import.
-        folds: how many folds each trial is run on; 1 takes the data's own splits.
+        folds: how many folds each trial is run on, from the first on; 1 takes the data's own splits.
         randoms: how many seeds.
         seed: of random search.
         score: the best epoch of each run, or the last.
@@ -46,6 +52,8 @@ class Plan:
     text: str
     config_name: str | None = None
     config_text: str | None = None
+    personal_text: str | None = None
+    config_dir: str | None = None
     overrides: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
@@ -91,39 +99,64 @@ class Plan:
             ConfigError: with every mistake at once.
         """
         with tempfile.TemporaryDirectory() as folder:
-            path = None
-            if self.config_text is not None:
-                path = Path(folder) / (self.config_name or "options.toml")
-                path.write_text(self.config_text)
-            return load_config(
-                self.recipe,
-                config=path,
-                overrides=[*self.overrides, *words],
-                flags=self.flags,
-                plugins=self.plugins,
-                use_personal=False,
-            )
 
-    def trial_config(self, number: int, parameters: Mapping[str, Any], run: RunRecord, device: str | None) -> Config:
+            def written(name: str, text: str | None) -> Path | None:
+                return None if text is None else _written(Path(folder) / name, text)
+
+            try:
+                return load_config(
+                    self.recipe,
+                    config=written(self.config_name or "options.toml", self.config_text),
+                    overrides=[*self.overrides, *words],
+                    flags=self.flags,
+                    plugins=self.plugins,
+                    config_dir=self.config_dir,
+                    use_personal=written(PERSONAL, self.personal_text) or False,
+                )
+            except ConfigError as error:  # the user's file is meant, not our copy of it
+                raise ConfigError(
+                    [replace(one, origin=one.origin.replace(f"{folder}/", "")) for one in error.problems]
+                ) from None
+
+    def trial_config(
+        self,
+        number: int,
+        parameters: Mapping[str, Any],
+        run: RunRecord,
+        device: str | None,
+        places: Sequence[str] = (),
+    ) -> Config:
         """Return the configuration of one run of a trial.
+
+        Args:
+            number: of the trial.
+            parameters: that it tries.
+            run: seed and fold.
+            device: to train on; None is the configuration's.
+            places: ``key=value`` words of this runner: where its data are.
 
         Paths are ``{artifact_dir}/{sweep_id}/{trial_name}/{run_name}-{run_id}``, the same whoever trains it.
         """
         trial = f"{self.definition.name}-{number}"
         metric = self.definition.metrics[0]
         words = [
-            *words_of(parameters),
             f"general.seed={run.seed}",
             f"trial_name={trial}",
             f"run_name={trial}-{run.key}",
             f"run_id={run_id(self.sweep_id, number, run)}",
             f"wandb.group={self.sweep_id}",
+            f"mlflow.parent={self.sweep_id}/{trial}",
             f"hparams.monitor={metric.name}",
             f"hparams.monitor_mode={'max' if metric.goal == 'maximize' else 'min'}",
         ]
         words += [] if run.fold is None else [f"dataset.fold={run.fold}"]
         words += [] if device is None else [f"general.device={device}"]
-        cfg = self.config(words)
+        cfg = replace(self, overrides=tuple(replaced(replaced(self.overrides, places), words))).config(
+            words_of(parameters)
+        )
+        if run.fold is not None and cfg.dataset.folds is None and cfg.dataset.fold_method != "given":
+            count = PUBLISHED_FOLDS if cfg.dataset.fold_method == "published" else self.folds
+            cfg = replace(cfg, dataset=replace(cfg.dataset, folds=max(count, self.folds)))
         return replace(cfg, artifact_dir=str(Path(cfg.artifact_dir) / self.sweep_id))
 
     def check(self) -> None:
@@ -154,6 +187,21 @@ class Plan:
 
 def _about(problem: Problem, name: str) -> bool:
     return problem.key == name or problem.key.rpartition(".")[2] == name.rpartition(".")[2] or name in problem.what
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def replaced(words: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return ``key=value`` words with others behind them, without those that the others say anew."""
+    anew = {_key(word) for word in others}
+    return [*(word for word in words if _key(word) not in anew), *others]
+
+
+def _key(word: str) -> str:
+    return normal(word.partition("=")[0].lstrip("+"))
 
 
 def words_of(parameters: Mapping[str, Any]) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
@@ -17,16 +18,19 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from ..core.errors import SpectrainError
+from ..config import Config
+from ..core.errors import RunError, SpectrainError
 from .plan import Plan
 from .space import Distribution
-from .store import BEAT, RUNNER, RUNS, Held, RunRecord, Store, identity, values_of
-from .training import StoppedError, scores_of, train_run
+from .store import BEAT, RUNNER, RUNS, Held, RunRecord, Store, TakenOverError, identity, values_of
+from .training import StoppedError, scores_of, tell_trackers, train_run
 
 log = logging.getLogger("spectrain")
 
-ATTEMPTS = 3
-"""How often a run may take its worker with it before it counts as failed."""
+ATTEMPTS = 5
+"""How often a run may take its worker with it, without an epoch more, before it counts as failed."""
+FOLDER_WAIT = 15.0
+"""Seconds that another process at a run's folder is waited for: what a dead worker leaves behind ends in a few."""
 PAUSE = 5.0
 """Seconds between two looks whether a trial of another runner has become free."""
 
@@ -41,11 +45,20 @@ class Runner:
         device: to train on; None is the configuration's.
         own: most trials that it begins.
         total: most trials of the sweep.
+        places: ``key=value`` words for each run: where this machine's data are.
     """
 
     def __init__(
-        self, store: Store, plan: Plan, name: str, device: str | None, own: int | None, total: int | None
+        self,
+        store: Store,
+        plan: Plan,
+        name: str,
+        device: str | None,
+        own: int | None,
+        total: int | None,
+        places: Sequence[str] = (),
     ) -> None:
+        self.places = places
         self.store, self.plan, self.name, self.device = store, plan, name, device
         self.definition = plan.definition
         bound = self.definition.total
@@ -64,7 +77,12 @@ class Runner:
         while True:
             held = self._claim()
             if held is not None:
-                self._trial(held)
+                try:
+                    self._trial(held)
+                except (
+                    TakenOverError
+                ) as error:  # what was trained lies in its folder, and whoever has the trial finds it
+                    log.warning("%s", error)
             elif self._may_be_needed():
                 time.sleep(PAUSE)
             else:
@@ -79,10 +97,11 @@ class Runner:
     def _may_be_needed(self) -> bool:
         """Say whether a trial that is under way elsewhere may become free, for this runner to go on with."""
         trials = self.store.trials()
-        mine = sum(trial.user_attrs.get(RUNNER) == self.name for trial in trials)
-        if self.own is not None and mine >= self.own:
-            return False
-        return any(trial.state == TrialState.RUNNING for trial in trials)
+        mine = [trial.user_attrs.get(RUNNER) == self.name for trial in trials]
+        enough = self.own is not None and sum(mine) >= self.own
+        # of its own it waits for what it left behind when it died, not for those of others
+        waited = [own or not enough for own in mine]
+        return any(trial.state == TrialState.RUNNING and one for trial, one in zip(trials, waited, strict=True))
 
     def _parameters(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
         space = self.definition.space
@@ -97,56 +116,107 @@ class Runner:
 
     def _trial(self, held: Held) -> None:
         """Train what is left of a trial, and end it."""
-        said = ", ".join(f"{name} {value}" for name, value in held.parameters.items())
+        said = ", ".join(f"{name} {plain(value)}" for name, value in held.parameters.items())
         log.info("trial %d%s: %s", held.number, "" if held.fresh else ", taken over", said)
         with self._beating(held):
-            for number, record in enumerate(list(held.runs.values()), start=1):
+            records = list(held.runs.values())
+            for number, record in enumerate(records, start=1):
+                if record.state == "failed":  # its worker died before it could say so of the trial
+                    self._end_failed(held, record)
+                    return
                 if record.state != "done" and not self._run(held, record):
                     return
+                if record.state == "done" and any(one.attempts for one in records[number:]):
+                    continue  # it was decided then that the trial goes on
                 done = [one for one in held.runs.values() if one.state == "done"]
                 if len(self.definition.metrics) == 1:
                     so_far = mean(one.scores[0] for one in done)
-                    self.store.report(held, so_far, number)
+                    self.store.report(held, self.owner, so_far, number)
                     if number < len(held.runs) and self._hopeless(held, so_far, number):
                         self.store.finish(held, self.owner, None, "pruned", f"worse than others after {number} runs")
                         log.info("trial %d: given up after %d runs at %.4g", held.number, number, so_far)
+                        self._tell(held, [so_far], "finished")
                         return
             scores = [mean(column) for column in zip(*(one.scores for one in held.runs.values()), strict=True)]
             self.store.finish(held, self.owner, scores, "complete")
+            self._tell(held, scores, "finished")
             metrics = zip(self.definition.metrics, scores, strict=True)
             log.info("trial %d: %s", held.number, ", ".join(f"{one.name} {value:.4g}" for one, value in metrics))
 
     def _run(self, held: Held, record: RunRecord) -> bool:
         """Train a run; return False where it failed, and the trial with it."""
+        before = record
+        try:
+            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device, self.places)
+        except Exception as error:
+            return self._broken(held, before, record, error)
+        if (epochs := _epochs(cfg)) > record.epochs:  # its worker was taken from it; what kills its worker stands still
+            record = replace(record, attempts=0, epochs=epochs)
         if record.attempts >= ATTEMPTS:
-            self._fail(held, record, f"its worker died {record.attempts} times")
+            self._fail(held, record, f"its worker died {record.attempts} times without an epoch more")
             return False
         record = replace(record, state="running", attempts=record.attempts + 1)
         self.store.note(held, self.owner, record)
         try:
-            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device)
-            folder = train_run(cfg)
+            folder = self._trained(cfg)
             scores = scores_of(folder, cfg, self.definition.metrics, self.plan.score)
         except (KeyboardInterrupt, StoppedError):
-            self.store.note(held, self.owner, replace(record, attempts=record.attempts - 1))
-            self.store.release(held, self.owner)
+            self._give_back(held, before)
             raise
-        except Exception as error:
-            if _is_of_the_machine(error):
-                self.store.note(held, self.owner, replace(record, attempts=record.attempts - 1))
-                self.store.release(held, self.owner)
-                raise
-            self._fail(held, record, str(error) or type(error).__name__)
+        except _BusyError as error:
+            log.warning("trial %d: %s; it is left to it for now", held.number, error)
+            self._give_back(held, before, now=False)
             return False
+        except Exception as error:
+            return self._broken(held, before, record, error)
         inside = folder.relative_to(Path(cfg.artifact_dir).absolute())
         self.store.note(held, self.owner, replace(record, state="done", scores=scores, folder=str(inside)))
         return True
 
+    def _broken(self, held: Held, before: RunRecord, record: RunRecord, error: Exception) -> bool:
+        """End a run that raised an error, and its trial; where it is the machine's, give the trial back and raise."""
+        if _is_of_the_machine(error):
+            self._give_back(held, before)
+            raise error
+        self._fail(held, record, str(error) or type(error).__name__)
+        return False
+
+    def _trained(self, cfg: Config) -> Path:
+        """Train a run, or find it trained by a worker that was thought dead; return its folder."""
+        begun = time.monotonic()
+        while True:
+            try:
+                return train_run(cfg)
+            except RunError as error:
+                if "another process trains this run" not in error.what:
+                    raise
+                if time.monotonic() - begun > FOLDER_WAIT:
+                    raise _BusyError(f"{error.what} ({error.where})") from None
+                time.sleep(min(1.0, FOLDER_WAIT / 10))
+
+    def _give_back(self, held: Held, before: RunRecord, *, now: bool = True) -> None:
+        """Leave the trial to whoever comes next; what was begun of a run in vain does not count."""
+        held.runs[before.key] = before
+        self.store.release(held, self.owner, now=now)
+
     def _fail(self, held: Held, record: RunRecord, reason: str) -> None:
-        self.failed += 1
         log.error("trial %d, run %s failed: %s", held.number, record.key, reason)
-        self.store.note(held, self.owner, replace(record, state="failed", reason=reason))
-        self.store.finish(held, self.owner, None, "failed", f"run {record.key}: {reason}")
+        record = replace(record, state="failed", reason=reason)
+        self.store.note(held, self.owner, record)
+        self._end_failed(held, record)
+
+    def _end_failed(self, held: Held, record: RunRecord) -> None:
+        self.store.finish(held, self.owner, None, "failed", f"run {record.key}: {record.reason}")
+        self.failed += 1
+        self._tell(held, [], "failed")
+
+    def _tell(self, held: Held, scores: Sequence[float], status: str) -> None:
+        """Write what a trial came to into the trackers of its runs."""
+        record = next(iter(held.runs.values()))
+        with suppress(SpectrainError):  # a configuration that cannot be is why it failed
+            cfg = self.plan.trial_config(held.number, held.parameters, record, self.device, self.places)
+            values = {metric.name: value for metric, value in zip(self.definition.metrics, scores, strict=False)}
+            tell_trackers(cfg, values, held.parameters, status)
 
     def _hopeless(self, held: Held, so_far: float, runs: int) -> bool:
         """Say whether a trial is to be given up after so many runs."""
@@ -184,8 +254,8 @@ class Runner:
                     if not self.store.beat(held, self.owner):
                         log.warning("trial %d was taken over by another runner", held.number)
                         return
-                except SpectrainError as error:  # the training goes on; what it finds is kept on disk
-                    log.warning("%s", error)
+                except Exception as error:  # the training goes on; what it finds is kept on disk
+                    log.warning("no sign of life could be given: %s", error)
 
         thread = threading.Thread(target=beat, name="sweep-beat", daemon=True)
         thread.start()
@@ -224,6 +294,25 @@ def suggested(trial: optuna.Trial, name: str, one: Distribution) -> Any:
         value = trial.suggest_float(name, one.low, one.high, step=one.step)
         return int(value) if one.integers else round(value, 12)  # 0.6, not 0.6000000000000001
     return one.draw(trial.suggest_float(f"share of {name}", 0.0, 1 - 1e-12))
+
+
+def plain(value: Any) -> str:
+    """Return a value as a person reads it: 0.0002178 for 0.00021784185280201017."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class _BusyError(Exception):
+    """Another process holds a run's folder, and goes on to."""
+
+
+def _epochs(cfg: Config) -> int:
+    """Return how many epochs of a run are done."""
+    path = Path(cfg.artifact_dir) / str(cfg.trial_name) / f"{cfg.run_name}-{cfg.run_id}" / "metrics.csv"
+    try:
+        with path.open(newline="") as file:
+            return sum(1 for _ in csv.DictReader(file))
+    except OSError:
+        return 0
 
 
 def _is_of_the_machine(error: BaseException) -> bool:

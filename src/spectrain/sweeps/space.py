@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
 
@@ -37,13 +37,26 @@ class Distribution:
     """
 
     kind: str
-    draw: Callable[[float], Value]
+    draw: Callable[[float], Value] = field(compare=False)
     values: tuple[Value, ...] | None = None
     low: float | None = None
     high: float | None = None
     step: float | None = None
     log: bool = False
     integers: bool = False
+
+    def __str__(self) -> str:
+        """Return it in words: "log_uniform_values from 0.001 to 0.1"."""
+        if self.values is not None and self.kind in ("constant", "categorical"):
+            return "one of " * (len(self.values) > 1) + ", ".join(map(str, self.values))
+        if self.low is None or self.high is None:
+            return self.kind
+        return f"{self.kind} from {self.low:g} to {self.high:g}"
+
+    def same(self, other: Distribution | None) -> bool:
+        """Say whether another has the same values, as likely."""
+        places = [(number + 0.5) / 64 for number in range(64)]
+        return self == other and other is not None and all(self.draw(u) == other.draw(u) for u in places)
 
 
 def constant(value: Value) -> Distribution:

@@ -8,13 +8,13 @@ from collections.abc import Mapping
 PHASES = {"train": "train", "valid": "val"}
 
 
-def published_row(row: Mapping[str, float], names: Mapping[str, str], fold: int | None) -> dict[str, float]:
+def published_row(row: Mapping[str, float], names: Mapping[str, str], fold: int | str | None) -> dict[str, float]:
     """Return the values of an epoch as ``train/NAME``, ``val/NAME`` and ``val0/NAME`` (of the fold, 0 where none is).
 
     Args:
         row: by our names, as "jaccard_valid".
         names: our name of a value -> theirs; empty for most tasks.
-        fold: number of the fold that is trained.
+        fold: number of the fold that is trained; "all" has no validation.
     """
     found: dict[str, float] = {}
     for name, value in row.items():

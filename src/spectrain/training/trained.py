@@ -21,6 +21,7 @@ from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel, build_banded
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
+from .ensembles import is_ensemble
 from .exported import exported_in, load_exported
 from .statistics_cache import kept_statistics
 
@@ -158,6 +159,12 @@ def checkpoint_of(path: Path) -> Path:
     """Return the best checkpoint of a run folder, else its last; a checkpoint itself; an exported model's weights."""
     if (weights := exported_in(path)) is not None:
         return weights
+    if is_ensemble(path):
+        raise RunError(
+            "this is an ensemble of several models, and one is wanted",
+            where=str(path),
+            fix="name one of its checkpoints; `spectrain predict` takes them all",
+        )
     if not path.is_dir():
         return path
     run = Run.open(path)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import getpass
 import logging
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .base import Event, Refused, TrackedRun, Tracker
+
+if TYPE_CHECKING:
+    from ...config.schema import Config
 
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 NOT_ALLOWED = re.compile(r"[^\w.\-/ ]")  # in names of metrics and parameters
@@ -47,6 +51,8 @@ class MlflowTracker(Tracker):
             **_source(run),
             **run.cfg.mlflow.tags,
         }
+        if run.cfg.mlflow.parent:
+            tags["mlflow.parentRunId"] = _parent(self._client, experiment, run.cfg.mlflow.parent)
         found = self._find(experiment, run.run_id)
         if found is None:
             name = run.cfg.mlflow.run_name or run.title
@@ -109,8 +115,51 @@ class MlflowTracker(Tracker):
 
     def _find(self, experiment: str, run_id: str) -> Any:
         """Return the MLflow run of this run, also where its name was lost in a crash; None where there is none."""
-        found = self._client.search_runs([experiment], f"tags.`spectrain.run_id` = '{run_id}'", max_results=1)
-        return found[0] if found else None
+        return _found(self._client, experiment, run_id)
+
+
+def end_parent(cfg: Config, values: Mapping[str, float], parameters: Mapping[str, Any], status: str) -> None:
+    """End the MLflow run that the runs of a trial are part of (``mlflow.parent``), with what they came to.
+
+    Args:
+        cfg: of one of the runs.
+        values: of the trial.
+        parameters: that it tried.
+        status: "finished", "interrupted" or "failed".
+    """
+    import mlflow
+    from mlflow.entities import Metric, Param
+
+    assert cfg.mlflow.parent is not None
+    client = mlflow.MlflowClient(tracking_uri=cfg.mlflow.tracking_uri or mlflow.get_tracking_uri())
+    of_runs = client.search_runs(
+        [one.experiment_id for one in client.search_experiments()],
+        f"tags.`spectrain.run_id` = '{cfg.mlflow.parent}'",
+        max_results=1,
+    )
+    if not of_runs:
+        return
+    run_id, now = of_runs[0].info.run_id, round(time.time() * 1000)
+    client.log_batch(
+        run_id,
+        metrics=[Metric(NOT_ALLOWED.sub("_", name), value, now, 0) for name, value in values.items()],
+        params=[Param(NOT_ALLOWED.sub("_", name), str(value)) for name, value in parameters.items()],
+    )
+    client.set_terminated(run_id, status=STATUS[status])
+
+
+def _parent(client: Any, experiment: str, name: str) -> str:
+    """Find or make the run that others are part of; return its id there."""
+    found = _found(client, experiment, name)
+    if found is None:
+        title = name.rpartition("/")[2]
+        found = client.create_run(experiment, run_name=title, tags={"spectrain.run_id": name, "mlflow.runName": title})
+    return str(found.info.run_id)
+
+
+def _found(client: Any, experiment: str, run_id: str) -> Any:
+    found = client.search_runs([experiment], f"tags.`spectrain.run_id` = '{run_id}'", max_results=1)
+    return found[0] if found else None
 
 
 def _source(run: TrackedRun) -> dict[str, str]:

@@ -1,0 +1,66 @@
+"""An ensemble in a folder of its own: several checkpoints, and a file that says what they are.
+
+``ensemble.json`` beside the checkpoints names them relative to itself, so the folder may be moved as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import RunError
+from ..runs.atomic import atomic_write
+
+FILE = "ensemble.json"
+NAME, VERSION = "spectrain.ensemble", 1
+
+
+def write_ensemble(folder: Path, members: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> Path:
+    """Write the file that makes a folder of checkpoints an ensemble; return it.
+
+    Args:
+        folder: that the checkpoints are in.
+        members: of each at least ``checkpoint``, its file's name.
+        facts: where they are from.
+    """
+    record = {"format": {"name": NAME, "version": VERSION}, **facts, "members": [dict(one) for one in members]}
+    atomic_write(folder / FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return folder / FILE
+
+
+def is_ensemble(path: Path) -> bool:
+    """Say whether a path is the folder of an ensemble, or its file."""
+    return (path / FILE).is_file() or (path.name == FILE and path.is_file())
+
+
+def members_in(path: Path) -> list[Path]:
+    """Return the checkpoints of an ensemble, in its order.
+
+    Raises:
+        RunError: the file is damaged or of a newer version, or checkpoints are missing.
+    """
+    file = path if path.name == FILE else path / FILE
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        tag, names = record["format"], [str(one["checkpoint"]) for one in record["members"]]
+        name, version = tag["name"], int(tag["version"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(f"the ensemble cannot be read: {error}", where=str(file), fix="write it again") from error
+    if name != NAME or version > VERSION:
+        raise RunError(
+            f"the ensemble is of format {name} {version}, this spectrain knows {NAME} {VERSION}",
+            where=str(file),
+            fix="update spectrain",
+        )
+    found = [file.parent / one for one in names]
+    if missing := [one.name for one in found if not one.is_file()]:
+        raise RunError(
+            f"the ensemble lacks {', '.join(missing)}" if names else "the ensemble has no member",
+            where=str(file.parent),
+            fix="copy the folder as a whole",
+        )
+    if not found:
+        raise RunError("the ensemble has no member", where=str(file), fix="write it again")
+    return found
