@@ -14,6 +14,7 @@ from rasters import write
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.data.ground import footprints, shared_pairs
+from spectrain.data.opening import open_patches
 from spectrain.data.raster_ground import RasterGround, outlines
 from spectrain.data.scene import SceneGrid
 from spectrain.preparation import prepare
@@ -120,3 +121,20 @@ def test_polygons_that_lie_elsewhere_are_noticed(tmp_path):
     options = {"data_dir": str(tmp_path / "in"), "labels": "labels.gpkg", "patch_size": 32, "folds": 0}
     made = prepare("scenes", train_data_dir=str(tmp_path / "out"), images=["{scene}.tif"], **options)
     assert any(line.startswith("no label polygon lies in any scene") and "labels.gpkg" in line for line in made.lines)
+
+
+def test_an_empty_file_of_a_scene_says_that_there_was_nothing_to_find(tmp_path):
+    folder = tmp_path / "in"
+    for number in range(2):
+        scene_at(folder, from_origin(500000 + 2000 * number, 6000000, 10, 10), "EPSG:32633", name=f"s{number}")
+    (folder / "s0.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    vector(folder / "s1.geojson", [shapely.box(502100, 5999500, 502300, 5999900)], 32633, kind=["pond"])
+    options = {"data_dir": str(folder), "labels": "{scene}.geojson", "patch_size": 32, "folds": 0, "test_val_split": 0}
+    made = prepare("scenes", train_data_dir=str(tmp_path / "out"), images=["{scene}.tif"], **options)
+    assert not made.failed and "1 scenes have no label polygon: all of them is background" in made.lines
+    shares = (
+        open_patches(made.folder / "cross-val.zarr", "cross-val").metadata().groupby("scene")["positive_share"].sum()
+    )
+    assert shares["s0"] == 0 < shares["s1"]
+    named = {**options, "label_column": "kind", "train_data_dir": str(tmp_path / "named")}
+    assert "holds nothing" in prepare("scenes", images=["{scene}.tif"], **named).failed["s0"]

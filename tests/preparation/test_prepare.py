@@ -197,6 +197,12 @@ def test_too_few_patches_for_folds_say_so(flood):
     assert json.loads((made.folder / "cross-val.zarr" / "splits.json").read_text())["folds"] == []
 
 
+def test_squares_that_are_too_large_are_named(flood):
+    with pytest.raises(DataError, match="'val-test' comes out empty: there are 64 patches") as refused:
+        flood("a", blocks=50_000, test_val_split=0.2)
+    assert refused.value.where == "blocks" and "smaller blocks" in refused.value.fix
+
+
 def test_published_folds_are_runs_of_patches(flood):
     made = flood("a", fold_method="published", test_val_split=0)
     content = json.loads((made.folder / "cross-val.zarr" / "splits.json").read_text())

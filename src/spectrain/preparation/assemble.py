@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
+from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
 from ..data.native_writer import SHARD_BYTES, NativeWriter
 from ..data.patches import Rows
@@ -104,7 +105,14 @@ def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> tuple[Any, list[st
     shares = {name: share for name, share in {**shares, TEST: options.test_split}.items() if share > 0}
     table = whole.iloc[rest].reset_index(drop=True)
     plan = SplitPlan(method="block", fractions=shares, seed=options.seed, block_m=options.blocks, buffer_m=TOUCHING_M)
-    made = make_splits(table, plan)["splits"]
+    try:
+        made = make_splits(table, plan)["splits"]
+    except DataError as error:
+        raise DataError(
+            f"{error.what}: there are {len(table)} patches to deal out by squares of {options.blocks:g} m",
+            where="blocks",
+            fix="give smaller blocks, a larger test_val_split (or test_split), or 0 to it",
+        ) from error
     of = {one: name for name, ids in made.items() for one in ids}
     split[rest] = [of.get(str(one), "") for one in table["patch_id"]]
     return split, []

@@ -24,7 +24,15 @@ from .parts import DiskError, Part, write_part
 from .patterns import SceneFiles
 from .prepared import PreparedScene
 from .record import Preparation
-from .vectors import Polygons, column_of, is_vector, read_polygons, read_table
+from .vectors import (
+    EmptyVectorError,
+    Polygons,
+    column_of,
+    is_vector,
+    no_polygons,
+    read_polygons,
+    read_table,
+)
 
 log = logging.getLogger("spectrain")
 CACHE_MB = 128
@@ -151,11 +159,21 @@ def scene_labels(
             fix="add them, take the scene out, or correct labels",
         )
     elif is_vector(files.label):
-        polygons = [_on_scene(read_polygons(files.label, options.column, options.names), scene)]
+        polygons = [_on_scene(_own(files.label, options), scene)]
     else:
         raster = RasterLabels(files.label, scene.grid, options, scene.preparation.crs)
         return _within(raster, [], options, scene), []
     return _within(PolygonLabels(polygons, scene.grid), polygons, options, scene), polygons
+
+
+def _own(path: Path, options: LabelOptions) -> Polygons:
+    """Return the polygons of a scene's own file; one that is empty says that there was nothing to find."""
+    try:
+        return read_polygons(path, options.column, options.names)
+    except EmptyVectorError:
+        if options.column is not None and not options.names:  # which classes there are is not known from it
+            raise
+        return no_polygons(path, options.names)
 
 
 def _of_scene(path: Path, scene: PreparedScene, options: LabelOptions) -> Polygons:

@@ -238,6 +238,11 @@ def _counted(parts: Sequence[Part]) -> list[str]:
     if mended:
         lines.append(f"{mended} polygons were not valid and were mended")
     polygons = [(file, rows) for part in parts for file, rows in part.about["polygons"]]
+    without = sum(
+        bool(part.about["polygons"]) and not any(rows for _, rows in part.about["polygons"]) for part in parts
+    )
+    if 0 < without < len(parts):
+        lines.append(f"{without} scenes have no label polygon: all of them is background")
     if polygons and not any(rows for _, rows in polygons):
         lines.append(
             f"no label polygon lies in any scene, so all is background: see the place, the coordinate system and the "

@@ -16,6 +16,7 @@ from ..data.ground import packages
 
 SUFFIXES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".zip", ".kml", ".gml")
 CLASS_COLUMN = "class"
+UNNAMED = ("background", "object")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,23 @@ class Polygons:
         return Polygons(
             self.geometry[which], self.classes[which], self.crs, self.names, self.rows[which], self.mended, self.source
         )
+
+
+class EmptyVectorError(DataError):
+    """A vector file that holds nothing."""
+
+
+def no_polygons(path: Path, names: Sequence[str] = ()) -> Polygons:
+    """Return the polygons of a file that holds none.
+
+    Args:
+        path: the vector file.
+        names: of the classes, the background first.
+    """
+    nothing = np.empty(0, np.int64)
+    return Polygons(
+        np.empty(0, object), nothing.astype(np.uint8), 4326, tuple(names) or UNNAMED, nothing, mended=0, source=path
+    )
 
 
 def is_vector(path: Path) -> bool:
@@ -86,7 +104,9 @@ def _read(path: Path, size: int, modified: int) -> Any:
             fix="see that it is whole, and of GeoPackage, Shapefile, GeoJSON or GeoParquet",
         ) from error
     if not hasattr(table, "geometry") or len(table) == 0:
-        raise DataError("the vector file holds nothing", where=str(path), fix="write its polygons, or name another")
+        raise EmptyVectorError(
+            "the vector file holds nothing", where=str(path), fix="write its polygons, or name another"
+        )
     if table.crs is None:
         raise DataError(
             "the vector file has no coordinate system", where=str(path), fix="write it (a .prj beside a shapefile)"
@@ -142,7 +162,7 @@ def _classes(
     table: Any, column: str | None, names: Sequence[str], path: Path
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     if column is None:
-        return np.ones(len(table), dtype=np.uint8), tuple(names) or ("background", "object")
+        return np.ones(len(table), dtype=np.uint8), tuple(names) or UNNAMED
     values = [_whole(value) for value in column_of(table, column, path)]
     if lacking := [place for place, value in enumerate(values) if value is None]:
         raise DataError(

@@ -99,7 +99,7 @@ def labels_text(
         return None
     shapely, _ = packages()
     features = []
-    for file in dict.fromkeys(file for _, file, _ in used):
+    for file in dict.fromkeys(file for _, file, rows in used if len(rows)):
         table = read_table(Path(file))
         rows = sorted(row for source, row in mode if source == file)
         part = table.iloc[rows]
