@@ -14,6 +14,7 @@ from fake_config import FakeConfig, FakeGeneral
 from spectrain.core.errors import RunError
 from spectrain.runs.curves import read_curves
 from spectrain.runs.folder import claim_folder
+from spectrain.runs.info import RunInfo
 from spectrain.runs.run import Run
 from spectrain.runs.tables import read_epochs
 
@@ -126,6 +127,18 @@ def test_run_json_says_what_the_result_depends_on(cfg):
     assert (run.folder / "config.yaml").read_text() == cfg.but(
         general=FakeGeneral(notes="first <try>", seed=11)
     ).to_yaml()
+
+
+def test_a_run_has_its_configuration_before_its_facts(cfg, monkeypatch):
+    """A process may be killed between the two, and what has a run.json is gone on with."""
+
+    def killed(folder, facts):
+        assert (folder / "config.yaml").is_file()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunInfo, "create", killed)
+    with pytest.raises(KeyboardInterrupt):
+        Run.create(cfg)
 
 
 def test_logging_goes_to_the_log_while_the_run_is_open(cfg):
