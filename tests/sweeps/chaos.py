@@ -85,7 +85,7 @@ class SmallPlan(Plan):
         return SimpleNamespace(
             artifact_dir=self.config_name, trial_name=name, run_name=f"{name}-{run.key}",
             run_id=run_id(self.sweep_id, number, run), task=SimpleNamespace(name="segmentation"),
-            parameters=parameters, run=run,
+            parameters=parameters, run=run, trackers=[],
         )  # fmt: skip
 
 
