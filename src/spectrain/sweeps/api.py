@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import shlex
+import signal
 import socket
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,7 +113,8 @@ def sweep(
     if len(devices) > 1:
         failed = _on_several(found, chosen, name, devices, own, trials)
     else:
-        failed = Runner(found.store, found.plan, name, devices[0], trials, None, own).work()
+        with stopped_by_sigterm():
+            failed = Runner(found.store, found.plan, name, devices[0], trials, None, own).work()
     log.info("sweep %s: %s; spectrain sweep show %s", found.sweep_id, _state(found), found.folder)
     return Swept(found.sweep_id, found.folder, failed, command)
 
@@ -140,6 +144,26 @@ def _existing(
             fix="name the sweep file, or artifact_dir or --sweep-db as when it began",
         )
     return None
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM, with which clusters end a job, for Ctrl-C: the trial is given back, and not left to run out.
+
+    A training has a way of its own to stop at the next step; this is for what is around it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def describe(found: Sweep) -> str:

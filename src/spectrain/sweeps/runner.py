@@ -72,6 +72,7 @@ class Runner:
 
         Raises:
             StoppedError: somebody asked to stop; the trial waits for whoever comes next.
+            KeyboardInterrupt: the same, between two trainings.
             SpectrainError: the database is away for too long, or the disk is full.
         """
         while True:
@@ -79,10 +80,11 @@ class Runner:
             if held is not None:
                 try:
                     self._trial(held)
-                except (
-                    TakenOverError
-                ) as error:  # what was trained lies in its folder, and whoever has the trial finds it
+                except TakenOverError as error:  # what was trained lies in its folder; whoever has the trial finds it
                     log.warning("%s", error)
+                except KeyboardInterrupt:
+                    self.store.release(held, self.owner)
+                    raise
             elif self._may_be_needed():
                 time.sleep(PAUSE)
             else:

@@ -102,7 +102,8 @@ def begin_sweep(plan: Plan, options: SweepOptions, device: str | None) -> Sweep:
         if options.sweep_id is None and sweep_id in store.names():
             continue
         named = replace(plan, sweep_id=sweep_id)
-        kept = Plan.from_json(store.create(named.to_json(), directions))
+        names = [metric.name for metric in definition.metrics]
+        kept = Plan.from_json(store.create(named.to_json(), directions, names))
         if kept == named:
             break
         if options.sweep_id is not None:

@@ -190,12 +190,15 @@ class Store:
 
         return self._patiently(loaded)
 
-    def create(self, sweep: dict[str, Any], directions: Sequence[Direction]) -> dict[str, Any]:
+    def create(
+        self, sweep: dict[str, Any], directions: Sequence[Direction], names: Sequence[str] | None = None
+    ) -> dict[str, Any]:
         """Make the sweep, unless another runner just did; return what it is.
 
         Args:
             sweep: plain JSON values.
             directions: "maximize" or "minimize", one a metric.
+            names: of the metrics, for other programs that look at the study.
         """
 
         def made() -> dict[str, Any]:
@@ -204,7 +207,9 @@ class Store:
                     storage=self.storage, study_name=self.name, directions=list(directions), load_if_exists=True
                 )
                 if SWEEP not in study.user_attrs:
-                    study.set_user_attr(SWEEP, sweep)
+                    if names is not None:
+                        study.set_metric_names(list(names))
+                    study.set_user_attr(SWEEP, sweep)  # last: what has it is whole
                 found: dict[str, Any] = study.user_attrs[SWEEP]
                 return found
 
