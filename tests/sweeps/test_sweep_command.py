@@ -225,3 +225,45 @@ def test_a_sweep_that_is_not_there_cannot_be_opened(place):
     with pytest.raises(SpectrainError, match="there is no sweep 'nothing'"):
         open_sweep("nothing")
     assert not Path("runs").exists()
+
+
+def test_a_grid_of_another_recipe_ends_by_itself(place, caplog):
+    import h5py
+    import numpy as np
+
+    caplog.set_level("INFO")
+    with h5py.File("sst.h5", "w") as file:
+        for split, count in (("train", 12), ("valid", 8)):
+            file[split] = np.random.default_rng(0).normal(size=(count, 1, 16, 16)).astype("f4")
+    Path("grid.yaml").write_text(
+        "method: grid\nmetric: {name: loss_valid}\nparameters:\n  loss.temperature: {values: [0.1, 0.5]}\n"
+        "  optimizer.lr: {value: 0.01}\n"
+    )
+    words = ["dataset.path=sst.h5", "hparams.epochs=1", "hparams.batch_size=4", "model.backbone=resnet18"]
+    words += ["general.threads=1", "augmentation.crop=16", "general.seed=5"]  # a seed of the user's gives way to those of the sweep
+    assert command("grid.yaml", "--recipe", "contrastive", *words, "--device", "cpu") == 0
+    found = open_sweep("sweep-grid")
+    assert [trial.params["loss.temperature"] for trial in found.store.trials()] == [0.1, 0.5]
+    assert [list(trial.user_attrs[RUNS]) for trial in found.store.trials()] == [["r42"], ["r42"]]
+    assert "2 trials, 1 seed a trial, to minimize loss_valid" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_run_may_be_trained_by_several_processes(place, monkeypatch):
+    from spectrain.sweeps import training
+
+    launched = []
+
+    def launch(count, words):
+        launched.append((count, words[:2]))
+        return real(count, words)
+
+    real = training.launch
+    monkeypatch.setattr(training, "missing_processes", lambda cfg: 2)
+    monkeypatch.setattr(training, "launch", launch)
+    begin("general.threads=1", device="cpu", n_trials=1)
+    (trial,) = open_sweep("sweep-small-one").store.trials()
+    runs = [Run.open(Path("runs/sweep-small-one", one["folder"])) for one in trial.user_attrs[RUNS].values()]
+    assert trial.state.name == "COMPLETE" and launched == [(2, ["train", "segmentation"])] * 2
+    assert [(run.info["processes"], run.info["status"]) for run in runs] == [(2, "finished")] * 2
+    assert [run.cfg.dataset.fold for run in runs] == [0, 1]

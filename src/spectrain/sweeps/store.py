@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from typing import Any, Literal, TypeVar
 
 import optuna
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from ..core.errors import SpectrainError
@@ -208,7 +210,8 @@ class Store:
                 )
                 if SWEEP not in study.user_attrs:
                     if names is not None:
-                        study.set_metric_names(list(names))
+                        with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                            study.set_metric_names(list(names))
                     study.set_user_attr(SWEEP, sweep)  # last: what has it is whole
                 found: dict[str, Any] = study.user_attrs[SWEEP]
                 return found
