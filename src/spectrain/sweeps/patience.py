@@ -59,7 +59,7 @@ def patiently(action: Callable[[], T], where: str, longest: float = LONGEST) -> 
     where_shown = without_password(where)
     while True:
         try:
-            return action()
+            found = action()
         except Exception as error:
             if not is_outage(error):
                 if (told := refusal(error, where)) is not None:
@@ -70,8 +70,8 @@ def patiently(action: Callable[[], T], where: str, longest: float = LONGEST) -> 
                 raise SpectrainError(
                     f"the database cannot be reached for {waited:.0f} s: {first_line(error, where)}",
                     where=where_shown,
-                    fix="start it and run the same command again: what is done is kept, and finished runs are not "
-                    "repeated",
+                    fix="start it, or correct sweep-db, and run the same command again: what is done is kept, and "
+                    "finished runs are not repeated",
                 ) from error
             if not said and waited > 1:
                 reason = first_line(error, where)
@@ -79,8 +79,10 @@ def patiently(action: Callable[[], T], where: str, longest: float = LONGEST) -> 
                 said = True
             time.sleep(min(_PAUSES[min(turn, len(_PAUSES) - 1)], max(longest - waited, 0.01)))
             turn += 1
-        if said:
-            log.info("%s: trying again", where_shown)
+        else:
+            if said:
+                log.info("%s: reached again", where_shown)
+            return found
 
 
 def is_outage(error: BaseException | None) -> bool:
