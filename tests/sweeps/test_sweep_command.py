@@ -178,6 +178,9 @@ def test_going_on_is_held_against_the_beginning(place, unrehearsed, monkeypatch)
     assert "dataset.path=/elsewhere" in made.command
     cfg = Ran.given[-1][1].trial_config(0, {}, Ran.given[-1][1].runs[0], "cpu", Ran.given[-1][6])
     assert cfg.dataset.path == "/elsewhere" and cfg.general.num_workers == 3
+    spectrain.sweep(None, None, ["general.device_ids=[0,1]"], sweep_id="mine", device="cuda")
+    cfg = Ran.given[-1][1].trial_config(0, {}, Ran.given[-1][1].runs[0], "cuda", Ran.given[-1][6])
+    assert cfg.general.device_ids == [0, 1] and cfg.general.device == "cuda"
 
 
 def test_a_metric_that_no_run_has_is_refused_with_what_there_is(place):

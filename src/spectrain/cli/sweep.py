@@ -65,31 +65,27 @@ def sweep(
     overrides, flags = split_tokens(words)
     log_to_terminal(debug)
     from ..sweeps.api import sweep as search
-    from ..sweeps.training import StoppedError
 
-    try:
-        made = search(
-            sweep_config,
-            config,
-            overrides,
-            flags=flags,
-            plugins=plugin or (),
-            config_dir=config_dir,
-            sweep_id=sweep_id,
-            device=device,
-            devices=devices,
-            n_trials=n_trials,
-            total_trials=total_trials,
-            runner=runner,
-            n_folds=n_folds,
-            n_randoms=n_randoms,
-            sweep_db=sweep_db,
-            recipe=recipe,
-            score=score,
-            sweep_seed=sweep_seed,
-        )
-    except StoppedError as error:
-        raise KeyboardInterrupt from error
+    made = search(
+        sweep_config,
+        config,
+        overrides,
+        flags=flags,
+        plugins=plugin or (),
+        config_dir=config_dir,
+        sweep_id=sweep_id,
+        device=device,
+        devices=devices,
+        n_trials=n_trials,
+        total_trials=total_trials,
+        runner=runner,
+        n_folds=n_folds,
+        n_randoms=n_randoms,
+        sweep_db=sweep_db,
+        recipe=recipe,
+        score=score,
+        sweep_seed=sweep_seed,
+    )
     if made.failed:
         sys.exit(1)
 

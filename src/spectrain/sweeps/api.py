@@ -23,6 +23,7 @@ from .runner import Runner
 from .start import RECIPE, TRIALS, begin_sweep, go_on, plan_of
 from .store import Store, without_password
 from .sweep import FROM_ENVIRONMENT, Sweep, default_database, find_database
+from .training import StoppedError
 
 log = logging.getLogger("spectrain")
 
@@ -110,11 +111,15 @@ def sweep(
     trials = chosen.n_trials
     if trials is None and found.store.total is None and found.plan.definition.total is None:
         trials = TRIALS
-    if len(devices) > 1:
-        failed = _on_several(found, chosen, name, devices, own, trials)
-    else:
-        with stopped_by_sigterm():
-            failed = Runner(found.store, found.plan, name, devices[0], trials, None, own).work()
+    try:
+        if len(devices) > 1:
+            failed = _on_several(found, chosen, name, devices, own, trials)
+        else:
+            with stopped_by_sigterm():
+                failed = Runner(found.store, found.plan, name, devices[0], trials, None, own).work()
+    except (KeyboardInterrupt, StoppedError):
+        log.info("stopped; its trial is given back as it stands. To go on with the sweep:\n  %s", command)
+        raise KeyboardInterrupt from None
     log.info("sweep %s: %s; spectrain sweep show %s", found.sweep_id, _state(found), found.folder)
     return Swept(found.sweep_id, found.folder, failed, command)
 
