@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from blocks import blocks_of, commands
 from test_spectral_mae_page import COMMANDS
 
@@ -90,11 +91,14 @@ def test_a_command_of_the_document_trains(here, line, capsys):
     assert [*(run.folder / "plots").glob("mae_*.png")]
 
 
-def test_gpus_that_are_not_there_are_named(here, capsys):
+@pytest.mark.skipif(torch.cuda.is_available(), reason="they are there")
+def test_gpus_that_are_not_there_are_named(here, capfd):
     (here / "small.yaml").write_text(SHALLOW)
     with pytest.raises(SystemExit) as stopped:
         cli.main(["train", "mae", "general.device_ids=[0,1,2]", "--config", "small.yaml"])
     assert stopped.value.code
+    said = capfd.readouterr().err
+    assert "the device 'cuda:0' is not there" in said and "general.device_ids" in said
 
 
 @pytest.mark.slow

@@ -10,6 +10,9 @@ from ..core.errors import SpectrainError, UsageError
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
 
+given: list[str] = []
+"""The words behind ``spectrain``, as they were given: a training of several processes starts each with them."""
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0, 1 after a failure with one clear message, 2 for wrong use, 130 after Ctrl-C.
@@ -20,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: the words behind ``spectrain``; those of the process where None.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    given[:] = words
     from .app import app
 
     try:

@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 
 from ..config.command_line import split_tokens
 from ..core.errors import SpectrainError
+from . import given
 from .sweep import app as sweep_app
 from .terminal import log_to_terminal
 from .words import Output, Several, Switch, Words
@@ -69,7 +70,7 @@ def train(
     if (count := api.missing_processes(job)) > 1:
         from ..training.launch import launch
 
-        sys.exit(launch(count, sys.argv[1:]))
+        sys.exit(launch(count, given))
     if api.train_config(job, run=run, checkpoint=checkpoint).info["status"] == "interrupted":
         raise KeyboardInterrupt
 

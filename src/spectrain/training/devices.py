@@ -17,9 +17,10 @@ def resolve_device(name: str | int, local_rank: int = 0, device_ids: Sequence[in
     machine takes the GPU at its place in the list. A device that was named and is absent is a `RunError` that lists
     those present: nothing falls back silently.
     """
-    text = str(name).strip().lower()
+    text, key = str(name).strip().lower(), "general.device"
     if device_ids and text in ("auto", "cuda"):
-        text = f"cuda:{device_ids[local_rank % len(device_ids)]}"
+        text, key = f"cuda:{device_ids[local_rank % len(device_ids)]}", "general.device_ids"
+        name = text
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if text == "cpu" or (text == "auto" and count == 0):
         return torch.device("cpu")
@@ -31,7 +32,7 @@ def resolve_device(name: str | int, local_rank: int = 0, device_ids: Sequence[in
     present = ["cpu", *(f"cuda:{index} ({torch.cuda.get_device_name(index)})" for index in range(count))]
     raise RunError(
         f"the device {name!r} is not there",
-        where="general.device",
+        where=key,
         fix=f"present are {', '.join(present)}; general.device=auto takes the best of them",
     )
 
