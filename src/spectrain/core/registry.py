@@ -44,6 +44,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("loss", "supcon"): "spectrain.losses.supcon:SupConLoss",
     ("loss", "mae_spectral"): "spectrain.losses.mae_spectral:MAESpectralLoss",
     ("loss", "segmentation"): "spectrain.losses.segmentation:SegmentationLoss",
+    ("loss", "regression"): "spectrain.losses.regression:RegressionLoss",
     ("augmentation", "none"): "spectrain.augment.none:NoAugmentation",
     ("augmentation", "warp"): "spectrain.augment.warp_augmentation:WarpAugmentation",
     ("metric", "none"): "spectrain.metrics.none:NoMetric",
