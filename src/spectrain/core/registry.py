@@ -51,6 +51,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("metric", "embedding"): "spectrain.metrics.embedding:EmbeddingMetric",
     ("metric", "reconstruction"): "spectrain.metrics.reconstruction:ReconstructionMetric",
     ("metric", "segmentation"): "spectrain.metrics.segmentation:SegmentationMetric",
+    ("metric", "regression"): "spectrain.metrics.regression:RegressionMetric",
     ("show_prediction", "none"): "spectrain.plots.none:NoPlot",
     ("show_prediction", "views"): "spectrain.plots.views:ViewsPlot",
     ("show_prediction", "plot_rgb"): "spectrain.plots.reconstruction:RgbPlot",
