@@ -21,7 +21,7 @@ from spectrain.metrics.calibration import (
     retention_curve,
     variance_factor,
 )
-from spectrain.metrics.regression import LEVELS, quantity_of, sums_of
+from spectrain.metrics.regression import LEVELS, sums_of
 
 
 def residuals(seed=0, size=4000, factor=3.0):
@@ -104,7 +104,7 @@ def test_what_cannot_be_is_refused():
 def test_curves_are_those_of_sorted_labels():
     one = drawn(size=64, share=1.0)
     p, y, v = flat(one)
-    sums = {name: x[0] for name, x in sums_of(one, quantity_of(one), 1).items() if name.startswith("fine")}
+    sums = {name: x[0] for name, x in sums_of(one).items() if name.startswith("fine")}
     curve = calibration_curve(sums["fine_count"], sums["fine_variance"], sums["fine_square"], groups=5)
     order = np.argsort(v)
     for number, at in enumerate(np.array_split(order, 5)):

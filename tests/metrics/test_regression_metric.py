@@ -10,11 +10,13 @@ import torch
 import torchmetrics.functional as oracle
 from scipy import integrate, stats
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from spectrain.core.batch import Batch, everywhere
 from spectrain.core.errors import SpectrainError
 from spectrain.core.regressed import Regressed
 from spectrain.core.targets import NoTarget
+from spectrain.losses.regression import RegressionLoss
 from spectrain.metrics.distributions import crps, half_width
 from spectrain.metrics.regression import LEVELS, PUBLISHED, SPREADS, VALUES, RegressionMetric, ence
 
@@ -177,6 +179,38 @@ def test_measured_pixels_alone_give_the_same():
     sums = RegressionMetric().start()
     sums.update(sparse, batch_of(found))
     assert sums.compute(sums.sums()) == pytest.approx(computed(found))
+
+
+class Waits(TorchDispatchMode):
+    """Counts what makes the host wait for the device: a number read, or a shape that hangs on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name, kwargs = func.overloadpacket.__name__, kwargs or {}
+        masked = name in ("index", "index_put_") and any(i is not None and i.dtype == torch.bool for i in args[1])
+        moved = name == "_to_copy" and "device" in kwargs
+        if masked or moved or name in ("_local_scalar_dense", "nonzero", "masked_select"):
+            self.seen.append(name)
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("kind", ["gaussian_nll", "laplace_nll", "beta_nll", "mse", "huber", "quantile"])
+def test_nothing_waits_for_the_device(kind):
+    loss = RegressionLoss(kind, rare_edges=[0.0], rare_weights=[1.0, 2.0])
+    one = drawn("none")
+    raw = torch.randn(4, loss.channels(), 12, 12, requires_grad=True)
+    sums, batch = RegressionMetric().start(), batch_of(one)
+    with Waits() as waits:
+        found = loss.found(raw, one.y, one.valid, one.names)
+        loss.sums(found)[0].sum.backward()
+        sums.update(found.detach(), batch)
+    assert waits.seen == []
+    with Waits() as waits:
+        _ = one.y[one.valid], one.y.isnan().any().item()
+    assert len(waits.seen) >= 2
 
 
 def test_nothing_to_count_is_nan():

@@ -111,8 +111,7 @@ class RegressionSums(Metrics):
         """Add a batch of `Regressed`; what does not count there does not here."""
         assert isinstance(output, Regressed)
         self._names = output.names
-        cell = quantity_of(output)
-        new = sums_of(output, cell, len(output.names))
+        new = sums_of(output)
         self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
 
     def sums(self) -> dict[str, Tensor]:
@@ -141,7 +140,9 @@ def quantity_of(found: Regressed) -> Tensor:
     return number.view(1, -1, *[1] * (found.mean.ndim - 2))
 
 
-def sums_of(found: Regressed, cell: Tensor, cells: int, fine: int = FINE) -> dict[str, Tensor]:
+def sums_of(
+    found: Regressed, cell: Tensor | None = None, cells: int | None = None, fine: int = FINE
+) -> dict[str, Tensor]:
     """Return sums over labelled values, each [cells], float64 where the device has it; without waiting for the device.
 
     Sums add up over batches and processes, so the variance of the truth comes from that of its squares. What cancels
@@ -151,8 +152,8 @@ def sums_of(found: Regressed, cell: Tensor, cells: int, fine: int = FINE) -> dic
 
     Args:
         found: values and labels.
-        cell: int64 from 0, which cell each value belongs to, broadcastable to the values.
-        cells: how many.
+        cell: int64 from 0, which cell each value belongs to, broadcastable to the values; None is its quantity.
+        cells: how many; None is one a quantity.
         fine: bins of the predicted log-variance.
 
     Returns:
@@ -161,11 +162,20 @@ def sums_of(found: Regressed, cell: Tensor, cells: int, fine: int = FINE) -> dic
     """
     valid = found.valid
     wide = widest(found.mean.device)
-    cell = torch.where(valid, cell, cells).flatten()  # what does not count has a cell of its own, dropped at the end
+    size = len(found.names) if cells is None else cells
+    own = quantity_of(found) if cell is None else cell
+    place = torch.where(valid, own, size).flatten()  # what does not count has a cell of its own, dropped at the end
 
-    def added(values: Tensor, at: Tensor = cell, size: int = cells) -> Tensor:
+    def scattered(values: Tensor, at: Tensor, size: int) -> Tensor:
         held = torch.zeros(size + 1, dtype=wide, device=values.device)
         return held.scatter_add_(0, at, values.to(wide).flatten())[:-1]
+
+    def added(values: Tensor) -> Tensor:
+        if cell is not None:
+            return scattered(values, place, size)
+        if values.dtype != torch.bool:  # of which holes are False
+            values = fill_invalid(values, valid)
+        return values.transpose(0, 1).flatten(1).sum(1, dtype=wide)  # no two threads wait for one cell
 
     y = fill_invalid(found.y, valid).to(wide)
     error = fill_invalid(found.mean, valid).to(wide) - y
@@ -176,18 +186,19 @@ def sums_of(found: Regressed, cell: Tensor, cells: int, fine: int = FINE) -> dic
         return sums
     spread = found.spread.to(wide)
     variance = spread if found.error == "gaussian" else 2 * spread.square()
+    log = variance.log()
     zz = square / variance
-    sums["gaussian_nll"] = added(0.5 * zz + 0.5 * variance.log())
+    sums["gaussian_nll"] = added(0.5 * zz + 0.5 * log)
     sums["laplacian_nll"] = added(error.abs() / spread + spread.log())
     sums["variance"], sums["zz"] = added(variance), added(zz)
     sums["crps"] = added(crps(error, variance, found.error))
     for level in LEVELS:
-        sums[f"coverage_{100 * level:.0f}"] = added(zz <= half_width(level, found.error) ** 2)
-    place = (variance.log() - LOWEST) * (fine / (HIGHEST - LOWEST))
-    place = place.nan_to_num(fine - 1).clamp(0, fine - 1).long().flatten()
-    place = torch.where(cell < cells, cell * fine + place, cells * fine)
+        sums[f"coverage_{100 * level:.0f}"] = added((zz <= half_width(level, found.error) ** 2) & valid)
+    step = (log - LOWEST) * (fine / (HIGHEST - LOWEST))
+    step = step.nan_to_num(fine - 1).clamp(0, fine - 1).long().flatten()
+    step = torch.where(place < size, place * fine + step, size * fine)
     for name, values in (("count", valid), ("variance", variance), ("square", square)):
-        sums[f"fine_{name}"] = added(values, place, cells * fine).view(cells, fine)
+        sums[f"fine_{name}"] = scattered(values, step, size * fine).view(size, fine)
     return sums
 
 
