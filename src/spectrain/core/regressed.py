@@ -1,0 +1,89 @@
+"""What a model that gives a value for each pixel made of a batch, for the losses, the metrics and the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .fill import fill_invalid
+
+ErrorModel = Literal["none", "gaussian", "laplace"]
+"""How errors are taken to be distributed; "none" where a model gives values alone."""
+SMALLEST = 1e-8
+"""Added to exp(s), as published: a variance is never 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Regressed:
+    """Values and their uncertainty beside what was measured.
+
+    Two shapes are taken: [B,Q,H,W], every pixel, or [M,Q], the M measured ones (`SparseValues.at` gives these). Q
+    counts the quantities.
+
+    Attributes:
+        mean: float32, in the unit of the target.
+        log_variance: float32 s, of the shape of ``mean``: exp(s) is the variance of a Gaussian error, or the scale b of
+            a Laplace error (whose variance is 2 b²). None where the model gives values alone.
+        y: float32, what was measured; anything where ``valid`` is False.
+        valid: bool, True where a label counts: it is measured, and its pixel is one of an image.
+        names: of the Q quantities.
+        error: what ``log_variance`` is of.
+        row: int64 [M], the image of each measured pixel; None for [B,Q,H,W].
+        quantiles: float32 [B,L,Q,H,W] or [M,L,Q] where the model gives quantiles, in the order of their levels.
+    """
+
+    mean: Tensor
+    log_variance: Tensor | None
+    y: Tensor
+    valid: Tensor
+    names: tuple[str, ...]
+    error: ErrorModel = "none"
+    row: Tensor | None = None
+    quantiles: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shapes = {tuple(x.shape) for x in (self.mean, self.y, self.valid)}
+        if len(shapes) > 1:
+            raise ValueError(f"values, labels and which of them count differ in shape: {sorted(shapes)}")
+        if self.mean.shape[1] != len(self.names):
+            raise ValueError(f"{self.mean.shape[1]} quantities and {len(self.names)} names")
+        if (self.log_variance is None) != (self.error == "none"):
+            raise ValueError(f"an error model {self.error!r} and the log-variance do not go together")
+        if self.log_variance is not None and self.log_variance.shape != self.mean.shape:
+            raise ValueError(f"log-variance {tuple(self.log_variance.shape)} of values {tuple(self.mean.shape)}")
+
+    @property
+    def spread(self) -> Tensor:
+        """``exp(s) + 1e-8``: variance or Laplace scale, of the shape of ``mean``; 1 where nothing counts."""
+        assert self.log_variance is not None
+        return fill_invalid(self.log_variance, self.valid).exp() + SMALLEST
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of the error, of the shape of ``mean``; of no meaning where nothing counts."""
+        return self.spread if self.error == "gaussian" else 2 * self.spread.square()
+
+    @property
+    def images(self) -> Tensor:
+        """The image of each value, int64, broadcastable to ``mean``."""
+        if self.row is not None:
+            return self.row[:, None]
+        number = torch.arange(self.mean.shape[0], device=self.mean.device)
+        return number.view(-1, *[1] * (self.mean.ndim - 1))
+
+    def detach(self) -> Regressed:
+        """Return the same without the graph."""
+        s, q = self.log_variance, self.quantiles
+        return Regressed(
+            self.mean.detach(),
+            None if s is None else s.detach(),
+            self.y,
+            self.valid,
+            self.names,
+            self.error,
+            self.row,
+            None if q is None else q.detach(),
+        )

@@ -1,0 +1,159 @@
+"""What a test says of a regression: of each image, each scene and region and each bin of the target, and how surely."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core.bands import Bands
+from ..core.batch import Batch
+from ..core.regressed import Regressed
+from .base import Breakdown, Tables
+from .regression import named, of_sums, quantity_of, sums_of
+
+DRAWS = 1000
+"""Bootstrap samples."""
+LEVEL = 0.95
+COARSE = 64
+"""Bins of the log-variance: what is kept of each image is small. ENCE of groups of images is a little coarser by it."""
+
+Sums = dict[str, Tensor]
+
+
+class RegressionTables(Tables):
+    """Sums of each image, and of each bin of the target in it, from which those of a group are added up.
+
+    Args:
+        bins: rising edges of the target; none has no table of bins. A bin holds its lower edge, the last both.
+    """
+
+    def __init__(self, bins: Sequence[float] = ()) -> None:
+        self.edges = tuple(bins)
+        self.names: tuple[str, ...] = ()
+        self._index: list[int] = []
+        self._parts: list[Sums] = []
+
+    @torch.no_grad()
+    def update(self, output: Any, batch: Batch) -> None:
+        """Add a batch; rows of padding are left out."""
+        assert isinstance(output, Regressed)
+        self.names = output.names
+        real = batch.real.cpu()
+        self._index += batch.index.cpu()[real].tolist()
+        bins = max(len(self.edges) - 1, 0) + 1  # the last is what lies in none
+        images, quantities = len(real), len(self.names)
+        cell = ((output.images * quantities) + quantity_of(output)) * bins + self._bin(output)
+        sums = sums_of(output, cell, images * quantities * bins, COARSE)
+        shape = (images, quantities, bins)
+        self._parts.append({name: x.cpu().double().view(*shape, *x.shape[1:])[real] for name, x in sums.items()})
+
+    def _bin(self, output: Regressed) -> Tensor:
+        """Return the bin of each label, the last number where it lies in none."""
+        if not self.edges:
+            return torch.zeros((), dtype=torch.int64, device=output.y.device)
+        y = torch.where(output.valid, output.y, self.edges[0]).double()
+        edges = torch.tensor(self.edges, dtype=torch.float64, device=y.device)
+        last = len(self.edges) - 1
+        at = torch.bucketize(y, edges, right=True) - 1
+        at = torch.where(y == edges[-1], last - 1, at)
+        return torch.where(at < 0, last, at)
+
+    def _sums(self) -> Sums:
+        """Return the sums [images,quantities,bins,...]."""
+        if len(self._parts) > 1:
+            self._parts = [{name: torch.cat([part[name] for part in self._parts]) for name in self._parts[0]}]
+        return self._parts[0]
+
+    def images(self) -> dict[str, list[Any]]:
+        """Return ``index``, how many labels count, and the metrics of each image; NaN where it has none."""
+        if not self._index:
+            return {"index": []}
+        sums = {name: x.sum(2) for name, x in self._sums().items()}
+        return {"index": list(self._index), **self._columns(sums)}
+
+    def bands(self, bands: Sequence[Bands]) -> dict[str, list[Any]]:
+        """There is nothing to say of bands."""
+        return {}
+
+    def metrics(self) -> dict[str, float]:
+        """Return nothing: all metrics are of `RegressionSums`."""
+        return {}
+
+    def breakdown(self, groups: Mapping[str, Sequence[str]]) -> Breakdown:
+        """Return the metrics of each group and of each bin of the target (kind "target"), and of all with intervals.
+
+        Intervals hold 95 % of 1,000 bootstrap samples of the groups of the last kind, drawn with replacement; a metric
+        of one group has none.
+
+        Args:
+            groups: kind of group ("region", "scene") -> the group of each image, the last kind the finest.
+        """
+        by_bin = self._sums()
+        sums = {name: x.sum(2) for name, x in by_bin.items()}
+        tables: dict[str, dict[str, list[Any]]] = {}
+        finest: Sums = {}
+        for kind, members in groups.items():
+            rows: dict[str, list[int]] = defaultdict(list)
+            for row, name in enumerate(members):
+                rows[name].append(row)
+            finest = {name: torch.stack([x[at].sum(0) for at in rows.values()]) for name, x in sums.items()}
+            sizes = [len(at) for at in rows.values()]
+            tables[kind] = {kind: list(rows), "images": sizes, **self._columns(finest)}
+        if self.edges:
+            tables["target"] = self._targets(by_bin)
+        everything = self._rows({name: x.sum(0, keepdim=True) for name, x in sums.items()})[0]
+        return Breakdown(tables, everything, self._intervals(finest), list(groups)[-1] if groups else "")
+
+    def _targets(self, by_bin: Sums) -> dict[str, list[Any]]:
+        """Return a row a bin of the target; of several quantities a row for each of them."""
+        between = [f"{low:g} to {high:g}" for low, high in pairwise(self.edges)]
+        found: dict[str, list[Any]] = defaultdict(list)
+        for number, quantity in enumerate(self.names):
+            of_bin = {name: x[:, number, :-1].sum(0)[:, None] for name, x in by_bin.items()}
+            found["target"] += [f"{quantity} {bin}" if len(self.names) > 1 else bin for bin in between]
+            found["images"] += (by_bin["count"][:, number, :-1] > 0).sum(0).tolist()
+            for name, column in _of_one(of_bin).items():
+                found[name] += column
+        return dict(found)
+
+    def _columns(self, sums: Sums) -> dict[str, list[Any]]:
+        rows = self._rows(sums)
+        return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+    def _rows(self, sums: Sums) -> list[dict[str, float]]:
+        """Return the metrics of each row of sums [rows,quantities,...]."""
+        values = {name: x.tolist() for name, x in of_sums(sums).items()}
+        counts = sums["count"].sum(1).tolist()
+        return [
+            {"labelled_pixels": count, **named({name: of[row] for name, of in values.items()}, self.names)}
+            for row, count in enumerate(counts)
+        ]
+
+    def _intervals(self, groups: Sums) -> dict[str, tuple[float, float]]:
+        """Return the bootstrap interval of each metric over groups [groups,quantities,...]; none of only one."""
+        count = len(next(iter(groups.values()), ()))
+        if count < 2:
+            return {}
+        draws = np.random.default_rng(0).integers(0, count, (DRAWS, count))
+        times = torch.from_numpy(np.stack([np.bincount(draw, minlength=count) for draw in draws])).double()
+        drawn = self._rows({name: torch.tensordot(times, x, 1) for name, x in groups.items()})
+        tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+        found = {}
+        for name in (name for name in drawn[0] if name != "labelled_pixels"):
+            kept = np.array([row[name] for row in drawn])
+            kept = kept[np.isfinite(kept)]
+            low, high = np.quantile(kept, tails) if len(kept) else (np.nan, np.nan)
+            found[name] = (float(low), float(high))
+        return found
+
+
+def _of_one(sums: Sums) -> dict[str, list[float]]:
+    """Return how many labels count and the metrics of rows of one quantity, [rows,1,...]."""
+    values = {name: x[:, 0].tolist() for name, x in of_sums(sums).items()}
+    return {"labelled_pixels": sums["count"][:, 0].tolist(), **values}
