@@ -240,7 +240,11 @@ def test_a_grid_of_another_recipe_ends_by_itself(place, caplog):
         "  optimizer.lr: {value: 0.01}\n"
     )
     words = ["dataset.path=sst.h5", "hparams.epochs=1", "hparams.batch_size=4", "model.backbone=resnet18"]
-    words += ["general.threads=1", "augmentation.crop=16", "general.seed=5"]  # a seed of the user's gives way to those of the sweep
+    words += [
+        "general.threads=1",
+        "augmentation.crop=16",
+        "general.seed=5",
+    ]  # a seed of the user's gives way to those of the sweep
     assert command("grid.yaml", "--recipe", "contrastive", *words, "--device", "cpu") == 0
     found = open_sweep("sweep-grid")
     assert [trial.params["loss.temperature"] for trial in found.store.trials()] == [0.1, 0.5]

@@ -41,6 +41,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("model", "smp"): "spectrain.models.smp:SmpNetwork",
     ("model", "spectral_autoencoder"): "spectrain.models.spectral_autoencoder:SpectralAutoencoder",
     ("model", "supcon_resnet"): "spectrain.models.supcon_resnet:SupConResNet",
+    ("model", "unet"): "spectrain.models.unet:UNet",
     ("loss", "supcon"): "spectrain.losses.supcon:SupConLoss",
     ("loss", "mae_spectral"): "spectrain.losses.mae_spectral:MAESpectralLoss",
     ("loss", "segmentation"): "spectrain.losses.segmentation:SegmentationLoss",
