@@ -11,7 +11,6 @@ from published_unet import published_forward, published_weights, shapes
 from spectrain import UNet
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError
-from spectrain.core.log_variance import log_variance
 from spectrain.models.banded import build_banded
 from spectrain.training.recompute import recompute_blocks
 
@@ -50,13 +49,13 @@ def test_names_and_shapes_are_the_published_ones():
 @pytest.mark.parametrize("size", [(16, 16), (37, 22), (51, 47)])
 def test_published_weights_give_the_published_numbers(size):
     weights, image = published_weights(3), images(2, 3, size)
-    network = UNet(num_ch=3, log_variance="published").eval()
+    network = UNet(num_ch=3).eval()
     network.load_state_dict(weights)
     with torch.no_grad():
         found = network(image)
     mean, spread = published_forward(weights, image.numpy())
     np.testing.assert_allclose(found[:, 0].numpy(), mean, rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(log_variance(found[:, 1], network.log_variance).numpy(), spread, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(torch.nn.functional.softplus(found[:, 1]).numpy(), spread, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("bilinear", [True, False])
@@ -102,20 +101,3 @@ def test_recomputed_blocks_give_the_same_gradients():
         network(images(2, 2, (32, 20))).square().mean().backward()
     for (name, a), b in zip(one.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(a.grad, b.grad), name
-
-
-def test_the_bounded_log_variance_is_the_number_itself_and_never_leaves_its_bounds():
-    raw = torch.linspace(-5, 5, 11)
-    torch.testing.assert_close(log_variance(raw), raw, rtol=0, atol=0.01)
-    wild = torch.tensor([-1e6, -30.0, 30.0, 1e6], requires_grad=True)
-    found = log_variance(wild)
-    assert found.detach().tolist() == pytest.approx([-10, -10, 10, 10], abs=1e-4)
-    assert log_variance(torch.tensor([torch.nan])).isnan().all()
-    edge = torch.tensor([-14.0, 14.0], requires_grad=True)
-    log_variance(edge).sum().backward()
-    assert (edge.grad > 1e-3).all()
-
-
-def test_the_published_log_variance_is_above_zero():
-    raw = torch.tensor([-3.0, 0.0, 2.0])
-    assert log_variance(raw, "published").tolist() == pytest.approx(np.log1p(np.exp([-3, 0, 2])).tolist())

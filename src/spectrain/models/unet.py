@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from ..config.option import option
 from ..core.bands import Bands
 from ..core.errors import DataError
-from ..core.log_variance import LogVariance
 from .banded import ModelConfig
 
 WIDTH = 64
@@ -26,9 +25,10 @@ class UNet(nn.Module):
     """A U-Net (Ronneberger et al. 2015) from images [B,num_ch,H,W] to [B,channels,H,W].
 
     Encoder maps have 64, 128, 256, 512 and 512 channels at strides 1 to 16; the decoder's have 256, 128, 64 and 32.
-    With ``channels=2`` a pixel's two numbers are its mean and one without bounds, of which `core.log_variance` makes
-    the log-variance in the form that the attribute ``log_variance`` names. Weights have the names of the published
-    trainer's, and with 14 bands and bilinear upsampling there are 17,250,818 of them, as there.
+    With ``channels=2`` a pixel's two numbers are its mean and one without bounds, of which the loss makes the
+    log-variance: bounded, or by a softplus as published, where weights of the published trainer are meant to be read
+    so. Weights have the names of that trainer's, and with 14 bands and bilinear upsampling there are 17,250,818 of
+    them, as there.
 
     Images may have any height and width. A side that is no multiple of 16 loses its last pixel where a map is halved,
     as published, and gets it back by zeros beside the larger map; a side of one pixel is halved no further.
@@ -42,7 +42,6 @@ class UNet(nn.Module):
         num_ch: bands of the images, and their mask channels where they have some.
         bilinear: make maps larger by interpolation.
         channels: numbers a pixel; 2 are a mean and a log-variance. Any other number comes from one head.
-        log_variance: "bounded" or "published"; see `core.log_variance`.
     """
 
     @dataclass(frozen=True)
@@ -51,17 +50,10 @@ class UNet(nn.Module):
 
         num_ch: int | None = option(None, "number of bands; null is what the data have", minimum=1)
         bilinear: bool = option(True, "interpolate in the decoder; false learns transposed convolutions")
-        log_variance: LogVariance = option(
-            "bounded",
-            "what the second number of a pixel means: bounded is the log-variance between -10 and 10; published is "
-            "its softplus, for weights of the published trainer, whose variance is above 1",
-        )
 
-    def __init__(
-        self, num_ch: int = 14, bilinear: bool = True, channels: int = MOMENTS, log_variance: LogVariance = "bounded"
-    ) -> None:
+    def __init__(self, num_ch: int = 14, bilinear: bool = True, channels: int = MOMENTS) -> None:
         super().__init__()
-        self.num_ch, self.bilinear, self.channels, self.log_variance = num_ch, bilinear, channels, log_variance
+        self.num_ch, self.bilinear, self.channels = num_ch, bilinear, channels
         half = 2 if bilinear else 1  # interpolation keeps channels, a transposed convolution halves them
         w = WIDTH
         self.inc = DoubleConv(num_ch, w)
@@ -91,7 +83,7 @@ class UNet(nn.Module):
                 where="model.num_ch",
                 fix=f"set model.num_ch={len(bands)} (--num_ch {len(bands)}), or choose bands with dataset.bands",
             )
-        return cls(config.in_channels(bands), config.bilinear, channels, config.log_variance)
+        return cls(config.in_channels(bands), config.bilinear, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return [B,channels,H,W]; with two, the mean and the second head without bounds."""
@@ -215,7 +207,7 @@ class MeanHead(nn.Module):
 
 
 class SpreadHead(nn.Module):
-    """A linear layer of each pixel, by the name that the published one with its softplus has."""
+    """A linear layer of each pixel, without the softplus that the published one ends in."""
 
     def __init__(self, inside: int) -> None:
         super().__init__()
