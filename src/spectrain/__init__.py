@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
+    from .models.unet import UNet as UNet
     from .preparation.run import prepare as prepare
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
@@ -54,6 +55,7 @@ __all__ = [
     "Meter",
     "SupConLoss",
     "SupConResNet",
+    "UNet",
     "__version__",
     "build_loss",
     "build_model",
@@ -91,6 +93,7 @@ _PLACES = {
     "Meter": "training.parts:Meter",
     "SupConLoss": "losses.supcon:SupConLoss",
     "SupConResNet": "models.supcon_resnet:SupConResNet",
+    "UNet": "models.unet:UNet",
     "demo": "demos:run",
     "embed": "inference.embed:embed",
     "export": "inference.export:export",

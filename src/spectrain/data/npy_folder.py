@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from ..core.errors import DataError
 from .group_splits import no_split
+from .native_format import PREPARATION, TABLE
 from .reader import ALL
+
+log = logging.getLogger("spectrain")
 
 SUFFIX = ".npy"
 GIVEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
@@ -17,6 +23,9 @@ FOLDERS = {"image": ("images", "image", "x"), "labels": ("labels", "label", "y",
 """Folders of a kind."""
 ENDINGS = {"image": "_x", "labels": "_y", "mask": "_mask"}
 LISTED = 5
+BANDS = "bands.json"
+OURS = (BANDS, PREPARATION, TABLE, "splits.json")
+"""Files beside the arrays that are read, though not as arrays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,22 +117,50 @@ def _kinds(folder: Path) -> dict[str, Path]:
 def _labels_folder(root: Path, split: str) -> Path:
     """Return where another folder keeps the labels of a split."""
     names = [name for name, ours in GIVEN.items() if ours == split]
+    if not root.is_dir():
+        raise DataError("there is no such folder", where=str(root), fix="correct dataset.labels_path")
+    there = split_folders(root)
+    if split != ALL and ALL not in there and there and split not in there:
+        raise DataError(
+            f"there are labels of {', '.join(there)}, and none of the split {split}",
+            where=str(root),
+            fix=f"give it a folder {' or '.join(names)} as the images have, or name another folder "
+            "(dataset.labels_path)",
+        )
     outer = next((root / name for name in names if (root / name).is_dir()), root)
     inner = [outer / kind for kind in FOLDERS["labels"]]
     place = next((one for one in inner if one.is_dir()), outer)
     below = next((place / name for name in names if (place / name).is_dir()), place)
-    if not below.is_dir():
-        raise DataError("there is no such folder", where=str(root), fix="correct dataset.labels_path")
     return below
 
 
 def _files(folder: Path, kind: str, ended: bool) -> dict[str, Path]:
     """Return the files of a kind by name; those in folders below have the folder in their name.
 
-    Where kinds are told apart by how names end (``ended``), the ending is no part of the name.
+    Where kinds are told apart by how names end (``ended``), the ending is no part of the name. Hidden files and
+    folders, and files of another kind, are left alone and named once.
     """
     ending = f"{ENDINGS[kind]}{SUFFIX}" if ended else SUFFIX
-    return {file.relative_to(folder).as_posix().removesuffix(ending): file for file in folder.rglob(f"*{ending}")}
+    found: dict[str, Path] = {}
+    others: list[str] = []
+    for place, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            if name.startswith(".") or not name.endswith(SUFFIX):
+                others += [name] if name not in OURS else []
+            elif name.endswith(ending):
+                file = Path(place) / name
+                found[file.relative_to(folder).as_posix().removesuffix(ending)] = file
+    if others:
+        _left_alone(folder, len(others), tuple(sorted(others)[:LISTED]))
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _left_alone(folder: Path, count: int, names: tuple[str, ...]) -> None:
+    """Say once what else lies in a folder."""
+    more = ", ..." * (count > len(names))
+    log.info("%s: %d other files are left alone: %s%s", folder, count, ", ".join(names), more)
 
 
 def _expect_same(images: Mapping[str, Path], others: Mapping[str, Path], of: Path, beside: Path, kind: str) -> None:

@@ -93,26 +93,30 @@ def three(shape: tuple[int, ...], axes: Axes) -> tuple[int, int, int]:
 def channel_axis(files: Sequence[NpyFile], labels: Sequence[NpyFile]) -> Axes:
     """Return where the channels of images are: the labels tell by their sides, else the smallest axis is it.
 
+    Where labels of other images tell, the smallest axis counts for none: labels of a wrong size are no vote.
+
     Raises:
         DataError: neither tells, or files disagree.
     """
-    votes: dict[Axes, Path] = {}
+    by_labels: dict[Axes, Path] = {}
+    by_size: dict[Axes, Path] = {}
     for number, one in enumerate(files):
         if len(one.shape) != 3:
             continue
         sides = _sides(labels[number].shape) if labels else None
-        found = {axes for axes in _AXES if sides is not None and three(one.shape, axes)[1:] == sides}
-        if len(found) != 1:
-            least = min(one.shape)
-            found = {axes for axes in _AXES if three(one.shape, axes)[0] == least}
-        if len(found) == 1:
-            votes.setdefault(found.pop(), one.path)
-        if len(votes) > 1:
-            raise DataError(
-                f"the channels seem to be first in {votes['chw'].name} and last in {votes['hwc'].name}",
-                where=str(one.path.parent),
-                fix="set dataset.npy_axes=chw or hwc",
-            )
+        for votes, found in (
+            (by_labels, [axes for axes in _AXES if three(one.shape, axes)[1:] == sides]),
+            (by_size, [axes for axes in _AXES if three(one.shape, axes)[0] == min(one.shape)]),
+        ):
+            if len(found) == 1:
+                votes.setdefault(found[0], one.path)
+    votes = by_labels or by_size
+    if len(votes) > 1:
+        raise DataError(
+            f"the channels seem to be first in {votes['chw'].name} and last in {votes['hwc'].name}",
+            where=str(votes["chw"].parent),
+            fix="set dataset.npy_axes=chw or hwc",
+        )
     if not votes and any(len(one.shape) == 3 for one in files):
         raise DataError(
             f"it cannot be told where the channels of an image of shape {files[0].shape} are",

@@ -15,7 +15,7 @@ from ..core.bands import Bands
 from ..core.errors import DataError
 from .group_splits import split_name
 from .native_format import PREPARATION, TABLE
-from .npy_folder import FOLDERS, GIVEN, SUFFIX, pairs, split_folders
+from .npy_folder import BANDS, FOLDERS, GIVEN, SUFFIX, pairs, split_folders
 from .npy_header import NpyFile, read_header
 from .npy_images import Axes, channel_axis, npy_images, three
 from .patches import Patches
@@ -24,8 +24,6 @@ from .windows import ImageLabels, LabelMaps, WindowLabels, WindowPatches
 
 if TYPE_CHECKING:
     import pandas as pd
-
-BANDS = "bands.json"
 
 
 class NpyPairsReader:

@@ -15,6 +15,10 @@ _DICT = ".AttributeDict"
 """How Lightning calls its dict of hyperparameters, which is one with attributes."""
 
 
+_DEFAULTS = "collections.defaultdict"
+"""In which an optimiser keeps its state, where a schedule was saved with all that it holds."""
+
+
 class Inert:
     """Stands for any class or function that a pickle names: it keeps what it is given, and does nothing."""
 
@@ -55,7 +59,7 @@ def read_published(path: Path) -> dict[str, Any]:
             fix="download it again; a file of an older torch must be saved anew by torch.save",
         ) from error
     # one class a name: torch looks up what it may call by identity, and it fills dicts alone
-    stands_for: list[Any] = [(dict if name.endswith(_DICT) else type("Inert", (Inert,), {}), name) for name in names]
+    stands_for: list[Any] = [(_stand_in(name), name) for name in names]
     try:
         with safe_globals(stands_for):
             record = torch.load(path, map_location="cpu", weights_only=True)
@@ -70,6 +74,13 @@ def read_published(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise DataError("the file holds no checkpoint", where=str(path), fix="give the .pth file that was published")
     return {str(key): _plain(value) for key, value in record.items()}
+
+
+def _stand_in(name: str) -> Any:
+    """Return what a name of a pickle is to stand for: a dict where torch will fill it, else what does nothing."""
+    if name == _DEFAULTS:
+        return lambda *_: {}
+    return dict if name.endswith(_DICT) else type("Inert", (Inert,), {})
 
 
 def _reason(text: str) -> str:

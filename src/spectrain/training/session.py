@@ -164,6 +164,8 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         seed=general.seed,
         shuffle=not hparams.overfit_batches,
     )
+    if hasattr(schedule, "measure"):  # how long its cycles are depends on images, not on whole batches
+        schedule.measure(len(train_patches) / (hparams.batch_size * accumulate * world_size()))
     if joined:
         log.info(
             "batch norm sees the %d images of the whole step: accumulated batches run as one%s%s",
