@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..core.errors import RunError, SpectrainError
 from ..inference.map_members import load_members
-from ..runs.atomic import atomic_write
 from ..runs.run import Run
-from ..training.checkpoint import load_checkpoint
+from ..training.checkpoint import load_checkpoint, save_checkpoint
 from ..training.ensembles import FILE, is_ensemble, write_ensemble
 from .chosen import chosen_trial, run_folders
 from .plan import Score
@@ -102,8 +100,7 @@ def _member(record: RunRecord, folder: Path, score: Score) -> _Member:
 
 
 def _copy(source: Path, target: Path) -> None:
-    def write(file: BinaryIO) -> None:
-        with source.open("rb") as content:
-            shutil.copyfileobj(content, file, 1 << 22)
-
-    atomic_write(target, write)
+    """Write a checkpoint without what only a training that goes on needs, two thirds of it."""
+    content = load_checkpoint(source)
+    kept = {name: content[name] for name in ("model", "progress", "curves")}
+    save_checkpoint(target, kept, content["meta"])

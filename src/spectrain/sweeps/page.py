@@ -119,7 +119,7 @@ def _facts(results: Results) -> Html:
     if results.best:
         title = "Best trial" if len(results.best) == 1 else "Pareto front"
         facts.append((title, ", ".join(map(str, results.best[:4])) + ("…" if len(results.best) > 4 else ""), ""))
-    limit = f" of {results.total:,}" if results.total else ""
+    limit = f" of {results.total:,}" if (results.total or 0) >= max(len(results.trials), 1) else ""
     facts.append(("Trials", f"{len(results.trials):,}{limit}", states(results) if results.trials else ""))
     each = f"{count(results.folds, 'fold')} × {count(results.seeds, 'seed')} each"
     facts.append(("Runs done", f"{done:,}", f"of {planned:,} begun; {each}"))
