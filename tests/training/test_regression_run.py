@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 import rasterio
 import regression_runs as small
+import torch
+from test_classes import Labelled
 
 import spectrain
+from spectrain import UNet
 from spectrain.cli import main
+from spectrain.config import load_config
 from spectrain.training.checkpoint import load_checkpoint
+from spectrain.training.measured_labels import with_measured
 
 
 def command(*words):
@@ -75,3 +80,30 @@ def test_several_members_make_four_bands(place, tmp_path):
         mean, aleatoric, epistemic, predictive = file.read()
     seen = np.isfinite(mean)
     np.testing.assert_allclose(predictive[seen] ** 2, aleatoric[seen] ** 2 + epistemic[seen] ** 2, rtol=1e-3)
+
+
+def test_training_begins_from_weights_in_their_numbers(place, tmp_path):
+    """As `--train_mode resume` means it: these weights, a fresh optimiser, and labels of elsewhere."""
+    elsewhere = tmp_path / "y"
+    for file in (place / "B").glob("*/*.npy"):
+        (elsewhere / file.parent.name).mkdir(parents=True, exist_ok=True)
+        np.save(elsewhere / file.parent.name / file.name, np.load(file) * 3)
+    ours = place / "D" / "checkpoints" / "best.pt"
+    words = f"--train_input_data_dir {place / 'A'} --train_label_data_dir {elsewhere} --all_checkpoint_dir {tmp_path}"
+    words += f" --out_dir {tmp_path / 'D'} --nb_epoch 1 --train_mode resume --model_weights_path {ours}"
+    words += " --optimizer SGD --save_checkpoint False optimizer.lr=1e-30 general.device=cpu general.threads=1"
+    command("train", "regression", *words.split())
+    before, after = load_checkpoint(ours), load_checkpoint(tmp_path / "D" / "checkpoints" / "last.pt")
+    for name in ("centre", "spread"):
+        assert after["meta"]["config"]["task"][name] == before["meta"]["config"]["task"][name]
+    name = "network.meanlayer.conv.weight"
+    torch.testing.assert_close(after["model"][name], before["model"][name], rtol=0, atol=0)
+    assert not list(tmp_path.glob("epoch_*"))
+
+
+def test_published_weights_speak_of_labels_as_they_are(tmp_path):
+    torch.save({"epoch": 3, "model": UNet(num_ch=3).state_dict()}, tmp_path / "theirs.pth")
+    words = ["--train_mode", "resume", "--model_weights_path", str(tmp_path / "theirs.pth")]
+    cfg = with_measured(load_config("regression", flags=words), Labelled(np.array([[[30, 50]]], "f4")))
+    assert (cfg.task.centre, cfg.task.spread) == ([0.0], [1.0])
+    assert cfg.origins["task.centre"] == "the weights of model.init_from"

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..core.errors import DataError
+from ..core.errors import DataError, SpectrainError
 from ..data.labelled import count_unlabelled
 from ..data.mixture import members_of
 from ..data.patches import Patches
+from ..models.weights import read_tensors
 from ..tasks.regression import VALUE, measured
 from .shared_work import from_main
+from .trained import checkpoint_of, read_trained
 
+HEAD = "meanlayer.conv.weight"
+"""In the weights of the published U-Net."""
 _PIXELS = 1 << 22
 
 
@@ -23,7 +29,7 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
     """Return the configuration with names, mean and deviation of the quantities filled in from the training's labels.
 
     A run's configuration holds what was found, so a checkpoint says in which numbers its model speaks. A task without
-    such options is left as it is.
+    such options is left as it is. A model that begins from the weights of a regression goes on in their numbers.
 
     Args:
         cfg: the configuration.
@@ -50,12 +56,36 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
     published = getattr(cfg.loss.options, "variance", None) == "published"
-    if options.standardise == "none" or (options.standardise == "auto" and published):
+    begun = _of_weights(cfg, layers) if options.standardise == "auto" else None
+    if begun is not None:
+        mean, deviation = begun
+    elif options.standardise == "none" or (options.standardise == "auto" and published):
         mean, deviation = np.zeros(layers), np.ones(layers)
     found = {"names": names, "centre": options.centre or mean.tolist(), "spread": options.spread or deviation.tolist()}
-    origins = {f"task.{name}": "the labels" for name in found if not getattr(options, name)}
+    origin = "the labels" if begun is None else "the weights of model.init_from"
+    origins = {f"task.{name}": origin for name in found if not getattr(options, name)}
     task = dataclasses.replace(cfg.task, options=dataclasses.replace(options, **found))
     return dataclasses.replace(cfg, task=task, origins={**cfg.origins, **origins})
+
+
+def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return mean and deviation of the labels in whose numbers the weights to begin from speak; None where they do not.
+
+    The published U-Net learns labels as they are, and its file says nothing of them.
+    """
+    source = getattr(cfg.model.options, "init_from", None)
+    if source is None or getattr(cfg.model.options, "init_part", "all") != "all":
+        return None
+    task: dict[str, Any] = {}
+    try:
+        task = read_trained(checkpoint_of(Path(source)))["meta"]["config"]["task"]
+    except SpectrainError:  # no checkpoint of ours
+        if HEAD in read_tensors(source):
+            task = {"name": "regression"}
+    if task.get("name") != "regression":
+        return None
+    centre, spread = task.get("centre") or [0.0] * layers, task.get("spread") or [1.0] * layers
+    return (np.array(centre), np.array(spread)) if len(centre) == len(spread) == layers else None
 
 
 def _moments(
