@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from spectrain.config import load_config
-from spectrain.config.aliases import RECIPES
 from spectrain.config.aliases.regression import REGRESSION
 from spectrain.config.command_line import flag_entries
 from spectrain.config.keys import CHOICES, builtin_part_keys, scalars
@@ -17,15 +16,14 @@ FLAGS = (
     "l2_lambda", "optimizer", "momentum", "gradient_clipping", "amp", "bilinear", "save_checkpoint", "num_ch",
     "wabdb_name", "min_gt", "max_gt", "pearson_thresh",
 )  # fmt: skip
-PENDING = {"general.skip_training"}
-"""Native keys that come with the recipe."""
 DEFAULTS = {
-    "model": "unet", "model.num_ch": 14, "model.bilinear": True, "loss": "gaussian_nll", "optimizer": "adam",
-    "optimizer.lr": 1e-7, "optimizer.weight_decay": 1e-8, "scheduler": "cyclic", "scheduler.max_lr": 0.1,
-    "hparams.epochs": 100, "hparams.batch_size": 32, "hparams.gradient_clipping": 1.0, "general.use_amp": False,
-    "hparams.save_freq": 1, "out_dir": "./tmp/",
+    "model": "unet", "model.bilinear": True, "loss.kind": "gaussian_nll", "optimizer": "adam",
+    "optimizer.weight_decay": 1e-8, "hparams.epochs": 100, "hparams.batch_size": 32, "hparams.gradient_clipping": 1.0,
+    "general.use_amp": False, "hparams.save_freq": 1,
 }  # fmt: skip
-"""What the document has where nothing is said, in our keys; what the recipe has on purpose otherwise is told there."""
+"""What the document has where nothing is said, in our keys."""
+OTHERWISE = {"model.num_ch": None, "optimizer.lr": 1e-3, "scheduler": "cosine", "out_dir": None}
+"""On purpose not 14 (the data tell), 1e-7 rising to 0.1 in cycles (with base_learning_rate they come), and ./tmp/."""
 
 
 def layer(*flags, lower=()):
@@ -51,7 +49,7 @@ def test_every_flag_of_the_document_is_known():
 
 def test_every_native_key_is_there():
     natives = {native.partition("=")[0] for native, _ in REGRESSION.values() if native is not None}
-    assert natives - {*scalars(), *builtin_part_keys(), *CHOICES} <= PENDING
+    assert natives <= {*scalars(), *builtin_part_keys(), *CHOICES}
 
 
 def test_the_command_line_of_the_document():
@@ -63,10 +61,11 @@ def test_the_command_line_of_the_document():
         "hparams.epochs": 5, "hparams.batch_size": 4, "optimizer.lr": 1e-7, "optimizer.weight_decay": 1e-8,
         "optimizer": "sgd", "optimizer.momentum": 0.8, "hparams.gradient_clipping": 0.5, "general.use_amp": True,
         "model.bilinear": False, "model.num_ch": 3, "hparams.save_freq": 0, "loss": "mse",
+        "scheduler": "cyclic",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("flag", ["bilinear", "save_checkpoint", "amp", "skip_training"])
+@pytest.mark.parametrize("flag", ["bilinear", "save_checkpoint", "amp"])
 @pytest.mark.parametrize(
     ("form", "meant"),
     [
@@ -95,6 +94,7 @@ def test_weights_to_begin_from():
         ("--train_mode again --model_weights_path w", "train_mode", "must be scratch or resume, not 'again'"),
         ("--model_weights_path w", "model_weights_path", "is used beside train_mode resume only"),
         ("--bilinear maybe", "bilinear", "must be true or false, not 'maybe'"),
+        ("--skip_training true", "skip_training", "is a command of its own: spectrain test RUN"),
         ("--max_gt much", "max_gt", "must be a number, not 'much'"),
     ],
 )
@@ -121,10 +121,22 @@ def test_the_name_of_the_project_and_what_does_nothing():
     assert not found.settings and not found.problems and set(found.left_alone) == {"min_gt", "max_gt", "pearson_thresh"}
 
 
-@pytest.mark.skipif("regression" not in RECIPES, reason="the recipe comes with the task")
+def test_the_base_rate_brings_the_published_cycles():
+    assert settings("--base_learning_rate", "1e-6") == {"optimizer.lr": 1e-6, "scheduler": "cyclic"}
+    assert settings("--base_learning_rate", "1e-3", "--scheduler", "onecycle") == {
+        "optimizer.lr": 1e-3, "scheduler": "onecycle",
+    }  # fmt: skip
+    cfg = load_config("regression", flags=["--base_learning_rate", "1e-7"])
+    assert (cfg.optimizer.lr, cfg.scheduler.name, cfg.scheduler.max_lr) == (1e-7, "cyclic", 0.1)
+
+
+def test_training_is_not_skipped_where_that_is_said():
+    assert settings("--no-skip_training") == settings("--skip_training", "False") == {}
+
+
 def test_the_defaults_are_those_of_the_document():
     cfg = load_config("regression").to_dict()
-    for key, value in DEFAULTS.items():
+    for key, value in {**DEFAULTS, **OTHERWISE}.items():
         section, _, name = key.partition(".")
         found = cfg[section][name or "name"] if isinstance(cfg[section], dict) else cfg[section]
         assert found == value, key

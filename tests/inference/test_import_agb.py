@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 
 import numpy as np
 import pytest
+import rasterio
 import torch
 from model_contract import batch_of, images
 from published_unet import published_forward, published_weights
 
+import spectrain
 from spectrain import UNet
+from spectrain.cli import main
 from spectrain.core.errors import DataError
 from spectrain.inference.import_agb import import_agb
 from spectrain.models.weights import read_tensors
 from spectrain.training.trained import load_trained
 
 BANDS = 3
-imported = functools.partial(import_agb, recipe="segmentation", overrides=())
-"""Until the task regression is there, another recipe carries the configuration."""
 
 
 def checkpoint(path, scheduler="state", **changes):
@@ -52,7 +52,7 @@ def test_a_published_file_gives_the_published_numbers(tmp_path, form):
         torch.save({"model": {f"module.{name}": value for name, value in weights.items()}, "epoch": 12}, path)
     else:
         checkpoint(path, "state" if form == "checkpoint" else form)
-    made = imported(path, tmp_path / "ours.pt")
+    made = import_agb(path, tmp_path / "ours.pt")
     assert made.epoch == (None if form == "bare" else 12)
     trained = load_trained(tmp_path / "ours.pt")
     assert trained.cfg.model.name == "unet" and trained.cfg.model.bilinear and trained.cfg.model.num_ch == BANDS
@@ -75,7 +75,7 @@ def test_a_published_checkpoint_is_begun_from_as_it_is(tmp_path):
 def test_learned_upsampling_is_seen_in_the_names(tmp_path):
     network = UNet(num_ch=2, bilinear=False)
     torch.save(network.state_dict(), tmp_path / "theirs.pt")
-    made = imported(tmp_path / "theirs.pt", tmp_path / "ours.pt", ["vv", "vh"])
+    made = import_agb(tmp_path / "theirs.pt", tmp_path / "ours.pt", ["vv", "vh"])
     trained = load_trained(tmp_path / "ours.pt")
     assert made.bands.names == ("vv", "vh") and not trained.cfg.model.bilinear
     image = images(1, 2, (16, 16))
@@ -83,9 +83,32 @@ def test_learned_upsampling_is_seen_in_the_names(tmp_path):
         assert torch.equal(trained.model(batch_of(image)), network.eval()(image))
 
 
+def test_the_command_takes_it_and_the_checkpoint_is_predicted_by_as_it_was_trained(tmp_path, capsys):
+    weights = checkpoint(tmp_path / "theirs.pt")
+    ours = tmp_path / "ours.pt"
+    with pytest.raises(SystemExit) as stopped:
+        main(["import-weights", str(tmp_path / "theirs.pt"), "--from", "agb", "-o", str(ours)])
+    assert not stopped.value.code
+    assert f"spectrain predict {ours} SCENE -o MAP.tif --window 256" in capsys.readouterr().out
+    image = images(1, BANDS, (24, 40)).numpy()
+    place = rasterio.transform.from_origin(360000, 5800000, 10, 10)
+    shape = {"count": BANDS, "height": 24, "width": 40, "dtype": "float32"}
+    with rasterio.open(tmp_path / "scene.tif", "w", "GTiff", crs="EPSG:32633", transform=place, **shape) as file:
+        file.write(image[0])
+    spectrain.predict(ours, tmp_path / "scene.tif", tmp_path / "map.tif", window=64)
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.descriptions == ("mean", "aleatoric")
+        mean, deviation = file.read()
+    padded = np.zeros((1, BANDS, 64, 64), "f4")
+    padded[:, :, :24, :40] = image
+    expected, s = (found[0, :24, :40] for found in published_forward(weights, padded))
+    np.testing.assert_allclose(mean, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(deviation, np.exp(s / 2), rtol=1e-4)  # s is the softplus, so above 1
+
+
 def test_what_is_told(tmp_path):
     checkpoint(tmp_path / "theirs.pt")
-    said = str(imported(tmp_path / "theirs.pt", tmp_path / "ours.pt"))
+    said = str(import_agb(tmp_path / "theirs.pt", tmp_path / "ours.pt"))
     assert "unet, 3 bands" in said and "epoch 12" in said
     assert (
         "the state of the optimiser and of its schedule is left out" in said and "above 1 in the squared unit" in said
@@ -112,7 +135,7 @@ def test_nothing_in_a_file_is_run(tmp_path, place, how):
     checkpoint(tmp_path / "theirs.pt", **changes)
     refused = how == "system" or place != "optimizer"
     with pytest.raises(DataError) if refused else contextlib.nullcontext():
-        imported(tmp_path / "theirs.pt", tmp_path / "ours.pt")
+        import_agb(tmp_path / "theirs.pt", tmp_path / "ours.pt")
     assert not marker.exists()
     assert (tmp_path / "ours.pt").exists() != refused
 
@@ -137,11 +160,11 @@ def changed(**changes):
 def test_what_is_no_such_model_is_told_in_one_message(tmp_path, record, words):
     torch.save(record(), tmp_path / "theirs.pt")
     with pytest.raises(DataError, match=words):
-        imported(tmp_path / "theirs.pt", tmp_path / "ours.pt")
+        import_agb(tmp_path / "theirs.pt", tmp_path / "ours.pt")
     assert not (tmp_path / "ours.pt").exists()
 
 
 def test_a_name_for_each_band(tmp_path):
     checkpoint(tmp_path / "theirs.pt")
     with pytest.raises(DataError, match="2 bands are named, and the model takes 3"):
-        imported(tmp_path / "theirs.pt", tmp_path / "ours.pt", ["a", "b"])
+        import_agb(tmp_path / "theirs.pt", tmp_path / "ours.pt", ["a", "b"])

@@ -356,7 +356,7 @@ def import_weights(
 
     Args:
         file: What was published, e.g. last.pth.
-        system: Whose weights they are: nenya, spectraleye (SpectralGPT's too) or darts.
+        system: Whose weights they are: nenya, spectraleye (SpectralGPT's too), darts or agb.
         output: Checkpoint to write.
         bands: Names of the bands that the model takes; may be repeated.
         fold_grey: The model was shown a grey image three times over: make it one of one band.

@@ -34,6 +34,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("reader", "zarr_group"): "spectrain.data.zarr_group:ZarrGroupReader",
     ("task", "contrastive"): "spectrain.tasks.contrastive:Contrastive",
     ("task", "mae"): "spectrain.tasks.mae:MaskedAutoencoding",
+    ("task", "regression"): "spectrain.tasks.regression:Regression",
     ("task", "segmentation"): "spectrain.tasks.segmentation:Segmentation",
     ("model", "dense"): "spectrain.models.dense:DenseNetwork",
     ("model", "dense_tokens"): "spectrain.models.dense:DenseTokens",

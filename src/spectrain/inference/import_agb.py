@@ -69,7 +69,7 @@ def import_agb(
         notes.append("the state of the optimiser and of its schedule is left out")
     options = ("model.standardise=none", *overrides, f"model.init_from={output}")
     commands = (
-        f"spectrain predict {output} SCENE -o MAP.tif",
+        f"spectrain predict {output} SCENE -o MAP.tif --window 256",  # weights do not tell how large tiles were
         f"spectrain test {output} --data DATA",
         f"spectrain train {recipe} dataset.path=DATA dataset.labels_path=LABELS {' '.join(options)}",
     )

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import DataError, nearest
+from .import_agb import import_agb
 from .import_darts import import_darts
 from .import_nenya import import_nenya
 from .import_spectraleye import import_spectraleye
 from .imported import Imported
 
-SYSTEMS = ("darts", "nenya", "spectraleye")
+SYSTEMS = ("agb", "darts", "nenya", "spectraleye")
 
 
 def import_weights(
@@ -27,12 +28,13 @@ def import_weights(
     """Turn the published weights of another system into a checkpoint of ours, without running anything in the file.
 
     `load_trained_model`, `embed` and ``model.init_from`` take the result, that of Nenya ``model.backbone`` too, that of
-    DARTS `test` and `predict`.
+    DARTS and of AGB `test` and `predict`.
 
     Args:
         path: the file, e.g. a ``last.pth`` of Nenya.
-        system: "nenya"; "spectraleye" for spectral masked autoencoders, those of SpectralGPT among them; or "darts"
-            for its segmentation networks, converted or as Lightning wrote them.
+        system: "nenya"; "spectraleye" for spectral masked autoencoders, those of SpectralGPT among them; "darts" for
+            its segmentation networks, converted or as Lightning wrote them; or "agb" for the U-Net of biomass and
+            canopy height from sparse labels.
         output: checkpoint to write.
         bands: their names. Where empty, the 30 bands of SpectralEye for its models of 30 bands, else unnamed.
         fold_grey: of Nenya: the model was shown a grey image three times over: sum its first filters over the three
@@ -58,6 +60,8 @@ def import_weights(
         raise DataError(f"weights of {system} are of no repeated grey", where="--fold-grey", fix="leave it away")
     if limits and system != "darts":
         raise DataError(f"weights of {system} know no limits of bands", where="--limits", fix="leave it away")
+    if system == "agb":
+        return import_agb(Path(path), Path(output), bands)
     if system == "darts":
         return import_darts(Path(path), Path(output), bands, limits)
     if system == "nenya":

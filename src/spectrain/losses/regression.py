@@ -70,8 +70,8 @@ class RegressionLoss(nn.Module):
         beta: float = option(0.5, "of the beta-NLL: 0 is the Gaussian NLL, 1 learns the mean as MSE", minimum=0)
         levels: list[float] = option([0.05, 0.5, 0.95], "of the quantile loss, rising", above=0, maximum=1)
         variance: VarianceForm = option("bounded", "form of the log-variance; published weights need published")
-        low: float = option(LOW, "lowest log-variance of the bounded form")
-        high: float = option(HIGH, "highest log-variance of the bounded form, in the target's unit squared")
+        low: float = option(LOW, "lowest log-variance of the bounded form, of the labels as the model learns them")
+        high: float = option(HIGH, "highest log-variance of the bounded form, of the labels as the model learns them")
         rare_edges: list[float] = option([], "inner edges of bins of the target that have weights of their own")
         rare_weights: list[float] = option([], "weights of these bins, one more than edges; none weighs all alike")
 

@@ -41,6 +41,7 @@ from .batchnorm import has_batch_norm, synchronised
 from .classes import with_classes
 from .devices import autocast_dtype, resolve_device, set_threads, wants_compile
 from .measured import Measured, measure
+from .measured_labels import with_measured
 from .parallel import Parallel
 from .probe import Probe, build_probe
 from .published import native_name
@@ -115,6 +116,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
 
     train_patches, valid_patches = on_each(lambda: _open_splits(cfg))
     cfg = with_classes(cfg, [train_patches] if valid_patches is None else [train_patches, valid_patches])
+    cfg = with_measured(cfg, train_patches)
     measured = measure(cfg, train_patches, valid_patches, checkpoint)
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()

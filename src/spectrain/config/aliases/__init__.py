@@ -10,6 +10,7 @@ from .convert import AliasError, Converter, Settings, as_is
 from .elsewhere import ELSEWHERE
 from .everywhere import EVERYWHERE
 from .mae import MAE
+from .regression import REGRESSION
 from .segmentation import SEGMENTATION
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 RECIPES: dict[str, dict[str, tuple[str | None, Converter]]] = {
     "contrastive": CONTRASTIVE,
     "mae": MAE,
+    "regression": REGRESSION,
     "segmentation": SEGMENTATION,
 }
 """Recipe -> {their key: (native key, converter)}; a native key of None means "accepted and left alone".

@@ -11,6 +11,8 @@ LOSSES = {"mse": "mse", "mae": "mae", "gaussian_nll": "gaussian_nll", "laplacian
 """The published names, in small letters, and ours."""
 PROJECT = "AGB_UNET"
 """What the published flag without a value, which it always is there, names its project."""
+SCHEDULE = "cosine"
+"""The recipe's own."""
 _TRUE, _FALSE = ("true", "yes", "t", "y", "1"), ("false", "no", "f", "n", "0")
 
 
@@ -63,17 +65,33 @@ def only_a_number(value: Any, theirs: Mapping[str, Any]) -> Settings:
     return Settings()
 
 
+def base_rate(value: Any, theirs: Mapping[str, Any]) -> Settings:
+    """Return the lowest rate of the published cycles, which come with it in place of the recipe's schedule.
+
+    The rate is theirs alone: with 1e-7 the recipe's would learn nothing.
+    """
+    cycles = {"scheduler": "cyclic"} if theirs.get("scheduler") in (None, SCHEDULE) else {}
+    return Settings({"optimizer.lr": value, **cycles})
+
+
+def skip(value: Any, theirs: Mapping[str, Any]) -> Settings:
+    """Return nothing for false; a test without a training is another command of ours."""
+    if switch(value, theirs):
+        raise ValueError("is a command of its own: spectrain test RUN, or spectrain test CHECKPOINT --data DATA")
+    return Settings()
+
+
 REGRESSION: dict[str, tuple[str | None, Converter]] = {
     "train_input_data_dir": ("dataset.path", as_is),
     "train_label_data_dir": ("dataset.labels_path", as_is),
     "train_mode": ("model.init_from", begin),
     "model_weights_path": ("model.init_from", begin),
-    "skip_training": ("general.skip_training", switch),
+    "skip_training": (None, skip),
     "num_workers": ("general.num_workers", if_given),
     "loss_key": ("loss", loss),
     "batch_size": ("hparams.batch_size", as_is),
     "nb_epoch": ("hparams.epochs", as_is),
-    "base_learning_rate": ("optimizer.lr", as_is),
+    "base_learning_rate": ("optimizer.lr", base_rate),
     "l2_lambda": ("optimizer.weight_decay", as_is),
     "optimizer=ADAM": ("optimizer=adam", as_is),
     "optimizer=Adam": ("optimizer=adam", as_is),

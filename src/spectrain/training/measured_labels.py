@@ -1,0 +1,117 @@
+"""What a regression leaves to the labels: how many quantities there are, their mean and their deviation."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..config import Config
+from ..core.errors import DataError, SpectrainError
+from ..data.labelled import count_unlabelled
+from ..data.mixture import members_of
+from ..data.patches import Patches
+from ..models.weights import read_tensors
+from ..tasks.regression import VALUE, measured
+from .shared_work import from_main
+from .trained import checkpoint_of, read_trained
+
+HEAD = "meanlayer.conv.weight"
+"""In the weights of the published U-Net."""
+_PIXELS = 1 << 22
+
+
+def with_measured(cfg: Config, patches: Patches) -> Config:
+    """Return the configuration with names, mean and deviation of the quantities filled in from the training's labels.
+
+    A run's configuration holds what was found, so a checkpoint says in which numbers its model speaks. A task without
+    such options is left as it is. A model that begins from the weights of a regression goes on in their numbers.
+
+    Args:
+        cfg: the configuration.
+        patches: the training split.
+
+    Raises:
+        DataError: there are no labels, no pixel is measured, or the names are not one a layer.
+    """
+    options = cfg.task.options
+    if not {"centre", "spread", "standardise"} <= {field.name for field in dataclasses.fields(options)}:
+        return cfg
+    if options.centre and options.spread:  # of a run that goes on, or as was said
+        return cfg
+    count, mean, deviation = from_main(lambda: _moments(patches, options.ignore))
+    layers = len(count)
+    where = f"{patches.path}, {patches.split}"
+    if not count.all():
+        raise DataError(
+            "no pixel of the training split is measured" + (f" in layer {np.argmin(count)}" if count.any() else ""),
+            where=where,
+            fix="look at the labels with `spectrain inspect`; NaN and task.ignore mean 'not measured'",
+        )
+    names = list(options.names) or ([VALUE] if layers == 1 else [f"{VALUE}_{number}" for number in range(layers)])
+    if len(names) != layers:
+        raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
+    published = getattr(cfg.loss.options, "variance", None) == "published"
+    begun = _of_weights(cfg, layers) if options.standardise == "auto" else None
+    if begun is not None:
+        mean, deviation = begun
+    elif options.standardise == "none" or (options.standardise == "auto" and published):
+        mean, deviation = np.zeros(layers), np.ones(layers)
+    found = {"names": names, "centre": options.centre or mean.tolist(), "spread": options.spread or deviation.tolist()}
+    origin = "the labels" if begun is None else "the weights of model.init_from"
+    origins = {f"task.{name}": origin for name in found if not getattr(options, name)}
+    task = dataclasses.replace(cfg.task, options=dataclasses.replace(options, **found))
+    return dataclasses.replace(cfg, task=task, origins={**cfg.origins, **origins})
+
+
+def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return mean and deviation of the labels in whose numbers the weights to begin from speak; None where they do not.
+
+    The published U-Net learns labels as they are, and its file says nothing of them.
+    """
+    source = getattr(cfg.model.options, "init_from", None)
+    if source is None or getattr(cfg.model.options, "init_part", "all") != "all":
+        return None
+    task: dict[str, Any] = {}
+    try:
+        task = read_trained(checkpoint_of(Path(source)))["meta"]["config"]["task"]
+    except SpectrainError:  # no checkpoint of ours
+        if HEAD in read_tensors(source):
+            task = {"name": "regression"}
+    if task.get("name") != "regression":
+        return None
+    centre, spread = task.get("centre") or [0.0] * layers, task.get("spread") or [1.0] * layers
+    return (np.array(centre), np.array(spread)) if len(centre) == len(spread) == layers else None
+
+
+def _moments(
+    patches: Patches, ignore: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return how many labels each quantity has, their mean, and their deviation (1 where they do not vary), [Q] each.
+
+    Blocks are joined by their means and squares about them, so that heights of 3,000 m that differ by centimetres keep
+    their digits.
+    """
+    count = mean = square = np.zeros(1)
+    for one in members_of(patches):
+        rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
+        for start in range(0, len(one), rows):
+            values = measured(one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64)), ignore)
+            values = values.swapaxes(0, 1).reshape(values.shape[1], -1)
+            there = np.isfinite(values)
+            n = there.sum(1).astype(np.float64)
+            held = np.where(there, values, 0).astype(np.float64)
+            own = held.sum(1) / np.maximum(n, 1)
+            off = np.where(there, held - own[:, None], 0)
+            total = np.maximum(count + n, 1)
+            square = square + (off**2).sum(1) + (own - mean) ** 2 * count * n / total
+            mean = mean + (own - mean) * n / total
+            count = count + n
+        count_unlabelled(one)
+    deviation = np.sqrt(square / np.maximum(count, 1))
+    varies = deviation > 1e-7 * np.abs(mean)  # less is what float32 leaves of labels that are all alike
+    return count, np.where(count > 0, mean, 0), np.where(varies, deviation, 1.0)

@@ -1,0 +1,109 @@
+"""The command line of the published regression: train, test and predict, one after the other."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import rasterio
+import regression_runs as small
+import torch
+from test_classes import Labelled
+
+import spectrain
+from spectrain import UNet
+from spectrain.cli import main
+from spectrain.config import load_config
+from spectrain.training.checkpoint import load_checkpoint
+from spectrain.training.measured_labels import with_measured
+
+
+def command(*words):
+    with pytest.raises(SystemExit) as stopped:
+        main([str(word) for word in words])
+    assert not stopped.value.code
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("regression")
+    a, b = small.write_pairs(folder)
+    nothing = np.full((1, small.SIDE, small.SIDE), np.nan, "f4")  # a tile that no laser shot fell on
+    np.save(b / "train" / "1.npy", nothing)
+    words = f"--train_input_data_dir {a} --train_label_data_dir {b} --all_checkpoint_dir {folder / 'C'}"
+    words += f" --out_dir {folder / 'D'} --nb_epoch 1 --batch_size 1 --num_ch 3 --num_workers 0"
+    command("train", "regression", *words.split(), "general.device=cpu", "general.threads=1")
+    return folder
+
+
+def test_training_leaves_weights_and_validates(place):
+    assert (place / "C" / "epoch_0001.pt").is_file()
+    with (place / "D" / "metrics.csv").open() as file:
+        row = {name: float(value) for name, value in list(csv.DictReader(file))[-1].items() if value}
+    assert row["val/RMSE"] == row["rmse_valid"] > 0 and 0 <= row["coverage_90_valid"] <= 1
+    meta = load_checkpoint(place / "D" / "checkpoints" / "best.pt")["meta"]
+    labels = [np.load(path) for path in sorted((place / "B" / "train").iterdir())]
+    assert meta["config"]["task"]["centre"] == pytest.approx([np.nanmean(labels, dtype=float)])
+    assert meta["config"]["task"]["spread"] == pytest.approx([np.nanstd(np.array(labels, float))])
+
+
+def test_the_run_is_tested(place, tmp_path):
+    command("test", place / "D", "-o", tmp_path)
+    found = json.loads((tmp_path / "tests.json").read_text())["splits"]["test"]
+    assert found["images"] == 2 and found["metrics"]["rmse"]["value"] > 0
+    assert found["metrics"]["loss"]["value"] == pytest.approx(found["metrics"]["gaussian_nll"]["value"], rel=1e-4)
+
+
+def test_a_scene_is_predicted(place, tmp_path):
+    image = small.write_scene(tmp_path / "scene.tif")
+    command("predict", place / "D", tmp_path / "scene.tif", "-o", tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.descriptions == ("mean", "aleatoric") and file.dtypes == ("float32", "float32")
+        mean, aleatoric = file.read()
+    missing = np.isnan(image).all(0)
+    assert missing.any() and (np.isnan(mean) == missing).all() and (np.isnan(aleatoric) == missing).all()
+    labels = np.array([np.load(path) for path in (place / "B" / "train").iterdir()])
+    assert abs(np.nanmean(mean) - np.nanmean(labels)) < 3 * np.nanstd(labels)  # in the unit of the labels
+    assert (aleatoric[~missing] > 0).all()
+
+
+def test_several_members_make_four_bands(place, tmp_path):
+    small.write_scene(tmp_path / "scene.tif", 20, 30)
+    copy = tmp_path / "copy.pt"
+    shutil.copy(place / "D" / "checkpoints" / "last.pt", copy)
+    made = spectrain.predict([place / "D", copy], tmp_path / "scene.tif", tmp_path / "map.tif")
+    with rasterio.open(made.paths[0]) as file:
+        assert file.descriptions == ("mean", "aleatoric", "epistemic", "predictive")
+        mean, aleatoric, epistemic, predictive = file.read()
+    seen = np.isfinite(mean)
+    np.testing.assert_allclose(predictive[seen] ** 2, aleatoric[seen] ** 2 + epistemic[seen] ** 2, rtol=1e-3)
+
+
+def test_training_begins_from_weights_in_their_numbers(place, tmp_path):
+    """As `--train_mode resume` means it: these weights, a fresh optimiser, and labels of elsewhere."""
+    elsewhere = tmp_path / "y"
+    for file in (place / "B").glob("*/*.npy"):
+        (elsewhere / file.parent.name).mkdir(parents=True, exist_ok=True)
+        np.save(elsewhere / file.parent.name / file.name, np.load(file) * 3)
+    ours = place / "D" / "checkpoints" / "best.pt"
+    words = f"--train_input_data_dir {place / 'A'} --train_label_data_dir {elsewhere} --all_checkpoint_dir {tmp_path}"
+    words += f" --out_dir {tmp_path / 'D'} --nb_epoch 1 --train_mode resume --model_weights_path {ours}"
+    words += " --optimizer SGD --save_checkpoint False optimizer.lr=1e-30 general.device=cpu general.threads=1"
+    command("train", "regression", *words.split())
+    before, after = load_checkpoint(ours), load_checkpoint(tmp_path / "D" / "checkpoints" / "last.pt")
+    for name in ("centre", "spread"):
+        assert after["meta"]["config"]["task"][name] == before["meta"]["config"]["task"][name]
+    name = "network.meanlayer.conv.weight"
+    torch.testing.assert_close(after["model"][name], before["model"][name], rtol=0, atol=0)
+    assert not list(tmp_path.glob("epoch_*"))
+
+
+def test_published_weights_speak_of_labels_as_they_are(tmp_path):
+    torch.save({"epoch": 3, "model": UNet(num_ch=3).state_dict()}, tmp_path / "theirs.pth")
+    words = ["--train_mode", "resume", "--model_weights_path", str(tmp_path / "theirs.pth")]
+    cfg = with_measured(load_config("regression", flags=words), Labelled(np.array([[[30, 50]]], "f4")))
+    assert (cfg.task.centre, cfg.task.spread) == ([0.0], [1.0])
+    assert cfg.origins["task.centre"] == "the weights of model.init_from"
