@@ -10,8 +10,8 @@ import pytest
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
 from spectrain.core.registry import lookup
-from spectrain.data.labelled import count_unlabelled
 from spectrain.data.opening import open_patches
+from spectrain.training.measured_labels import label_moments
 
 SIZE = (14, 12, 10)
 
@@ -98,16 +98,17 @@ def test_whole_numbers_are_labels_as_they_are(tmp_path):
     patches = open_patches(path, "train", options)
     labels = patches.read(np.arange(4)).labels
     assert labels.dtype == np.int16 and labels[1, 1, 2:5].tolist() == [3] * 3 and (labels[3] == -1).all()
-    assert count_unlabelled(patches) == 0
+    assert label_moments(patches, ())[0].tolist() == [labels.size]
+    assert label_moments(patches, (-1,))[0].tolist() == [(labels != -1).sum()]
 
 
 def test_patches_without_a_label_are_counted_and_said_once(tmp_path, caplog, monkeypatch):
     path, options = hierarchy(tmp_path)
-    monkeypatch.setattr("spectrain.data.labelled.BLOCK", 3)
-    assert count_unlabelled(open_patches(path, "train", options)) == 1
+    patches = open_patches(path, "train", options)
+    monkeypatch.setattr("spectrain.training.measured_labels._PIXELS", 3 * patches.shape[2] * patches.shape[3])
+    label_moments(patches, ())
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "1 of 4 patches have no labelled pixel" in record.getMessage()
-    assert count_unlabelled(open_patches(path, "train")) == 4  # no labels at all
 
 
 def test_the_folders_are_recognised_and_their_splits_found(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from typing import Any
 
@@ -20,6 +21,17 @@ def to_dict(cfg: Config) -> dict[str, Any]:
     parts = {group: getattr(cfg, group).to_dict() for group in GROUPS}
     sections = {section: asdict(getattr(cfg, section)) for section in SECTIONS}
     return {"recipe": cfg.recipe, **_plain(top), **_plain(parts), **_plain(sections)}
+
+
+def flattened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return nested plain values as one flat dict, ``{"optimizer.lr": 0.1, ...}``; an empty table stays a value."""
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= {f"{key}.{inner}": item for inner, item in flattened(value).items()}
+        else:
+            found[str(key)] = value
+    return found
 
 
 def _plain(value: Any) -> Any:

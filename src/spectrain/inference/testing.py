@@ -71,6 +71,7 @@ def test(
     places = _places(trained, data)
     options = overrides or (trained.cfg.dataset if data is None else undrawn(trained.cfg.dataset))
     cfg, target = replace(trained.cfg, dataset=options), resolve_device(device, 0)
+    folder = folder_of_test(_run_folder(trained), places) if output is None else Path(output)
     results = []
     for split in list(dict.fromkeys(splits)) or _default_splits(places, options, own=data is None):
         if data is None or overrides is not None:
@@ -94,8 +95,8 @@ def test(
         source = source_of(cfg, patches, subject.task, target)
         order = eval_order(patches, size, group=subject.task.evaluation_group)
         with source.loader:
-            results.append(write_test(subject, source, order, _folder(trained, places, output) / split))
-    write_page(trained, places, results, _folder(trained, places, output))
+            results.append(write_test(subject, source, order, folder / split))
+    write_page(trained, places, results, folder)
     return results
 
 
@@ -192,9 +193,11 @@ def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
         return False
 
 
-def _folder(trained: Trained, places: Sequence[Path], output: str | Path | None) -> Path:
-    if output is not None:
-        return Path(output)
+def folder_of_test(run: Path, places: Sequence[Path]) -> Path:
+    """Return where a test on these data is kept in a run folder."""
+    return run / "test" / "+".join(place.stem for place in places)
+
+
+def _run_folder(trained: Trained) -> Path:
     folder = trained.path.parent
-    folder = folder.parent if folder.name == "checkpoints" else folder
-    return folder / "test" / "+".join(place.stem for place in places)
+    return folder.parent if folder.name == "checkpoints" else folder

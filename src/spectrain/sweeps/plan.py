@@ -6,6 +6,7 @@ import random
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ class Plan:
         words = {name: tuple(record[name]) for name in ("overrides", "flags", "plugins")}
         return cls(**{name: value for name, value in record.items() if name != "format"} | words)
 
-    @property
+    @cached_property
     def definition(self) -> Definition:
         """The sweep file, read."""
         return parse_definition(self.text, self.file)

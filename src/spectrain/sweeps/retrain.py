@@ -12,7 +12,7 @@ from ..config import Config
 from ..core.errors import SpectrainError
 from ..core.registry import lookup
 from ..data.opening import is_folded, recognise
-from ..inference.testing import held_out
+from ..inference.testing import folder_of_test, held_out
 from ..inference.testing import test as run_test
 from .chosen import chosen_trial, run_folders
 from .plan import run_id
@@ -57,7 +57,9 @@ def retrain(sweep: Sweep, trial: int | None = None, *, device: str | None = None
     if not (splits := held_out(cfg.dataset)):
         log.info("the data keep no split for tests, so the model is not tested: %s", folder)
         return folder
-    if not (folder / "test" / _data(cfg) / "tests.json").is_file():  # which is written last
+    if not (
+        folder_of_test(folder, [Path(one) for one in _paths(cfg)]) / "tests.json"
+    ).is_file():  # which is written last
         run_test(folder, splits=splits, device=cfg.general.device, plugins=sweep.plan.plugins)
     return folder
 
@@ -133,7 +135,3 @@ def _folded(sweep: Sweep, cfg: Config) -> bool:
 def _paths(cfg: Config) -> Sequence[str]:
     given = cfg.dataset.path or []
     return [given] if isinstance(given, str) else given
-
-
-def _data(cfg: Config) -> str:
-    return "+".join(Path(one).stem for one in _paths(cfg))

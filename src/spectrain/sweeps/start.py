@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
+from ..config.render import flattened
 from ..config.resolver import personal_file
 from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, nearest
 from ..core.registry import lookup
@@ -163,7 +163,7 @@ def go_on(
         given = replace(plan, overrides=tuple(replaced(plan.overrides, overrides)), flags=(*plan.flags, *flags))
         if config is not None:
             given = replace(given, config_name=Path(config).name, config_text=Path(config).read_text(encoding="utf-8"))
-        before, after = flat(plan.config()), flat(given.config())
+        before, after = (flattened(one.config().to_dict()) for one in (plan, given))
         for key in sorted({*before, *after}):
             if before.get(key) != after.get(key):
                 if key in PLACES:
@@ -199,21 +199,6 @@ def _changes_of_search(one: Definition, other: Definition) -> list[tuple[str, An
 
 def _said(definition: Definition) -> str:
     return ", ".join(f"{metric.goal} {metric.name}" for metric in definition.metrics)
-
-
-def flat(cfg: Config) -> dict[str, Any]:
-    """Return the values of a configuration by their full names."""
-    found: dict[str, Any] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, Mapping) and value:
-            for name, inner in value.items():
-                walk(f"{prefix}.{name}" if prefix else str(name), inner)
-        else:
-            found[prefix] = value
-
-    walk("", cfg.to_dict())
-    return found
 
 
 def check_metrics(plan: Plan, definition: Definition, device: str | None) -> None:

@@ -35,6 +35,8 @@ class Task(ABC):
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
         exports: what an exported graph returns: "embedding" is the encoder's vector of an image, any other name is
             that of the model's own output, such as "logits".
+        metric: the configured metric: ``start()`` makes fresh sums, ``tables()`` the tables of a test where there are
+            such; None measures nothing besides the loss.
     """
 
     views: int = 1
@@ -42,6 +44,7 @@ class Task(ABC):
     published: Mapping[str, str] = {}
     evaluation_group: int | None = None
     exports: str = "output"
+    metric: Any = None
 
     @property
     def channels(self) -> int | None:
@@ -73,12 +76,15 @@ class Task(ABC):
         return None
 
     def metrics(self) -> Metrics | None:
-        """Return fresh sums for one evaluation, or None."""
-        return None
+        """Return fresh sums of the configured metric for one evaluation, or None."""
+        started: Metrics | None = None if self.metric is None else self.metric.start()
+        return started
 
     def tables(self) -> Tables | None:
         """Return what collects the tables of a test, image by image and band by band; None where there are none."""
-        return None
+        made = getattr(self.metric, "tables", None)
+        tables: Tables | None = None if made is None else made()
+        return tables
 
     def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
         """Return what is drawn of the sums of an evaluation's metric, by name; nothing for most tasks."""

@@ -19,7 +19,7 @@ from ..core.errors import DataError
 from ..core.first_samples import first_samples
 from ..core.targets import ClassLabel, NoTarget, Target
 from ..losses.supcon import SupConLoss
-from .base import Metrics, Step, Task
+from .base import Step, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -126,11 +126,6 @@ class Contrastive(Task):
                 raise TypeError(f"supcon compares classes, and the batch holds {type(batch.target).__name__}")
             labels = batch.target.y
         return Step(self.criterion.sums(outputs, batch.views, labels, batch.real), output=outputs)
-
-    def metrics(self) -> Metrics | None:
-        """Return fresh sums of the configured metric."""
-        started: Metrics | None = None if self.metric is None else self.metric.start()
-        return started
 
     def remarks(self, training: int, validation: int) -> dict[str, str]:
         """Return how many images each loss compares, and what a collapsed encoder would have."""

@@ -13,12 +13,11 @@ from ..core.first_samples import first_samples
 from ..core.reconstruction import Reconstruction
 from ..core.step import Step
 from ..losses.mae_spectral import Compared, MAESpectralLoss
-from ..metrics.base import Tables
 from ..models.any_bands import AnyBands, Tokens
 from ..models.banded import BandedModel
 from ..models.masking import Plan
 from ..models.tokens import put, take
-from .base import Metrics, Task
+from .base import Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,17 +83,6 @@ class MaskedAutoencoding(Task):
     def compile(self) -> None:
         """Compile the loss: its dozen passes over the values become a few."""
         self._sums = torch.compile(self.criterion.sums)
-
-    def metrics(self) -> Metrics | None:
-        """Return fresh sums of the configured metric."""
-        started: Metrics | None = None if self.metric is None else self.metric.start()
-        return started
-
-    def tables(self) -> Tables | None:
-        """Return what collects the tables of a test, where the metric has such."""
-        made = getattr(self.metric, "tables", None)
-        tables: Tables | None = None if made is None else made()
-        return tables
 
     def remarks(self, training: int, validation: int) -> dict[str, str]:
         """Return what each part of the loss weighs, and of what the errors are."""

@@ -20,10 +20,9 @@ from ..core.regressed import SMALLEST, Regressed
 from ..core.step import Step
 from ..core.targets import DenseValues, SparseValues, Target
 from ..losses.regression import RegressionLoss
-from ..metrics.base import Tables
 from ..metrics.ensemble import combine
 from ..metrics.regression import PUBLISHED
-from .base import Layer, Metrics, Task
+from .base import Layer, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,17 +159,6 @@ class Regression(Task):
             None if s is None else s + power * spread.log(),
             None if quantiles is None else quantiles * spread + centre,
         )
-
-    def metrics(self) -> Metrics | None:
-        """Return fresh sums of the configured metric."""
-        started: Metrics | None = None if self.metric is None else self.metric.start()
-        return started
-
-    def tables(self) -> Tables | None:
-        """Return what collects the tables of a test, where the metric has such."""
-        made = getattr(self.metric, "tables", None)
-        tables: Tables | None = None if made is None else made()
-        return tables
 
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
         """Return what the configured figure draws; nothing of the output is kept where there is none."""

@@ -19,9 +19,8 @@ from ..core.segmented import Segmented, logit_channels
 from ..core.step import Step
 from ..core.targets import IGNORED, ClassMap, Target
 from ..losses.segmentation import SegmentationLoss
-from ..metrics.base import Tables
 from ..metrics.segmentation import PUBLISHED, precision_recall, roc
-from .base import Layer, Metrics, Task
+from .base import Layer, Task
 from .layers import class_layers, class_maps, class_quantities
 
 if TYPE_CHECKING:
@@ -112,11 +111,6 @@ class Segmentation(Task):
             counted = counted & batch.valid.any(1)
         return torch.where(counted, batch.target.y, IGNORED)
 
-    def metrics(self) -> Metrics | None:
-        """Return fresh sums of the configured metric."""
-        started: Metrics | None = None if self.metric is None else self.metric.start()
-        return started
-
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
         """Return the layers class and probability, and of an ensemble its spread."""
         return class_layers(self.names, members)
@@ -128,12 +122,6 @@ class Segmentation(Task):
     def maps(self, quantities: Tensor) -> dict[str, Tensor]:
         """Return the class of the members' mean probability, that mean, and the members' deviation from it."""
         return class_maps(quantities)
-
-    def tables(self) -> Tables | None:
-        """Return what collects the tables of a test, where the metric has such."""
-        made = getattr(self.metric, "tables", None)
-        tables: Tables | None = None if made is None else made()
-        return tables
 
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
         """Return the samples that the configured figure draws; all where it does not say how many these are."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 
 from ..config import Config
 from ..core.errors import DataError, SpectrainError
-from ..data.labelled import count_unlabelled
 from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..models.weights import read_tensors
 from ..tasks.regression import VALUE, measured
 from .shared_work import from_main
 from .trained import checkpoint_of, read_trained
+
+log = logging.getLogger("spectrain")
 
 HEAD = "meanlayer.conv.weight"
 """In the weights of the published U-Net."""
@@ -43,7 +45,7 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
         return cfg
     if options.centre and options.spread:  # of a run that goes on, or as was said
         return cfg
-    count, mean, deviation = from_main(lambda: _moments(patches, options.ignore))
+    count, mean, deviation = from_main(lambda: label_moments(patches, options.ignore))
     layers = len(count)
     where = f"{patches.path}, {patches.split}"
     if not count.all():
@@ -88,19 +90,23 @@ def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[
     return (np.array(centre), np.array(spread)) if len(centre) == len(spread) == layers else None
 
 
-def _moments(
+def label_moments(
     patches: Patches, ignore: Sequence[float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return how many labels each quantity has, their mean, and their deviation (1 where they do not vary), [Q] each.
+
+    Patches without any are said in a line: they take no part in the loss.
 
     Blocks are joined by their means and squares about them, so that heights of 3,000 m that differ by centimetres keep
     their digits.
     """
     count = mean = square = np.zeros(1)
     for one in members_of(patches):
+        empty = 0
         rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
         for start in range(0, len(one), rows):
             values = measured(one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64)), ignore)
+            empty += int((~np.isfinite(values).reshape(len(values), -1).any(1)).sum())
             values = values.swapaxes(0, 1).reshape(values.shape[1], -1)
             there = np.isfinite(values)
             n = there.sum(1).astype(np.float64)
@@ -111,7 +117,9 @@ def _moments(
             square = square + (off**2).sum(1) + (own - mean) ** 2 * count * n / total
             mean = mean + (own - mean) * n / total
             count = count + n
-        count_unlabelled(one)
+        if empty:
+            said = "%s, %s: %d of %d patches have no labelled pixel and teach nothing"
+            log.warning(said, one.path, one.split, empty, len(one))
     deviation = np.sqrt(square / np.maximum(count, 1))
     varies = deviation > 1e-7 * np.abs(mean)  # less is what float32 leaves of labels that are all alike
     return count, np.where(count > 0, mean, 0), np.where(varies, deviation, 1.0)

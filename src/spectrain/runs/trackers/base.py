@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...config.render import flattened
 from ..folder import CHECKPOINTS, size_name
 from ..info import RunInfo
 
@@ -89,17 +90,7 @@ class TrackedRun:
 
     def options(self) -> dict[str, Any]:
         """Return the configuration as one flat dict, ``{"optimizer.lr": 0.1, ...}``."""
-        flat: dict[str, Any] = {}
-
-        def walk(prefix: str, value: Any) -> None:
-            if isinstance(value, Mapping) and value:
-                for key, item in value.items():
-                    walk(f"{prefix}.{key}" if prefix else str(key), item)
-            else:
-                flat[prefix] = value
-
-        walk("", self.cfg.to_dict())
-        return flat
+        return flattened(self.cfg.to_dict())
 
     @property
     def facts(self) -> RunInfo:
