@@ -53,10 +53,10 @@ def two_metrics(text=TEXT):
     return text.replace("{name: jaccard_valid, goal: maximize}", pair)
 
 
-def made(folder, text=TEXT, folds=3, randoms=2, sweep_id="s1"):
-    """Return a sweep without a trial, in ``folder/s1``."""
+def made(folder, text=TEXT, folds=3, randoms=2, sweep_id="s1", url=None):
+    """Return a sweep without a trial, in ``folder/s1``; in SQLite there unless an address is given."""
     plan = Plan(sweep_id, "segmentation", "sweep.yaml", text, folds=folds, randoms=randoms)
-    store = Store(f"sqlite:///{folder / sweep_id}/study.db", sweep_id)
+    store = Store(url or f"sqlite:///{folder / sweep_id}/study.db", sweep_id)
     goals = ["maximize" if one.goal == "maximize" else "minimize" for one in plan.definition.metrics]
     store.create(plan.to_json(), goals)
     sweep = Sweep(store, plan, folder / sweep_id)

@@ -15,9 +15,11 @@ from scipy import stats
 from spectrain.sweeps.definition import Metric
 from spectrain.sweeps.importance import importances
 from spectrain.sweeps.intervals import interval, spread, t_quantile
+from spectrain.sweeps.page import show
 from spectrain.sweeps.results import TrialResult, estimate, front, lead, results_of
 from spectrain.sweeps.results_files import write_results
 from spectrain.sweeps.store import RunRecord
+from spectrain.sweeps.sweep import open_sweep
 from spectrain.sweeps.words import terminal_lines, verdict
 
 UP, DOWN = Metric("jaccard_valid", "maximize"), Metric("loss_valid", "minimize")
@@ -183,3 +185,17 @@ def test_json_says_nothing_of_folds_where_there_are_none(tmp_path):
     write_results(results_of(sweep), [], tmp_path)
     record = json.loads((tmp_path / "sweep_results.json").read_text())
     assert record["trials"][0]["scores"]["jaccard_valid"]["by_fold"] == {}
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "journal", "postgres"])
+def test_a_sweep_is_shown_from_every_store(tmp_path, request, kind):
+    journal = f"journal:{tmp_path}/study.log"
+    url = {"sqlite": None, "journal": journal}.get(kind) or (
+        request.getfixturevalue("server").new_database() if kind == "postgres" else None
+    )
+    sweep = made(tmp_path, url=url)
+    for state in ("complete", "complete", "running", "waiting"):
+        add(sweep, lambda number, values, run: (0.5 + number / 10,), state)
+    shown = show(open_sweep(sweep.folder, sweep_db=url))
+    assert results_of(sweep).counts() == {"complete": 2, "running": 1, "waiting": 1}
+    assert "2 complete" in shown.lines[0] and shown.page.is_file()

@@ -162,7 +162,7 @@ def results_of(sweep: Sweep) -> Results:
     """Read a sweep's study; nothing is written."""
     definition = sweep.plan.definition
     metrics = definition.metrics
-    now, started = sweep.store.lock.clock()
+    now, started = sweep.store.clock()
     trials = [_trial(one, metrics, now, started) for one in sweep.store.trials()]
     complete = [one for one in trials if one.state == "complete" and _finite(one)]
     best = front(complete, metrics)

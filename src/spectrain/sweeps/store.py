@@ -245,6 +245,15 @@ class Store:
         """Return all trials, in the order of their numbers."""
         return self._patiently(self._trials)
 
+    def clock(self) -> tuple[float, float]:
+        """Return the time now and when the store was last started, in seconds of the clock that leases are told by."""
+
+        def told() -> tuple[float, float]:
+            with self.lock.held():
+                return self.lock.clock()
+
+        return self._patiently(told)
+
     # --- what a runner does
 
     def claim(
