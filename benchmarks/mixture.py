@@ -212,10 +212,10 @@ def filled_in(run: Path, paths: list[Path], split: str, masking: str) -> list[Su
     from spectrain.core.batch import Batch
     from spectrain.data.mixture import eval_order
     from spectrain.data.opening import open_patches
-    from spectrain.inference.testing import model_for
     from spectrain.tasks.base import Step
     from spectrain.training.evaluate import evaluate
     from spectrain.training.subject import Subject, source_of
+    from spectrain.training.testing import model_for
     from spectrain.training.trained import load_trained
 
     trained = load_trained(run)

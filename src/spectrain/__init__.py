@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .inference.export import export as export
     from .inference.import_weights import import_weights as import_weights
     from .inference.predict import predict as predict
-    from .inference.testing import test as test
     from .losses.mae_spectral import MAESpectralLoss as MAESpectralLoss
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from .training.parts import load_trained_model as load_trained_model
     from .training.parts import make_loader as make_loader
     from .training.parts import train_epoch as train_epoch
+    from .training.testing import test as test
 
     __version__: str
 
@@ -114,7 +114,7 @@ _PLACES = {
     "report": "runs.report:write_report",
     "save_checkpoint": "training.checkpoint:save_checkpoint",
     "sweep": "sweeps.api:sweep",
-    "test": "inference.testing:test",
+    "test": "training.testing:test",
     "train": "training.api:train",
     "train_epoch": "training.parts:train_epoch",
 }

@@ -12,8 +12,8 @@ from model_contract import ModelContract, batch_of, images
 from small_mae import config, cube_of, words, write
 
 import spectrain
-from spectrain.inference.testing import test as run_test
 from spectrain.models.spectral_autoencoder import SpectralAutoencoder
+from spectrain.training.testing import test as run_test
 
 
 class TestSpectralAutoencoder(ModelContract):

@@ -14,13 +14,13 @@ from real_sweep import data, plan_of, trained
 
 from spectrain.core.errors import DataError, SpectrainError
 from spectrain.data.opening import open_patches
-from spectrain.inference.testing import held_out
 from spectrain.runs.run import Run
 from spectrain.sweeps import retrain as module
 from spectrain.sweeps.chosen import chosen_trial
 from spectrain.sweeps.results import results_of
 from spectrain.sweeps.retrain import retrain, retrain_config
 from spectrain.training.checkpoint import load_checkpoint
+from spectrain.training.testing import held_out
 
 DIES = """
 import os, sys

@@ -7,11 +7,11 @@ import small_mae
 import torch
 
 from spectrain.config import load_config
-from spectrain.inference.testing import test as run_test
 from spectrain.training.api import train_config
 from spectrain.training.evaluate import evaluate
 from spectrain.training.parts import evaluate_model_dataloader, load_trained_model, make_loader
 from spectrain.training.session import build_session
+from spectrain.training.testing import test as run_test
 
 MODELS = {"mae_spectral": [], "spectral_autoencoder": ["model=spectral_autoencoder", "model.widths=[16,3]"]}
 METRICS = ("mse_masked", "sam_masked", "psnr_masked", "ssim_masked", "mse", "sam", "psnr", "ssim")

@@ -8,13 +8,13 @@ import pytest
 import small_mae
 
 from spectrain.config import load_config
-from spectrain.inference.testing import test as run_test
 from spectrain.tasks.base import Task
 from spectrain.tasks.contrastive import Contrastive
 from spectrain.tasks.mae import MaskedAutoencoding
 from spectrain.training.api import train_config
 from spectrain.training.evaluate import evaluate
 from spectrain.training.session import build_session
+from spectrain.training.testing import test as run_test
 
 CONTRASTIVE = [
     "model.backbone=resnet18",

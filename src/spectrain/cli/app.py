@@ -101,7 +101,7 @@ def test(
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
-    from ..inference.testing import test as test_run
+    from ..training.testing import test as test_run
 
     for found in test_run(
         run, data, output, splits=split or (), batch_size=batch_size, device=device, plugins=plugin or ()

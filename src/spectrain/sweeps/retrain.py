@@ -12,8 +12,8 @@ from ..config import Config
 from ..core.errors import SpectrainError
 from ..core.registry import lookup
 from ..data.opening import is_folded, recognise
-from ..inference.testing import folder_of_test, held_out
-from ..inference.testing import test as run_test
+from ..training.testing import folder_of_test, held_out
+from ..training.testing import test as run_test
 from .chosen import chosen_trial, run_folders
 from .plan import run_id
 from .results import TrialResult, results_of

@@ -25,9 +25,9 @@ from spectrain.core.random import Key
 from spectrain.core.targets import NoTarget
 from spectrain.data.opening import open_patches
 from spectrain.data.splits_file import given_splits
-from spectrain.inference.testing import test as run_test
 from spectrain.metrics import reconstruction, reconstruction_tables
 from spectrain.training.parts import evaluate_model_dataloader, load_trained_model, make_loader
+from spectrain.training.testing import test as run_test
 from spectrain.training.trained import load_trained
 
 SPLIT = ["dataset.test_fraction=0.2", "dataset.valid_fraction=0.2"]

@@ -21,12 +21,12 @@ from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..runs.atomic import atomic_write
 from ..runs.report.test_page import SplitTest, test_page
-from ..training.classes import with_ignored
-from ..training.devices import autocast_dtype, resolve_device
-from ..training.subject import Subject, source_of
-from ..training.tested import Tested, write_test
-from ..training.trained import Trained, load_trained, model_for
+from .classes import with_ignored
+from .devices import autocast_dtype, resolve_device
 from .other_data import opened_elsewhere
+from .subject import Subject, source_of
+from .tested import Tested, write_test
+from .trained import Trained, load_trained, model_for
 
 log = logging.getLogger("spectrain")
 

@@ -10,7 +10,7 @@ from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.opening import open_patches
 from ..data.patches import Patches
-from ..training.trained import Trained
+from .trained import Trained
 
 
 def opened_elsewhere(trained: Trained, place: Path, split: str, options: DatasetOptions) -> Patches:
