@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
     from .sweeps.api import sweep as sweep
-    from .training.api import train as train
     from .training.checkpoint import load_checkpoint as load_checkpoint
     from .training.checkpoint import save_checkpoint as save_checkpoint
     from .training.parts import Meter as Meter
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from .training.parts import make_loader as make_loader
     from .training.parts import train_epoch as train_epoch
     from .training.testing import test as test
+    from .training.train import train as train
 
     __version__: str
 
@@ -115,7 +115,7 @@ _PLACES = {
     "save_checkpoint": "training.checkpoint:save_checkpoint",
     "sweep": "sweeps.api:sweep",
     "test": "training.testing:test",
-    "train": "training.api:train",
+    "train": "training.train:train",
     "train_epoch": "training.parts:train_epoch",
 }
 

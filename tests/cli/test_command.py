@@ -83,7 +83,7 @@ def trained(monkeypatch):
 
     def train_config(cfg, *, run=None, checkpoint=None):
         caught.cfg, caught.run = cfg, run
-        return SimpleNamespace(info={"status": caught.status})
+        return SimpleNamespace(status=caught.status)
 
     monkeypatch.setattr(api, "train_config", train_config)
     return caught

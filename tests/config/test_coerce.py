@@ -63,6 +63,8 @@ def test_values_fit(hint, value, found):
         (float, True, "not true"),
         (float, float("nan"), "finite"),
         (float, 10**400, "ordinary size"),
+        (int, 10**400, "ordinary size"),
+        (int, 2**63, "ordinary size"),
         (bool, 1, "must be true or false, not 1"),
         (str, None, "must be text, not null"),
         (str, [1], "must be text"),

@@ -81,6 +81,9 @@ def test_truth_values_can_be_turned_on_and_off(flag, form, meant):
 def test_weights_to_begin_from():
     assert settings("--train_mode", "resume", "--model_weights_path", "w.pth") == {"model.init_from": "w.pth"}
     assert settings("--train_mode", "scratch", "--model_weights_path", "w.pth") == {"model.init_from": None}
+    tested = settings("--skip_training", "true", "--model_weights_path", "w.pth")
+    assert tested == {"hparams.skip_training": True, "model.init_from": "w.pth"}
+    assert settings("--skip_training", "false") == {}
     assert settings("--train_mode", "scratch") == {"model.init_from": None}
     assert settings("--train_mode", "resume", lower=["--model_weights_path=w.pth", "--train_mode=scratch"]) == {
         "model.init_from": "w.pth"
@@ -92,9 +95,9 @@ def test_weights_to_begin_from():
     [
         ("--train_mode resume", "train_mode", "needs --model_weights_path FILE; to continue a run: --resume RUN"),
         ("--train_mode again --model_weights_path w", "train_mode", "must be scratch or resume, not 'again'"),
-        ("--model_weights_path w", "model_weights_path", "is used beside train_mode resume only"),
+        ("--model_weights_path w", "model_weights_path", "is used beside train_mode resume, or skip_training, only"),
         ("--bilinear maybe", "bilinear", "must be true or false, not 'maybe'"),
-        ("--skip_training true", "skip_training", "is a command of its own: spectrain test RUN"),
+        ("--skip_training perhaps", "skip_training", "must be true or false, not 'perhaps'"),
         ("--max_gt much", "max_gt", "must be a number, not 'much'"),
     ],
 )

@@ -68,16 +68,14 @@ def test_it_mends_other_labels():
     z = (p - y) / found.variance(v).sqrt()
     assert float(z.square().mean()) == pytest.approx(1, abs=0.06)
     for level in LEVELS:
-        low, high = found.bounds(p, v, level)
-        assert float(((low <= y) & (y <= high)).double().mean()) == pytest.approx(level, abs=0.02)
+        assert float(((p - y).abs() <= found.half_width(v, level)).double().mean()) == pytest.approx(level, abs=0.02)
 
 
 def test_each_quantity_has_its_own():
     found = Recalibration(("a", "b"), (2.0, 3.0), (0.9,), ((1.0,), (math.inf,)), (5, 6))
     assert found.variance(torch.ones(1, 2, 2, 1)).flatten().tolist() == [2, 2, 3, 3]
     assert found.variance(torch.ones(2, 4), axis=0)[:, 0].tolist() == [2, 3]
-    low, high = found.bounds(torch.zeros(1, 2), 4 * torch.ones(1, 2), 0.9)
-    assert low.tolist() == [[-2, -math.inf]] and high.tolist() == [[2, math.inf]]
+    assert found.half_width(4 * torch.ones(1, 2), 0.9).tolist() == [[2, math.inf]]
     with pytest.raises(ValueError, match="3 quantities"):
         found.variance(torch.ones(1, 3, 1, 1))
 
@@ -94,7 +92,7 @@ def test_what_cannot_be_is_refused():
     with pytest.raises(RunError, match="different lengths"):
         Recalibration.from_json(fitted(0, 1).to_json() | {"labels": [1]})
     with pytest.raises(RunError, match=r"fitted for 0\.8"):
-        fitted(0).bounds(torch.zeros(1, 1), torch.ones(1, 1), 0.8)
+        fitted(0).half_width(torch.ones(1, 1), 0.8)
     with pytest.raises(DataError, match="'h' has no labels"):
         fit_recalibration({"h": []}, {"h": []}, {"h": []})
     with pytest.raises(DataError, match="not finite"):

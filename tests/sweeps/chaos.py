@@ -25,10 +25,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from spectrain.runs.atomic import append, atomic_write
-from spectrain.sweeps import locks, runner, store, training
+from spectrain.sweeps import locks, runner, store
 from spectrain.sweeps.plan import Plan, run_id
 from spectrain.sweeps.runner import Runner
 from spectrain.sweeps.store import PARAMETERS, RUNS, RunRecord, Store
+from spectrain.training import whole_run
 
 SWEEP = """\
 name: small
@@ -111,7 +112,7 @@ def small_training(epoch: float) -> Any:
         root = Path(cfg.artifact_dir).absolute()
         folder = root / cfg.trial_name / f"{cfg.run_name}-{cfg.run_id}"
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with training._alone(folder):
+        with whole_run._alone(folder):
             folder.mkdir(exist_ok=True)
             if (folder / "run.json").is_file():
                 return folder

@@ -17,7 +17,8 @@ from spectrain.sweeps.plan import Plan, run_id, seeds
 from spectrain.sweeps.runner import Runner, suggested, told
 from spectrain.sweeps.space import Space
 from spectrain.sweeps.store import REASON, RUNS, RunRecord, Store, identity
-from spectrain.sweeps.training import StoppedError, scores_of
+from spectrain.sweeps.training import scores_of
+from spectrain.training.whole_run import StoppedError
 
 SWEEP = """\
 name: small

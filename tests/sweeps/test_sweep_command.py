@@ -257,7 +257,7 @@ def test_a_grid_of_another_recipe_ends_by_itself(place, caplog):
 
 @pytest.mark.slow
 def test_a_run_may_be_trained_by_several_processes(place, monkeypatch):
-    from spectrain.sweeps import training
+    from spectrain.training import whole_run
 
     launched = []
 
@@ -265,9 +265,9 @@ def test_a_run_may_be_trained_by_several_processes(place, monkeypatch):
         launched.append((count, words[:2]))
         return real(count, words)
 
-    real = training.launch
-    monkeypatch.setattr(training, "missing_processes", lambda cfg: 2)
-    monkeypatch.setattr(training, "launch", launch)
+    real = whole_run.launch
+    monkeypatch.setattr(whole_run, "missing_processes", lambda cfg: 2)
+    monkeypatch.setattr(whole_run, "launch", launch)
     begin("general.threads=1", device="cpu", n_trials=1)
     (trial,) = open_sweep("sweep-small-one").store.trials()
     runs = [Run.open(Path("runs/sweep-small-one", one["folder"])) for one in trial.user_attrs[RUNS].values()]

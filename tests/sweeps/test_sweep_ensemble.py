@@ -19,7 +19,7 @@ from spectrain.sweeps import ensemble as module
 from spectrain.sweeps.ensemble import ensemble
 from spectrain.sweeps.results import results_of
 from spectrain.training.checkpoint import load_checkpoint
-from spectrain.training.ensembles import FILE, members_in
+from spectrain.training.ensembles import FILE, read_ensemble
 from spectrain.training.trained import load_trained
 
 
@@ -39,19 +39,23 @@ def test_it_holds_the_best_checkpoint_of_each_run(sweep, made):
     record = json.loads((made / FILE).read_text())
     assert record["format"] == {"name": "spectrain.ensemble", "version": 1} and record["sweep_id"] == "s1"
     assert [one["fold"] for one in record["members"]] == [0, 1] == [run.fold for run in runs]
-    for one, run in zip(members_in(made), runs, strict=True):
+    for one, run in zip(read_ensemble(made).checkpoints, runs, strict=True):
         assert one.name == f"{run.folder.rpartition('/')[2]}.pt"
         ours, theirs = load_checkpoint(one), load_checkpoint(sweep.folder / run.folder / "checkpoints" / "best.pt")
         assert ours["meta"] == theirs["meta"] and "optimizer" not in ours
         assert all(torch.equal(ours["model"][name], value) for name, value in theirs["model"].items())
-    assert sorted(path.name for path in made.iterdir()) == sorted([FILE, *(one.name for one in members_in(made))])
+    assert sorted(path.name for path in made.iterdir()) == sorted(
+        [FILE, *(one.name for one in read_ensemble(made).checkpoints)]
+    )
 
 
 def test_it_maps_as_its_members_do_wherever_it_is(made, tmp_path):
     elsewhere = shutil.move(made, tmp_path / "else where")
     scene = write_scene(tmp_path / "scene.tif", field(64, 64, seed=3))
     one = predict(elsewhere, scene, tmp_path / "one.tif", device="cpu", plugins=["map_runs"])
-    several = predict(members_in(elsewhere), scene, tmp_path / "two.tif", device="cpu", plugins=["map_runs"])
+    several = predict(
+        read_ensemble(elsewhere).checkpoints, scene, tmp_path / "two.tif", device="cpu", plugins=["map_runs"]
+    )
     for a, b in zip(one.paths, several.paths, strict=True):
         with rasterio.open(a) as ours, rasterio.open(b) as theirs:
             assert np.array_equal(ours.read(), theirs.read(), equal_nan=True)
@@ -65,7 +69,7 @@ def test_by_default_it_lies_in_the_sweeps_folder_and_is_replaced(sweep):
     (folder / "of-an-older-one.pt").write_bytes(b"")
     assert ensemble(sweep) == folder and not (folder / "of-an-older-one.pt").exists()
     last = ensemble(replace(sweep, plan=replace(sweep.plan, score="last")), trial=0)
-    assert last.name == "tiny-0" and len(members_in(last)) == 2
+    assert last.name == "tiny-0" and len(read_ensemble(last).checkpoints) == 2
 
 
 def test_one_model_is_wanted_and_it_is_several(made):

@@ -11,12 +11,13 @@ from torch import nn
 
 from spectrain.augment.warp_augmentation import WarpAugmentation
 from spectrain.core.batch import Batch, everywhere
-from spectrain.core.errors import DataError
+from spectrain.core.errors import DataError, RunError, SpectrainError
 from spectrain.core.random import Key
 from spectrain.core.regressed import Regressed
 from spectrain.core.targets import DenseValues, NoTarget, SparseValues
 from spectrain.losses.regression import RegressionLoss
-from spectrain.metrics.regression import RegressionMetric
+from spectrain.metrics.calibration import Recalibration
+from spectrain.metrics.regression import LEVELS, RegressionMetric
 from spectrain.tasks.regression import Regression
 
 
@@ -156,12 +157,15 @@ def test_labels_turn_with_their_image_and_are_never_mixed(share):
     torch.testing.assert_close(found.mean[found.valid], found.y[found.valid], rtol=0, atol=0)
 
 
-def test_maps_of_one_model_and_of_several():
+def test_maps_of_one_networkand_of_several():
     one = task(centre=[10.0], spread=[2.0], unit="m")
     assert [(layer.name, layer.bands, layer.unit) for layer in one.layers()] == [
         ("mean", ("mean",), "m"), ("aleatoric", ("aleatoric",), "m"),
+        ("lower", ("lower bound of 90 %",), "m"), ("upper", ("upper bound of 90 %",), "m"),
     ]  # fmt: skip
-    assert [layer.name for layer in one.layers(3)] == ["mean", "aleatoric", "epistemic", "predictive"]
+    assert [layer.name for layer in one.layers(3)] == [
+        "mean", "aleatoric", "epistemic", "predictive", "lower", "upper",
+    ]  # fmt: skip
     assert [layer.name for layer in task("mse").layers(3)] == ["mean", "epistemic"]
     outputs = torch.randn(3, 2, 4, 5)
     quantities = torch.cat([one.quantities(output[None]) for output in outputs])
@@ -172,7 +176,61 @@ def test_maps_of_one_model_and_of_several():
     torch.testing.assert_close(found["epistemic"][0], mean.std(0, correction=0))
     both = (variance.mean(0) + mean.var(0, correction=0)).sqrt()
     torch.testing.assert_close(found["predictive"][0], both, rtol=1e-3, atol=1e-3)
-    assert set(one.maps(quantities[:1])) == {"mean", "aleatoric"}
+    torch.testing.assert_close(found["upper"][0], mean.mean(0) + 1.6448536 * both, rtol=1e-3, atol=1e-3)
+    assert set(one.maps(quantities[:1])) == {"mean", "aleatoric", "lower", "upper"}
+
+
+def test_a_recalibration_scales_variances_and_gives_the_interval():
+    one = task(centre=[10.0], spread=[2.0])
+    seen, network = batch(one.targets(sparse_labels()[:1]), (1, 12, 12)), Fixed(torch.randn(1, 2, 12, 12))
+    before = one.loss(network, seen)
+    record = Recalibration(("value",), (4.0,), LEVELS, ((0.5, 1.0, 3.0, float("inf")),), (9,)).to_json()
+    one.recalibrate(record)
+    quantities = torch.cat([one.quantities(output[None]) for output in torch.randn(3, 2, 4, 5)])
+    alone, several = one.maps(quantities[:1]), one.maps(quantities)
+    model = task(centre=[10.0], spread=[2.0]).maps(quantities[:1])
+    torch.testing.assert_close(alone["aleatoric"], 2 * model["aleatoric"])
+    torch.testing.assert_close(alone["upper"], alone["mean"] + 3 * model["aleatoric"])
+    squares = several["aleatoric"] ** 2 + several["epistemic"] ** 2
+    torch.testing.assert_close(several["predictive"], squares.sqrt())
+    torch.testing.assert_close(several["lower"], several["mean"] - 1.5 * several["predictive"])
+    one.interval_of(0.95)  # too few labels for it: the Gaussian interval of the scaled variances
+    torch.testing.assert_close(one.maps(quantities[:1])["upper"], alone["mean"] + 1.959964 * alone["aleatoric"])
+    after = one.loss(network, seen)
+    valid = after.output.valid
+    assert after.loss.sum == before.loss.sum
+    torch.testing.assert_close(after.output.variance[valid], 4 * before.output.variance[valid])
+    torch.testing.assert_close(one.together([before, before]).output.variance[valid], after.output.variance[valid])
+    with pytest.raises(RunError, match="of height, and the task of value"):
+        one.recalibrate({**record, "names": ["height"]})
+    with pytest.raises(SpectrainError, match=r"no interval of 0\.8"):
+        one.interval_of(0.8)
+    unwanted = task(recalibrate=False)
+    unwanted.recalibrate(record)
+    assert unwanted.recalibration is None
+
+
+def test_values_alone_have_bounds_once_they_are_calibrated():
+    one = task("mse")
+    assert [layer.name for layer in one.layers()] == ["mean"]
+    one.recalibrate(Recalibration(("value",), (9.0,), LEVELS, ((1.0, 2.0, 5.0, 6.0),), (99,)).to_json())
+    found = one.maps(one.quantities(torch.zeros(1, 1, 2, 2)))
+    assert set(found) == {"mean", "lower", "upper"} and (found["upper"] == 5).all() and (found["lower"] == -5).all()
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_several_models_are_one_mixture(sparse):
+    one = task(centre=[10.0], spread=[2.0])
+    labels = sparse_labels() if sparse else np.random.default_rng(0).normal(10, 2, (3, 12, 12)).astype("f4")
+    seen = batch(one.targets(labels), (3, 12, 12))
+    steps = [one.loss(Fixed(torch.randn(3, 2, 12, 12)), seen) for _ in range(3)]
+    found = one.together(steps)
+    valid = found.output.valid
+    means = torch.stack([step.output.mean for step in steps])
+    expected = means.var(0, correction=0) + torch.stack([step.output.variance for step in steps]).mean(0)
+    torch.testing.assert_close(found.output.variance[valid], expected[valid])
+    torch.testing.assert_close(found.output.mean, means.mean(0))
+    assert float(found.loss.mean) == pytest.approx(np.mean([float(step.loss.mean) for step in steps]))
 
 
 def test_several_quantities():

@@ -14,9 +14,9 @@ import spectrain
 from spectrain.config import load_config
 from spectrain.data.opening import open_patches
 from spectrain.runs.inspection import inspect
-from spectrain.training.api import train
 from spectrain.training.classes import with_classes
 from spectrain.training.session import build_session
+from spectrain.training.train import train
 
 SMALL = (
     *("hparams.epochs=1", "hparams.batch_size=4", "general.device=cpu", "model.encoder_weights=null"),

@@ -17,8 +17,13 @@ import spectrain
 from spectrain import UNet
 from spectrain.cli import main
 from spectrain.config import load_config
+from spectrain.core.errors import RunError
+from spectrain.metrics.calibration import Recalibration
+from spectrain.metrics.regression import LEVELS
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.measured_labels import with_measured
+
+BOUNDS = ("lower bound of 90 %", "upper bound of 90 %")
 
 
 def command(*words):
@@ -50,24 +55,65 @@ def test_training_leaves_weights_and_validates(place):
     assert meta["config"]["task"]["spread"] == pytest.approx([np.nanstd(np.array(labels, float))])
 
 
-def test_the_run_is_tested(place, tmp_path):
-    command("test", place / "D", "-o", tmp_path)
-    found = json.loads((tmp_path / "tests.json").read_text())["splits"]["test"]
-    assert found["images"] == 2 and found["metrics"]["rmse"]["value"] > 0
-    assert found["metrics"]["loss"]["value"] == pytest.approx(found["metrics"]["gaussian_nll"]["value"], rel=1e-4)
+def test_training_ends_by_a_test_of_the_best_weights(place, tmp_path):
+    """What the document promises in ``--out_dir``, and what the published trainer wrote there."""
+    out = place / "D"
+    found = json.loads((out / "test_results.json").read_text())
+    predictions, targets, variances = (np.load(out / f"{name}.npy") for name in ("predictions", "targets", "variances"))
+    labels = np.concatenate([np.load(path).ravel() for path in sorted((place / "B" / "test").iterdir())])
+    np.testing.assert_array_equal(targets, labels[np.isfinite(labels)])
+    assert found["RMSE"] == pytest.approx(np.sqrt(np.mean((predictions - targets) ** 2)), rel=1e-5)
+    assert found["ME"] == pytest.approx(np.mean(predictions - targets), rel=1e-4)
+    nll = np.mean((predictions - targets) ** 2 / variances + np.log(variances)) / 2
+    assert found["gaussian_nll"] == pytest.approx(nll, rel=1e-4)
+    assert {"MSE", "RMSE", "MAE", "ME", "gaussian_nll", "laplacian_nll", "loss"} <= set(found)
+    assert f"RMSE: {found['RMSE']:.6g}\n" in (out / "results.txt").read_text()
+    assert list((out / "log").glob("events.out.tfevents*"))
+    command("test", out, "-o", tmp_path)
+    again = json.loads((tmp_path / "tests.json").read_text())["splits"]["test"]
+    assert again["images"] == 2 and again["metrics"]["rmse"]["value"] == found["RMSE"]
+    np.testing.assert_array_equal(np.load(tmp_path / "test" / "predictions.npy"), predictions)
+    with (tmp_path / "test" / "calibration.csv").open() as file:
+        rows = {row["interval"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["model", "scaled", "conformal"]
+    assert float(rows["model"]["gaussian_nll"]) == pytest.approx(found["loss"], rel=1e-4)  # which is not scaled
+    assert float(rows["scaled"]["gaussian_nll"]) == pytest.approx(nll, rel=1e-4)
+
+
+def test_weights_are_tested_without_a_training(place, tmp_path):
+    words = f"--train_input_data_dir {place / 'A'} --train_label_data_dir {place / 'B'} --all_checkpoint_dir {tmp_path}"
+    words += " --skip_training true --num_ch 3 general.device=cpu general.threads=1 "
+    trained = json.loads((place / "D" / "test_results.json").read_text())
+    best = place / "D" / "checkpoints" / "best.pt"
+    command("train", "regression", *words.split(), "--out_dir", tmp_path / "E", "--model_weights_path", best)
+    found = json.loads((tmp_path / "E" / "test_results.json").read_text())
+    assert found == pytest.approx(trained, rel=1e-4)
+    assert json.loads((tmp_path / "E" / "run.json").read_text())["steps"] == 0
+
+    (tmp_path / "E" / "results.txt").unlink()
+    command("train", "regression", *words.split(), "--out_dir", tmp_path / "E")  # of the run that is there
+    assert (tmp_path / "E" / "results.txt").is_file()
+
+    with pytest.raises(RunError, match="nothing to test: no run in out_dir, and no weights"):
+        flags = [word for word in words.split() if "=" not in word]
+        spectrain.train("regression", flags=[*flags, "--out_dir", str(tmp_path / "F")])
 
 
 def test_a_scene_is_predicted(place, tmp_path):
     image = small.write_scene(tmp_path / "scene.tif")
     command("predict", place / "D", tmp_path / "scene.tif", "-o", tmp_path / "map.tif")
     with rasterio.open(tmp_path / "map.tif") as file:
-        assert file.descriptions == ("mean", "aleatoric") and file.dtypes == ("float32", "float32")
-        mean, aleatoric = file.read()
+        assert file.descriptions == ("mean", "aleatoric", *BOUNDS) and set(file.dtypes) == {"float32"}
+        mean, aleatoric, lower, upper = file.read()
     missing = np.isnan(image).all(0)
     assert missing.any() and (np.isnan(mean) == missing).all() and (np.isnan(aleatoric) == missing).all()
     labels = np.array([np.load(path) for path in (place / "B" / "train").iterdir()])
     assert abs(np.nanmean(mean) - np.nanmean(labels)) < 3 * np.nanstd(labels)  # in the unit of the labels
     assert (aleatoric[~missing] > 0).all()
+    fitted = Recalibration.from_json(load_checkpoint(place / "D" / "checkpoints" / "best.pt")["meta"]["recalibration"])
+    width = fitted.widths[0][LEVELS.index(0.9)] / fitted.factors[0] ** 0.5  # in deviations that are scaled
+    assert np.isfinite(width)
+    np.testing.assert_allclose((upper - lower)[~missing], 2 * width * aleatoric[~missing], rtol=1e-3)
 
 
 def test_several_members_make_four_bands(place, tmp_path):
@@ -76,8 +122,8 @@ def test_several_members_make_four_bands(place, tmp_path):
     shutil.copy(place / "D" / "checkpoints" / "last.pt", copy)
     made = spectrain.predict([place / "D", copy], tmp_path / "scene.tif", tmp_path / "map.tif")
     with rasterio.open(made.paths[0]) as file:
-        assert file.descriptions == ("mean", "aleatoric", "epistemic", "predictive")
-        mean, aleatoric, epistemic, predictive = file.read()
+        assert file.descriptions == ("mean", "aleatoric", "epistemic", "predictive", *BOUNDS)
+        mean, aleatoric, epistemic, predictive, _, _ = file.read()
     seen = np.isfinite(mean)
     np.testing.assert_allclose(predictive[seen] ** 2, aleatoric[seen] ** 2 + epistemic[seen] ** 2, rtol=1e-3)
 

@@ -41,6 +41,7 @@ def train(
     config: Path | None = None,
     config_dir: Path | None = None,
     resume: Path | None = None,
+    members: int | None = None,
     plugin: Several = None,
     cfg: Literal["job"] | None = None,
     debug: Switch = False,
@@ -52,7 +53,8 @@ def train(
         words: Options: key=value, --key value, --key, --no-key; `spectrain options` lists them.
         config: Options file: JSON with comments, TOML or YAML.
         config_dir: Folder with groups of your own.
-        resume: Run folder or checkpoint to continue.
+        resume: Run folder or checkpoint to continue, or folder of members.
+        members: Train so many models, each by a seed of its own, for an ensemble.
         plugin: Module or file to import first; may be repeated.
         cfg: "job" prints the configuration without training.
         debug: Two epochs of two batches, a detailed log, tracebacks.
@@ -62,7 +64,25 @@ def train(
     overrides, flags = split_tokens(words)
     log_to_terminal(debug)
     from ..training import api
+    from ..training.several import is_members
 
+    if (members is not None and cfg is None) or (resume is not None and is_members(resume)):
+        from ..training.train import train as begin
+
+        ended = begin(
+            recipe,
+            config=config,
+            overrides=overrides,
+            flags=flags,
+            plugins=plugin or [],
+            config_dir=config_dir,
+            resume=resume,
+            members=members,
+            debug=debug,
+        )
+        if ended.status == "interrupted":
+            raise KeyboardInterrupt
+        return
     job, run, checkpoint = api.resolve(recipe, config, overrides, flags, plugin or [], config_dir, resume, debug)
     if cfg == "job":
         print(job.to_yaml(), end="")
@@ -71,7 +91,7 @@ def train(
         from ..training.launch import launch
 
         sys.exit(launch(count, given))
-    if api.train_config(job, run=run, checkpoint=checkpoint).info["status"] == "interrupted":
+    if api.train_config(job, run=run, checkpoint=checkpoint).status == "interrupted":
         raise KeyboardInterrupt
 
 
@@ -79,7 +99,7 @@ def train(
 def test(
     run: Path,
     /,
-    *,
+    *more: Path,
     data: Annotated[list[Path] | None, Parameter(negative="")] = None,
     split: Several = None,
     output: Output = None,
@@ -88,13 +108,14 @@ def test(
     plugin: Several = None,
     debug: Switch = False,
 ) -> None:
-    """Test a trained model: means, a table of images, a table of bands, pictures.
+    """Test a trained model, or several as one: means, a table of images, a table of bands, pictures.
 
     Args:
-        run: Run folder or checkpoint.
+        run: Run folder, checkpoint, or folder of an ensemble.
+        more: Further runs, which are tested together with it.
         data: Data set; by default the one the run was trained on. May be repeated.
         split: Splits to test on; by default test, else the validation split, of other data all there is.
-        output: Folder to write; by default test/DATA in the run folder.
+        output: Folder to write; by default test/DATA in the run folder. Several runs need one.
         batch_size: Images at once.
         device: auto, cpu, cuda or the number of a GPU.
         plugin: Module or file to import first; may be repeated.
@@ -104,7 +125,7 @@ def test(
     from ..training.testing import test as test_run
 
     for found in test_run(
-        run, data, output, splits=split or (), batch_size=batch_size, device=device, plugins=plugin or ()
+        [run, *more], data, output, splits=split or (), batch_size=batch_size, device=device, plugins=plugin or ()
     ):
         for name, value in found.items():
             print(f"{name:<16} {value:.6g}")
@@ -223,6 +244,7 @@ def predict(
     *more: Path,
     output: Annotated[Path, Parameter(alias="-o")],
     layers: Several = None,
+    interval: float | None = None,
     window: int | None = None,
     halo: int | None = None,
     polygons: Path | None = None,
@@ -244,6 +266,7 @@ def predict(
         more: Further runs of the ensemble, and last the scene: a raster, or a folder with one a band.
         output: GeoTIFF to write; layers of another type go into files beside it.
         layers: Which maps to write, e.g. class; all by default. May be repeated.
+        interval: Share of pixels that the bounds of a regression are to hold: 0.5, 0.68, 0.9 (by default) or 0.95.
         window: Side in px of the windows; by default that of the training's images.
         halo: Pixels at each side of a window that are context alone; by default a quarter of the window.
         polygons: GeoJSON or GeoParquet file to write besides, of connected pixels of one class.
@@ -266,6 +289,7 @@ def predict(
         more[-1],
         output,
         layers=layers or (),
+        interval=interval,
         window=window,
         halo=halo,
         polygons=polygons,

@@ -143,7 +143,7 @@ def retrain(
     log_to_terminal(debug)
     from ..sweeps.retrain import retrain as train_again
     from ..sweeps.sweep import open_sweep
-    from ..sweeps.training import StoppedError
+    from ..training.whole_run import StoppedError
 
     found = open_sweep(sweep_id, sweep_db=sweep_db, artifact_dir=artifact_dir)
     try:

@@ -146,6 +146,8 @@ def _whole(value: Any, text: str | None) -> int:
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     if isinstance(value, int) and not isinstance(value, bool):
+        if not -(2**63) <= value < 2**63:  # which files and tensors cannot hold
+            raise Misfit("must be a whole number of ordinary size")
         return value
     raise Misfit(f"must be a whole number, not {shown(value)}")
 

@@ -103,6 +103,8 @@ class Hparams:
     monitor: str = option("loss_valid", "metric that decides which checkpoint is best")
     monitor_mode: Literal["min", "max"] = option("min", "whether a small or a large value is good")
     early_stopping_patience: int = option(0, "stop after so many validations without improvement; 0 is off", minimum=0)
+    test_at_end: bool = option(False, "test the best model on the splits kept for it when the training ends")
+    skip_training: bool = option(False, "train nothing: test the run in out_dir, or the weights of model.init_from")
     plot_interval: int = option(1, "draw a picture every so many validations; 0 draws none", minimum=0)
 
     @property
@@ -155,7 +157,9 @@ class Wandb:
     project: str | None = option(None, "project; null is general.experiment_name, then the model's size or the recipe")
     entity: str | None = option(None, "user or team")
     group: str | None = option(None, "group of runs; null is run_name")
-    mode: Literal["offline", "online", "disabled"] = option("offline", "offline needs no account and no internet")
+    mode: Literal["offline", "online", "key", "disabled"] = option(
+        "offline", "offline needs no account and no internet; key is online where WANDB_API_KEY is set, else nothing"
+    )
 
 
 @dataclass(frozen=True)

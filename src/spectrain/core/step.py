@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,3 +22,16 @@ class Step:
     loss: LossSum
     parts: dict[str, LossSum] = field(default_factory=dict)
     output: Any = None
+
+
+def mean_step(steps: Sequence[Step], output: Any) -> Step:
+    """Return a step whose loss and parts are the means of those of several models on the same batch."""
+
+    def mean(sums: Sequence[LossSum]) -> LossSum:
+        total = sums[0]
+        for one in sums[1:]:
+            total = total + one
+        return LossSum(total.sum / len(sums), total.weight / len(sums))
+
+    parts = {name: mean([step.parts[name] for step in steps]) for name in steps[0].parts}
+    return Step(mean([step.loss for step in steps]), parts, output)

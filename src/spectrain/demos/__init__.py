@@ -56,9 +56,9 @@ def run(task: str = "contrastive", overrides: Sequence[str] = ()) -> Run:
     """
     if task not in DEMOS:
         raise SpectrainError(f"there is no demo {task!r}", fix=f"there is {', '.join(DEMOS)}")
-    from ..training.api import train
+    from ..training.api import resolve, train_config
 
     folder = Path(__file__).resolve().parent
     changed = {override.split("=", 1)[0] for override in overrides}
     ours = [line.format(folder=folder) for line in DEMOS[task] if line.split("=", 1)[0] not in changed]
-    return train(task, overrides=[*ours, *overrides])
+    return train_config(resolve(task, overrides=[*ours, *overrides])[0])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,68 +17,10 @@ from ..data.scene import Scene
 from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel
-from ..tasks.base import Layer, Task
 from ..training.devices import autocast_dtype
-from ..training.ensembles import is_ensemble, members_in
-from ..training.trained import Trained, load_trained
+from ..training.members import Loaded
 from .map_bands import Chosen, choose_bands
 from .map_units import UnitsCheck
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A run with its task.
-
-    Attributes:
-        trained: model and configuration.
-        task: what was learned, without metrics and pictures.
-    """
-
-    trained: Trained
-    task: Task
-
-    @property
-    def name(self) -> str:
-        """Of the run, or of its checkpoint where it says none."""
-        return str(self.trained.meta.get("run_name") or self.trained.path.name)
-
-
-def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> list[Loaded]:
-    """Load the runs and hold them against each other. An ensemble's folder stands for all models in it.
-
-    Raises:
-        RunError: no such run; an ensemble that is damaged or lacks models; a run whose task has no maps; or they have
-            different tasks, classes or preparations.
-    """
-    found = []
-    runs = [one for run in runs for one in (members_in(Path(run)) if is_ensemble(Path(run)) else [run])]
-    for run in runs:
-        trained = load_trained(run, plugins)
-        task: Task = trained.cfg.task.build(loss=trained.cfg.loss.build(), metric=None, plot=None)
-        if not task.layers():
-            raise RunError(
-                f"the task {trained.cfg.task.name!r} has no maps: it gives no value for each pixel",
-                where=str(run),
-                fix="`spectrain embed RUN DATA` embeds images, `spectrain test RUN` measures what the model does",
-            )
-        found.append(Loaded(trained, task))
-    first = found[0]
-    for run, other in zip(runs[1:], found[1:], strict=True):
-        _require_alike(first, other, str(run))
-    return found
-
-
-def _require_alike(first: Loaded, other: Loaded, where: str) -> None:
-    fix = "an ensemble is of runs of one task; map them one by one"
-    one, two = first.trained.cfg.task.name, other.trained.cfg.task.name
-    if one != two:
-        raise RunError(f"the runs are of different tasks: {one} and {two}", where=where, fix=fix)
-    if (ours := _shown(first.task.layers())) != (theirs := _shown(other.task.layers())):
-        raise RunError(f"the runs draw different maps: {ours} and {theirs}", where=where, fix=fix)
-
-
-def _shown(layers: Sequence[Layer]) -> str:
-    return "; ".join(f"{layer.name} ({', '.join(layer.classes or layer.bands)})" for layer in layers)
 
 
 def bands_of(loaded: Loaded) -> Bands:

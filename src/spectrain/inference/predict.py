@@ -18,7 +18,8 @@ from ..core.errors import RunError, SpectrainError, nearest
 from ..runs.progress import duration
 from ..tasks.base import Layer
 from ..training.devices import memory_advice, resolve_device
-from .map_members import Loaded, Member, all_bands, load_members, window_of
+from ..training.members import Loaded, load_members
+from .map_members import Member, all_bands, window_of
 from .map_polygons import Polygons, polygon_layer, write_polygons
 from .map_raster import block_cache, files_of, map_files
 from .map_scene import open_map_scenes
@@ -59,6 +60,7 @@ def predict(
     window: int | None = None,
     halo: int | None = None,
     layers: Sequence[str] = (),
+    interval: float | None = None,
     polygons: str | Path | None = None,
     min_area: float = 0.0,
     batch_size: int | None = None,
@@ -82,6 +84,8 @@ def predict(
         window: side of the windows in px; None is the size of the images that the model was trained on.
         halo: px at each side of a window that serve as context alone; None is a quarter of the window.
         layers: which of the task's maps to write; all where empty.
+        interval: share of pixels that the bounds of a regression are to hold, 0.5, 0.68, 0.9 or 0.95; None is as the
+            run says (``task.interval``).
         polygons: GeoJSON (longitude and latitude) or GeoParquet (CRS of the scene) to write besides: connected pixels
             of one class, with class, name, area_m2 and mean probability; of two classes only the second.
         min_area: polygons of fewer square metres are left out.
@@ -103,11 +107,14 @@ def predict(
     _check_output(output, place)
     target = resolve_device(device, 0)
     members = load_members(chosen_runs, plugins)
+    if interval is not None:
+        members[0].task.interval_of(interval)
     shown = _chosen_layers(members, layers)
     places = files_of(output, shown)
     vectors = None if polygons is None else Path(polygons).expanduser()
     if vectors is None and min_area:
         raise SpectrainError("there are no polygons to leave out", where="--min-area", fix="name a file by --polygons")
+    _say_uncalibrated(members)
     _refuse_existing([*places, *([vectors] if vectors else [])], overwrite)
     size = window_of(members, window)
     further = [Path(one) for one in ([aux] if isinstance(aux, str | Path) else aux)]
@@ -192,6 +199,20 @@ def _chosen_layers(members: Sequence[Loaded], names: Sequence[str]) -> tuple[Lay
                 fix = "it needs several runs: name them all before the scene"
             raise SpectrainError(f"there is no layer {name!r}", where="--layers", fix=fix)
     return tuple(layer for layer in layers if not names or layer.name in names)
+
+
+def _say_uncalibrated(members: Sequence[Loaded]) -> None:
+    """Say that several models' variances are as they give them, where each alone is recalibrated."""
+    if len(members) > 1 and not members[0].task.recalibrated and any(_fitted(one) for one in members):
+        log.info(
+            "each run is recalibrated by itself, not together with the others: variances are as the models give them; "
+            "`spectrain train --members %d` makes an ensemble that is recalibrated as one",
+            len(members),
+        )
+
+
+def _fitted(member: Loaded) -> bool:
+    return member.trained.meta.get("recalibration") is not None
 
 
 def _tags(members: Sequence[Loaded], scene: Path) -> dict[str, str]:

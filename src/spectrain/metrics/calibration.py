@@ -41,11 +41,10 @@ class Recalibration:
         """Return predicted variances scaled; ``axis`` is the one over quantities."""
         return variance * self._along(self.factors, variance, axis)
 
-    def bounds(self, mean: Tensor, variance: Tensor, level: float, axis: int = 1) -> tuple[Tensor, Tensor]:
-        """Return both ends of the conformal interval, of the shape of ``mean``.
+    def half_width(self, variance: Tensor, level: float, axis: int = 1) -> Tensor:
+        """Return half the width of the conformal interval, of the shape of ``variance``.
 
         Args:
-            mean: predicted.
             variance: as the model predicts it, not scaled.
             level: one of ``levels``.
             axis: the one over quantities.
@@ -60,8 +59,7 @@ class Recalibration:
                 fix=f"take one of {', '.join(f'{one:g}' for one in self.levels)}",
             )
         at = self.levels.index(level)
-        half = variance.sqrt() * self._along([row[at] for row in self.widths], variance, axis)
-        return mean - half, mean + half
+        return variance.sqrt() * self._along([row[at] for row in self.widths], variance, axis)
 
     def _along(self, values: Sequence[float], like: Tensor, axis: int) -> Tensor:
         if like.shape[axis] != len(self.names):

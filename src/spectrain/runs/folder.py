@@ -53,6 +53,23 @@ def claim_folder(cfg: Config) -> Place:
             )
 
 
+def claimed_folder(cfg: Config) -> Path:
+    """Return a folder for several runs of one configuration, where a run of it would be; nothing is made.
+
+    Raises:
+        RunError: there is something in it, or a name is not one folder name.
+    """
+    run_name = plain_name("run_name", cfg.run_name or default_name(cfg))
+    folder = _folder(cfg, run_name, plain_name("run_id", cfg.run_id) if cfg.run_id else random_id())
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunError(
+            "the folder is not empty",
+            where=str(folder),
+            fix=f"go on with what is in it by --resume {folder}, or choose another out_dir or run_id",
+        )
+    return folder
+
+
 def _folder(cfg: Config, run_name: str, run_id: str) -> Path:
     if cfg.out_dir:
         return Path(cfg.out_dir).absolute()

@@ -25,7 +25,7 @@ from .folder import CHECKPOINTS, claim_folder, find_folder, plain_name
 from .info import FILE, STATUSES, RunInfo, now, plain
 from .log import LogFile
 from .tables import EpochTable, Lines
-from .trackers import Trackers, require_installed
+from .trackers import Trackers, require_installed, wanted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ class Run:
         Raises:
             RunError: the folder is taken or cannot be written, or a tracker is asked for that is not installed.
         """
-        require_installed(cfg.trackers)
+        require_installed(wanted(cfg))
         place = claim_folder(cfg)
         epoch_checkpoints = Path(cfg.all_checkpoint_dir).absolute() if cfg.all_checkpoint_dir else None
         facts = {
@@ -135,6 +135,11 @@ class Run:
     def run_id(self) -> str:
         """The name that is this run's alone."""
         return str(self.info["run_id"])
+
+    @property
+    def status(self) -> str:
+        """One of `runs.info.STATUSES`."""
+        return str(self.info["status"])
 
     def checkpoint(self, name: str) -> Path:
         """Return where the checkpoint ``name`` ("last", "best", "epoch_0010") is or will be.
@@ -233,7 +238,7 @@ class Run:
         """Start log and trackers where they are not running; return the trackers."""
         if self._trackers is None or self._log is None:
             cfg = self.cfg
-            require_installed(cfg.trackers)
+            require_installed(wanted(cfg))
             atomic_write(self.folder / "config.yaml", cfg.to_yaml())
             with disk_errors(self.folder):
                 self._log = LogFile(self.folder / "log.txt", debug=cfg.general.debug)

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..config import load_config
 from ..core.errors import UsageError
+from ..training.whole_run import StoppedError
 from .many import Child, run_children
 from .options import SweepOptions, read_options
 from .plan import Plan
@@ -23,7 +24,6 @@ from .runner import Runner
 from .start import RECIPE, TRIALS, begin_sweep, go_on, plan_of
 from .store import Store, without_password
 from .sweep import FROM_ENVIRONMENT, Sweep, default_database, find_database
-from .training import StoppedError
 
 log = logging.getLogger("spectrain")
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import RunError, SpectrainError
-from ..inference.map_members import load_members
 from ..runs.run import Run
 from ..training.checkpoint import load_checkpoint, save_checkpoint
 from ..training.ensembles import FILE, is_ensemble, write_ensemble
+from ..training.members import load_members
 from .chosen import chosen_trial, run_folders
 from .plan import Score
 from .results import results_of

@@ -20,10 +20,11 @@ from optuna.trial import TrialState
 
 from ..config import Config
 from ..core.errors import RunError, SpectrainError
+from ..training.whole_run import StoppedError
 from .plan import Plan
 from .space import Distribution
 from .store import BEAT, RUNNER, RUNS, Held, RunRecord, Store, TakenOverError, identity, values_of
-from .training import StoppedError, scores_of, tell_trackers, train_run
+from .training import scores_of, tell_trackers, train_run
 
 log = logging.getLogger("spectrain")
 

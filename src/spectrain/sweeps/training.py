@@ -3,87 +3,34 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import logging
 import math
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config import Config
-from ..core.errors import RunError, SpectrainError
+from ..core.errors import SpectrainError
 from ..core.registry import lookup
-from ..runs.run import Run
-from ..training.api import missing_processes, resolve, train_config
 from ..training.backbone import with_backbone
 from ..training.evaluate import rehearse
-from ..training.launch import launch
 from ..training.published import native_name
 from ..training.session import build_session
+from ..training.whole_run import whole_run
 from .definition import Metric
 from .plan import Score
 
 log = logging.getLogger("spectrain")
 
 
-class StoppedError(Exception):
-    """Somebody asked the training to stop."""
-
-
 def train_run(cfg: Config) -> Path:
-    """Train a run, or go on with it; return its folder.
+    """Train a run, or go on with it; return its folder. See `whole_run`.
 
-    Raises:
-        StoppedError: it was asked to stop; a checkpoint is kept.
-        SpectrainError: it cannot be trained, or another process is at it.
+    The runs of a sweep are not tested at their end: a test is looked at once, of the parameters that were chosen.
     """
     folder = Path(cfg.artifact_dir).absolute() / str(cfg.trial_name) / f"{cfg.run_name}-{cfg.run_id}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        began = (folder / "run.json").is_file()
-        if began and Run.open(folder).info.get("status") == "finished":
-            return folder
-        if not began:
-            shutil.rmtree(folder, ignore_errors=True)  # its worker died before there was anything in it
-        if (count := missing_processes(cfg)) > 1:
-            run = _together(cfg, folder if began else None, count)
-        elif began:
-            again, before, checkpoint = resolve(None, resume=folder)
-            run = train_config(again, run=before, checkpoint=checkpoint)
-        else:
-            run = train_config(cfg)
-    if run.info.get("status") == "interrupted":
-        raise StoppedError
-    return run.folder
-
-
-def _together(cfg: Config, begun: Path | None, count: int) -> Run:
-    """Train in several processes, one a device, which this one waits for; return the run.
-
-    Args:
-        cfg: of the run.
-        begun: its folder, where it goes on.
-        count: of processes.
-    """
-    folder = Path(cfg.artifact_dir).absolute() / str(cfg.trial_name) / f"{cfg.run_name}-{cfg.run_id}"
-    with tempfile.TemporaryDirectory() as place:
-        words = ["train", "--resume", str(begun)]
-        if begun is None:
-            file = Path(place) / "config.yaml"
-            file.write_text(cfg.to_yaml())
-            words = ["train", cfg.recipe, "--config", str(file)]
-        code = launch(count, words)
-    if not (folder / "run.json").is_file():
-        raise RunError(
-            f"its {count} processes ended with code {code}", where=str(folder), fix="see what they say above"
-        )
-    run = Run.open(folder)
-    if run.info.get("status") == "failed" or (code and run.info.get("status") != "interrupted"):
-        raise RunError(f"its {count} processes ended with code {code}", where=str(folder), fix="see its log")
-    return run
+    return whole_run(replace(cfg, hparams=replace(cfg.hparams, test_at_end=False)), folder).folder
 
 
 def values_of_a_run(cfg: Config) -> set[str]:
@@ -118,19 +65,6 @@ def tell_trackers(cfg: Config, values: Mapping[str, float], parameters: Mapping[
         end_parent(cfg, values, parameters, status)
     except Exception as error:  # numbers and pictures are in the study and the folders
         log.warning("mlflow: %s", str(error).partition("\n")[0])
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a run's folder: a worker that was thought dead and is not shall not write to it at the same time."""
-    with folder.with_name(f".{folder.name}.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(
-                "another process trains this run", where=str(folder), fix="let it finish, or stop it"
-            ) from error
-        yield
 
 
 def scores_of(folder: Path, cfg: Config, metrics: Sequence[Metric], score: Score) -> tuple[float, ...]:

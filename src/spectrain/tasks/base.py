@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.batch import Batch
+from ..core.errors import RunError, SpectrainError
 from ..core.step import Step
 from ..core.targets import NoTarget, Target
 from ..metrics.base import Metrics, Tables
 from .layers import Layer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.figure import Figure
+
+    from ..metrics.labelled import LabelledPixels
 
 __all__ = ["Layer", "Metrics", "Step", "Task"]
 
@@ -37,6 +42,7 @@ class Task(ABC):
             that of the model's own output, such as "logits".
         metric: the configured metric: ``start()`` makes fresh sums, ``tables()`` the tables of a test where there are
             such; None measures nothing besides the loss.
+        recalibrated: `recalibrate` gave it something to use.
     """
 
     views: int = 1
@@ -45,6 +51,7 @@ class Task(ABC):
     evaluation_group: int | None = None
     exports: str = "output"
     metric: Any = None
+    recalibrated: bool = False
 
     @property
     def channels(self) -> int | None:
@@ -71,6 +78,16 @@ class Task(ABC):
         """Return the loss from `outputs`; only for tasks that are not additive."""
         raise TypeError(f"{type(self).__name__} is additive: its loss does not need cached outputs")
 
+    def together(self, steps: Sequence[Step]) -> Step:
+        """Return what several models say as one of a batch, from each one's step; the loss is the mean of theirs.
+
+        Raises:
+            RunError: models of this task cannot be put together.
+        """
+        raise RunError(
+            f"models of the task {type(self).__name__.lower()} are not put together", fix="test them one by one"
+        )
+
     def compile(self) -> None:
         """Compile what the task computes besides the model, where that is worth it; called where the model is."""
         return None
@@ -85,6 +102,25 @@ class Task(ABC):
         made = getattr(self.metric, "tables", None)
         tables: Tables | None = None if made is None else made()
         return tables
+
+    def pixels(self, folder: Path | None = None) -> LabelledPixels | None:
+        """Return what collects the labelled pixels of an evaluation, and writes them into a folder where one is given.
+
+        A test keeps them, and `recalibrate` is fitted on those of the validation split. None where there are no such.
+        """
+        return None
+
+    def recalibrate(self, record: Mapping[str, Any] | None) -> None:
+        """Take what was fitted on a trained model's validation labels, or nothing; most tasks have no use for it."""
+        return None
+
+    def interval_of(self, level: float) -> None:
+        """Set the share of pixels that the interval in maps is to hold.
+
+        Raises:
+            SpectrainError: the task's maps have no interval.
+        """
+        raise SpectrainError("the task's maps have no interval", where="interval", fix="leave it out")
 
     def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
         """Return what is drawn of the sums of an evaluation's metric, by name; nothing for most tasks."""

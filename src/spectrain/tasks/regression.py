@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,24 +15,24 @@ from torch import Tensor, nn
 
 from ..config.option import option
 from ..core.batch import Batch
-from ..core.errors import DataError
+from ..core.errors import DataError, RunError, SpectrainError
 from ..core.fill import fill_invalid
 from ..core.regressed import SMALLEST, Regressed
-from ..core.step import Step
+from ..core.step import Step, mean_step
 from ..core.targets import DenseValues, SparseValues, Target
 from ..losses.regression import RegressionLoss
-from ..metrics.ensemble import combine
-from ..metrics.regression import PUBLISHED
+from ..metrics.calibration import Recalibration
+from ..metrics.ensemble import EnsembleMoments
+from ..metrics.labelled import LabelledPixels
+from ..metrics.regression import LEVELS, PUBLISHED
 from .base import Layer, Task
+from .value_layers import VALUE, value_layers, value_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPARSE = 0.1
 """Share of measured pixels up to which a batch keeps them as index and value, which is quicker and smaller then."""
-VALUE = "value"
-"""Name of a quantity that has none."""
-MEAN, ALEATORIC, EPISTEMIC, PREDICTIVE = "mean", "aleatoric", "epistemic", "predictive"
 
 
 class Regression(Task):
@@ -48,6 +49,8 @@ class Regression(Task):
         centre: what the model's 0 is, one a quantity; none is 0.
         spread: what the model's 1 is more than that, one a quantity; none is 1.
         unit: of the labels, for maps.
+        recalibrate: see `Regression.recalibrate`.
+        interval: share of pixels that the bounds in maps are to hold, of `metrics.regression.LEVELS`.
         metric: a metric part, or None.
         plot: a show_prediction part, or None.
 
@@ -71,6 +74,10 @@ class Regression(Task):
         )
         centre: list[float] = option([], "mean label of each quantity; none takes those of the training's labels")
         spread: list[float] = option([], "deviation of the labels of each quantity; none takes those of the training")
+        recalibrate: bool = option(
+            True, "fit variances and intervals on the validation labels after training, use them"
+        )
+        interval: float = option(0.9, "share that the bounds in maps are to hold: 0.5, 0.68, 0.9 or 0.95")
 
     def __init__(
         self,
@@ -80,9 +87,15 @@ class Regression(Task):
         centre: Sequence[float] = (),
         spread: Sequence[float] = (),
         unit: str | None = None,
+        recalibrate: bool = True,
+        interval: float = 0.9,
         metric: Any = None,
         plot: Any = None,
     ) -> None:
+        self.wants_recalibration = recalibrate
+        self.recalibration: Recalibration | None = None
+        self._constants: dict[tuple[str, torch.device], Tensor] = {}
+        self.interval_of(interval)
         self.criterion, self.metric, self.plot, self.unit = loss, metric, plot, unit
         self.names, self.ignore = tuple(names) or (VALUE,), tuple(ignore)
         count = len(self.names)
@@ -97,7 +110,8 @@ class Regression(Task):
     @classmethod
     def from_config(cls, config: Config, *, loss: RegressionLoss, metric: Any, plot: Any) -> Regression:
         """Return the configured task."""
-        return cls(loss, config.names, config.ignore, config.centre, config.spread, config.unit, metric, plot)
+        options = {name: value for name, value in vars(config).items() if name != "standardise"}
+        return cls(loss, **options, metric=metric, plot=plot)
 
     @property
     def channels(self) -> int:
@@ -127,7 +141,29 @@ class Regression(Task):
         """Return the loss of a batch; the step's output is `Regressed`, in the unit of the labels."""
         found = self._found(model(batch), batch)
         loss, parts = self.criterion.sums(found)
-        return Step(loss, parts, found.detach())
+        return Step(loss, parts, self._scaled(found.detach()))
+
+    def _scaled(self, found: Regressed) -> Regressed:
+        """Return the same with variances as they were found to be on validation."""
+        if self.recalibration is None or found.log_variance is None:
+            return found
+        # the scale of a Laplace error goes with the root of its variance
+        power = 1.0 if found.error == "gaussian" else 0.5
+        logs = self._constant("factors", [power * math.log(x) for x in self.recalibration.factors], found.mean)
+        return replace(found, log_variance=found.log_variance + logs)
+
+    def together(self, steps: Sequence[Step]) -> Step:
+        """Return the step of several models: their mean, and as log-variance that of their predictive variance.
+
+        Models without an error model are together as unsure as they differ. Errors are taken for Gaussian.
+        """
+        moments = EnsembleMoments()
+        for found in (step.output for step in steps):
+            moments.add(found.mean, None if found.log_variance is None else found.variance)
+        first: Regressed = steps[0].output
+        s = (moments.predictive - SMALLEST).clamp(min=SMALLEST).log()
+        output = Regressed(moments.mean, s, first.y, first.valid, first.names, "gaussian", first.row)
+        return mean_step(steps, self._scaled(output))
 
     def _found(self, output: Tensor, batch: Batch) -> Regressed:
         """Return values beside labels: of every pixel, or of the measured ones where these are sparse."""
@@ -151,14 +187,21 @@ class Regression(Task):
     def _moments(self, output: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return mean, log-variance (or log of the Laplace scale) and quantiles in the unit of the labels."""
         mean, s, quantiles = self.criterion.moments(output, len(self.names))
-        shape = (-1, *[1] * (mean.ndim - 2))
-        centre, spread = (mean.new_tensor(numbers).view(shape) for numbers in (self.centre, self.spread))
+        centre = self._constant("centre", self.centre, mean)
+        spread = self._constant("spread", self.spread, mean)
         power = 2 if self.criterion.error == "gaussian" else 1
         return (
             mean * spread + centre,
             None if s is None else s + power * spread.log(),
             None if quantiles is None else quantiles * spread + centre,
         )
+
+    def _constant(self, name: str, numbers: Sequence[float], like: Tensor) -> Tensor:
+        """Return a number a quantity in the shape [Q,1,...] of ``like``, copied to its device once."""
+        key = (name, like.device)
+        if key not in self._constants:
+            self._constants[key] = torch.tensor(numbers, dtype=torch.float32, device=like.device)
+        return self._constants[key].view(-1, *[1] * (like.ndim - 2))
 
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
         """Return what the configured figure draws; nothing of the output is kept where there is none."""
@@ -170,23 +213,16 @@ class Regression(Task):
         return figure
 
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
-        """Return mean, and as standard deviations aleatoric (with an error model), epistemic and predictive.
-
-        The last two are of several models; predictive only beside aleatoric, as it is epistemic otherwise.
-        """
+        """See `value_layers`; there is an interval where there is an error model, or a recalibration."""
         modelled = self.criterion.error != "none"
-        found = [MEAN, *([ALEATORIC] if modelled else [])]
-        if members > 1:
-            found += [EPISTEMIC, *([PREDICTIVE] if modelled else [])]
-        return tuple(self._layer(name) for name in found)
-
-    def _layer(self, name: str) -> Layer:
-        alone = self.names == (VALUE,)
-        bands = tuple(name if alone else f"{name} of {quantity}" for quantity in self.names)
-        return Layer(name, bands, unit=self.unit)
+        level = self.interval if modelled or self.recalibration is not None else None
+        return value_layers(self.names, members, modelled=modelled, level=level, unit=self.unit)
 
     def quantities(self, output: Tensor) -> Tensor:
-        """Return means, and with an error model variances, float32 [B,Q or 2Q,H,W] in the unit of the labels."""
+        """Return means, and with an error model variances, float32 [B,Q or 2Q,H,W] in the unit of the labels.
+
+        They are the model's own, before any recalibration.
+        """
         mean, s, _ = self._moments(output)
         if s is None:
             return mean
@@ -194,13 +230,46 @@ class Regression(Task):
         return torch.cat([mean, spread if self.criterion.error == "gaussian" else 2 * spread.square()], dim=1)
 
     def maps(self, quantities: Tensor) -> dict[str, Tensor]:
-        """Return `layers`: the members' mean, and roots of their mean variance, of their spread and of both."""
-        count, modelled = len(self.names), self.criterion.error != "none"
-        moments = combine(quantities[:, :count], quantities[:, count:] if modelled else None)
-        found = {MEAN: moments.mean, EPISTEMIC: moments.epistemic.sqrt(), PREDICTIVE: moments.predictive.sqrt()}
-        if moments.aleatoric is not None:
-            found[ALEATORIC] = moments.aleatoric.sqrt()
+        """Return the maps of `layers`, see `value_maps`."""
+        count, error = len(self.names), self.criterion.error
+        variances = None if error == "none" else quantities[:, count:]
+        found = value_maps(quantities[:, :count], variances, error, self.interval, self.recalibration)
         return {layer.name: found[layer.name] for layer in self.layers(quantities.shape[0])}
+
+    def pixels(self, folder: Path | None = None) -> LabelledPixels:
+        """See `Task.pixels`."""
+        return LabelledPixels(folder, self.recalibration)
+
+    def recalibrate(self, record: Mapping[str, Any] | None) -> None:
+        """Take what was fitted on validation (`Recalibration.to_json`), or nothing.
+
+        From then on the variances of a step's output, and so the metrics, are scaled by it; the loss is not. Maps are
+        scaled, and have its intervals. ``task.recalibrate=false`` takes nothing.
+
+        Raises:
+            RunError: it is of other quantities.
+        """
+        found = None if record is None or not self.wants_recalibration else Recalibration.from_json(record)
+        if found is not None and found.names != self.names:
+            raise RunError(
+                f"the recalibration is of {', '.join(found.names)}, and the task of {', '.join(self.names)}",
+                fix="train again, or set task.recalibrate=false",
+            )
+        self.recalibration, self.recalibrated = found, found is not None
+
+    def interval_of(self, level: float) -> None:
+        """Set the share of pixels that the interval in maps is to hold.
+
+        Raises:
+            SpectrainError: it is none of those that are calibrated.
+        """
+        if level not in LEVELS:
+            raise SpectrainError(
+                f"there is no interval of {level:g}",
+                where="interval",
+                fix=f"take one of {', '.join(f'{one:g}' for one in LEVELS)}",
+            )
+        self.interval = level
 
 
 def measured(labels: NDArray[np.generic] | None, ignore: Sequence[float] = ()) -> NDArray[np.float32]:

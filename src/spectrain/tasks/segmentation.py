@@ -16,7 +16,7 @@ from ..core.batch import Batch
 from ..core.errors import DataError
 from ..core.first_samples import first_samples
 from ..core.segmented import Segmented, logit_channels
-from ..core.step import Step
+from ..core.step import Step, mean_step
 from ..core.targets import IGNORED, ClassMap, Target
 from ..losses.segmentation import SegmentationLoss
 from ..metrics.segmentation import PUBLISHED, precision_recall, roc
@@ -101,6 +101,12 @@ class Segmentation(Task):
         found = Segmented(logits.float(), self._truth(batch), self.names)
         loss, parts = self.criterion.sums(found)
         return Step(loss, parts, Segmented(found.logits.detach(), found.y, self.names))
+
+    def together(self, steps: Sequence[Step]) -> Step:
+        """Return the step of several models: logits of their mean probabilities, as in a map."""
+        probabilities = torch.stack([class_quantities(step.output.logits) for step in steps]).mean(0)
+        logits = probabilities.logit(eps=1e-7) if probabilities.shape[1] == 1 else probabilities.clamp(min=1e-30).log()
+        return mean_step(steps, Segmented(logits, steps[0].output.y, self.names))
 
     def _truth(self, batch: Batch) -> Tensor:
         """Return the classes, 255 where a pixel does not count."""

@@ -1,4 +1,4 @@
-"""`spectrain.train`: from a recipe or an interrupted run to a finished run folder."""
+"""One training: from a configuration or an interrupted run to a finished run folder."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from ..core.launched import launched_world
 from ..data.mixture import members_of
 from ..data.opening import run_folds
 from ..runs.atomic import atomic_write
+from ..runs.info import FILE as INFO
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.progress import number as rounded
 from ..runs.run import Run
 from .backbone import with_backbone
 from .checkpoint import load_checkpoint
+from .conclusion import conclude
 from .devices import hardware_facts, memory_advice, resolve_device, set_threads
 from .evaluate import rehearse
 from .interrupts import stop_on_signal
@@ -38,44 +40,6 @@ from .shared_work import from_main
 from .state import State, arithmetic, differences
 
 log = logging.getLogger("spectrain")
-
-
-def train(
-    recipe: str | None = None,
-    *,
-    config: str | Path | None = None,
-    overrides: Sequence[str] = (),
-    flags: Sequence[str] = (),
-    plugins: Sequence[str] = (),
-    config_dir: str | Path | None = None,
-    resume: str | Path | None = None,
-    debug: bool = False,
-) -> Run:
-    """Train what a recipe and its changes describe, or continue a run exactly where it stood.
-
-    Args:
-        recipe: name of a recipe, e.g. "contrastive"; not needed with ``resume``.
-        config: an options file (JSON with comments, TOML or YAML).
-        overrides: ``key=value`` strings.
-        flags: ``--KEY VALUE`` strings, as on a command line.
-        plugins: modules or files to import first.
-        config_dir: folder of the user's own groups.
-        resume: a run folder or a checkpoint in it; its configuration is taken, ``overrides`` on top of it.
-        debug: two epochs of two batches, anomaly detection, a detailed log.
-
-    Returns:
-        The run; ``run.folder`` holds everything that it left.
-
-    Raises:
-        ConfigError, DataError, RunError: with what, where and how to mend it.
-    """
-    cfg, before, checkpoint = resolve(recipe, config, overrides, flags, plugins, config_dir, resume, debug)
-    if (count := missing_processes(cfg)) > 1:
-        raise RunError(
-            f"general.device_ids names {count} devices, but one process was started",
-            fix=f"use the command `spectrain train`, or start the script by `torchrun --nproc-per-node {count}`",
-        )
-    return train_config(cfg, run=before, checkpoint=checkpoint)
 
 
 def missing_processes(cfg: Config) -> int:
@@ -94,7 +58,7 @@ def resolve(
     resume: str | Path | None = None,
     debug: bool = False,
 ) -> tuple[Config, Run | None, dict[str, Any] | None]:
-    """Return what `train` would train: the configuration, and with ``resume`` the run and its checkpoint, if any."""
+    """Return what `spectrain.train` would train: the configuration, with ``resume`` the run and its checkpoint too."""
     before = Run.open(Path(resume)) if resume is not None else None
     if before is not None:
         config, recipe = before.folder / "config.yaml", recipe or str(before.info["recipe"])
@@ -118,7 +82,7 @@ def resolve(
 
 
 def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, Any] | None = None) -> Run:
-    """Train a resolved configuration; see :func:`train`.
+    """Train a resolved configuration; see `training.train.train`.
 
     Args:
         cfg: from `load_config`.
@@ -128,21 +92,53 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
     if cfg.general.debug:
         cfg = dataclasses.replace(cfg, hparams=dataclasses.replace(cfg.hparams, epochs=min(2, cfg.hparams.epochs)))
     cfg = with_backbone(cfg)
+    if cfg.hparams.skip_training and (there := tested_instead(cfg)) is not None:
+        return there
     _restore_threads(cfg, checkpoint)
-    with process_group(resolve_device(cfg.general.device, 0, cfg.general.device_ids).type), _clear_memory_errors():
+    with _clear_memory_errors():
+        run, status, main = _trained(cfg, run, checkpoint)
+        try:
+            if status == "finished" and main:
+                conclude(run, run.cfg)
+        finally:
+            run.finish(status)
+    return run
+
+
+def tested_instead(cfg: Config) -> Run | None:
+    """Test the run that is in ``out_dir`` and return it; None where the weights of ``model.init_from`` are to be.
+
+    Raises:
+        RunError: there is neither.
+    """
+    if cfg.out_dir and (Path(cfg.out_dir) / INFO).is_file():
+        run = Run.open(cfg.out_dir)
+        conclude(run, cfg)
+        return run
+    if getattr(cfg.model.options, "init_from", None) is None:
+        raise RunError(
+            "there is nothing to test: no run in out_dir, and no weights",
+            where="hparams.skip_training",
+            fix="name weights by model.init_from=FILE (--model_weights_path FILE), or the folder of a run by out_dir",
+        )
+    return None
+
+
+def _trained(cfg: Config, run: Run | None, checkpoint: dict[str, Any] | None) -> tuple[Run, str, bool]:
+    """Train; return the run, which still logs, its status, and whether this is the main process."""
+    with process_group(resolve_device(cfg.general.device, 0, cfg.general.device_ids).type):
         session = build_session(cfg, checkpoint)
         try:
             check_monitor(session, rehearse(session))
             run = _shared_run(session.cfg, run)
             with torch.autograd.set_detect_anomaly(cfg.general.debug):
-                _run(session, run, checkpoint)
+                return run, _run(session, run, checkpoint), rank() == 0
         finally:
             session.close()
-    return run
 
 
-def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
-    """Fit, and leave the run's status right whatever happens."""
+def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
+    """Fit, and return the run's status, which is left right whatever happens."""
     cfg, order = session.cfg, session.train_order
     state = State()
     if checkpoint is not None:
@@ -190,19 +186,25 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> None:
             log.info("%s", ended(session, state, run))
     finally:
         run.update_info(**_results(session, state, training))
-        run.finish(status)
+        if status == "failed":
+            run.finish(status)
     if status == "interrupted":
         log.info("stopped; continue with: spectrain train --resume %s", run.folder)
+    return status
 
 
 def ended(session: Session, state: State, run: Run) -> str:
     """Return how a training ended, how good it became, and what to do with it."""
     cfg, progress = session.cfg, state.progress
+    if cfg.hparams.skip_training:
+        return f"nothing is trained, the weights are tested → {run.folder}"
     said = f"finished after epoch {progress.epoch} of {cfg.hparams.epochs}"
     if progress.stopped and progress.epoch < cfg.hparams.epochs:
         said += f", stopped early: {progress.bad_validations} validations were no better"
     if progress.best_epoch:
         said += f"; best {session.monitor} {rounded(progress.best)} in epoch {progress.best_epoch}"
+    if cfg.hparams.test_at_end:
+        return f"{said} → {run.folder}"
     return f"{said}; next: spectrain test {run.folder}"
 
 

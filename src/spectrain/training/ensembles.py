@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,28 @@ def is_ensemble(path: Path) -> bool:
     return (path / FILE).is_file() or (path.name == FILE and path.is_file())
 
 
-def members_in(path: Path) -> list[Path]:
-    """Return the checkpoints of an ensemble, in its order.
+def folder_of_ensemble(path: Path) -> Path:
+    """Return the folder of an ensemble that a path means: itself, or that of its file."""
+    return path.parent if path.name == FILE else path
+
+
+@dataclass(frozen=True)
+class EnsembleFile:
+    """What an ensemble's file says.
+
+    Attributes:
+        checkpoints: of its models, in its order.
+        recalibration: what was fitted of all of them together, or None.
+        record: all of it.
+    """
+
+    checkpoints: list[Path]
+    recalibration: dict[str, Any] | None
+    record: dict[str, Any]
+
+
+def read_ensemble(path: Path) -> EnsembleFile:
+    """Return what an ensemble is made of.
 
     Raises:
         RunError: the file is damaged or of a newer version, or checkpoints are missing.
@@ -63,4 +84,4 @@ def members_in(path: Path) -> list[Path]:
         )
     if not found:
         raise RunError("the ensemble has no member", where=str(file), fix="write it again")
-    return found
+    return EnsembleFile(found, record.get("recalibration"), record)

@@ -131,8 +131,7 @@ def _of_group(
     if task.additive:
         (raw,) = raws
         batch = subject.evaluation_batch(raw, source)
-        with subject.autocast():
-            step = task.loss(model, batch)
+        step = subject.step(batch)
         if not show:
             return step, batch, None
         output, few = task.shown(step.output, batch)

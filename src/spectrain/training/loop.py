@@ -58,6 +58,10 @@ class Training:
     def fit(self) -> str:
         """Train to the last epoch, or until early stopping or a request to stop; return the run's status."""
         hparams, progress = self.session.cfg.hparams, self.state.progress
+        if hparams.skip_training:
+            self.save("best")
+            self.save("last")
+            return "finished"
         try:
             while progress.epoch < hparams.epochs and not progress.stopped:
                 if not self.train_epoch():

@@ -16,7 +16,8 @@ from ..core.errors import DataError, SpectrainError
 from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..models.weights import read_tensors
-from ..tasks.regression import VALUE, measured
+from ..tasks.regression import measured
+from ..tasks.value_layers import VALUE
 from .shared_work import from_main
 from .trained import checkpoint_of, read_trained
 

@@ -82,6 +82,11 @@ class Subject:
             return self.training_batch(raw, source, 0)
         return self.prepare(raw, source, Key(self.cfg.general.seed, "valid"), augment=False)
 
+    def step(self, batch: Batch) -> Step:
+        """Return the loss of a batch and what the model made of it; only for additive tasks."""
+        with self.autocast():
+            return self.task.loss(self.model, batch)
+
     def picture(self, step: Step, batch: Batch, source: Source) -> Figure | None:
         """Return the task's figure of a step, or None; ``batch`` is of ``source``."""
         return self.task.picture(_as_shown(step, batch, source), batch)
@@ -91,6 +96,21 @@ class Subject:
         if self.amp is None:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.amp)
+
+
+@dataclass
+class Together(Subject):
+    """Several models that are tested as one; what it has of a `Subject` is the first one's.
+
+    Attributes:
+        members: all of them, the first one too.
+    """
+
+    members: Sequence[Subject]
+
+    def step(self, batch: Batch) -> Step:
+        """Return what the task makes of all models' steps (`Task.together`)."""
+        return self.task.together([one.step(batch) for one in self.members])
 
 
 def source_of(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from ..core.step import Step
 from ..data.mixture import MixedEvalOrder, members_of
 from ..data.order import EvalOrder
 from ..metrics.base import Breakdown, Metrics
+from ..runs.atomic import disk_errors
 from .evaluate import evaluate
 from .subject import Source, Subject
 
@@ -35,8 +38,10 @@ class Tested(dict[str, float]):
         wavelengths: a row a band and data set, column by column; likewise.
         breakdown: the metrics by region and scene, with intervals; None where the metric has no such sums.
         folder: where it was written.
+        files: predictions of labelled pixels that were written there.
         pictures: what was drawn.
         count: images of the split.
+        published: names by which users of another system know some of them.
     """
 
     def __init__(
@@ -49,11 +54,14 @@ class Tested(dict[str, float]):
         split: str = "",
         breakdown: Breakdown | None = None,
         pictures: Sequence[Path] = (),
+        files: Sequence[Path] = (),
         count: int = 0,
+        published: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(values)
         self.images, self.wavelengths, self.folder = images, wavelengths, folder
         self.split, self.breakdown, self.pictures, self.count = split, breakdown, list(pictures), count
+        self.files, self.published = list(files), dict(published or {})
 
 
 def write_test(
@@ -63,7 +71,8 @@ def write_test(
 
     Written are ``metrics.csv`` and ``metrics.json`` (means), ``images.csv`` (a row an image) and ``wavelengths.csv`` (a
     row a band) where the metric has such rows, ``regions.csv``, ``scenes.csv`` and ``intervals.csv`` where it can be
-    taken of groups of images, and ``pictures/``.
+    taken of groups of images, and ``pictures/``; of labelled pixels ``predictions.npy`` and so on, and how far their
+    uncertainty can be trusted (``calibration.csv``).
 
     Args:
         subject: the model and its task.
@@ -76,16 +85,27 @@ def write_test(
     metadata = source.patches.metadata()
 
     metrics = tables if isinstance(tables, Metrics) else None  # shown each batch as such
+    scratch = Path(tempfile.mkdtemp(prefix="spectrain-"))
+    pixels = subject.task.pixels(scratch)
 
     def each(step: Step, batch: Batch) -> None:
         if tables is not None and metrics is None:
             tables.update(step.output, batch)
+        if pixels is not None:
+            pixels.update(step.output, batch)
 
-    found = evaluate(subject, source, order, each, metrics=metrics, pictures=pictures)
+    try:
+        found = evaluate(subject, source, order, each, metrics=metrics, pictures=pictures)
+        files = [] if pixels is None else pixels.finish()
+        folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
+        for file in files:
+            with disk_errors(folder):
+                shutil.move(file, folder / file.name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     sheets = [subject.picture(step, batch, source) for step, batch in found.shown]
     figures = {f"{subject.cfg.task.name}_{number:02d}": one for number, one in enumerate(sheets, start=1) if one}
     figures |= {} if found.figures is None else found.figures()
-    folder.mkdir(parents=True, exist_ok=True)  # only now, so that a test that fails leaves nothing
     values = {name: found.losses.mean(name) for name in found.losses.names} | found.metrics
     images: Table = {}
     bands: Table = {}
@@ -101,7 +121,8 @@ def write_test(
     (folder / "metrics.json").write_text(
         json.dumps({name: _finite(value) for name, value in values.items()}, indent=1) + "\n"
     )
-    for name, table in (("images", images), ("wavelengths", bands)):
+    calibration = {} if pixels is None else pixels.calibration()
+    for name, table in (("images", images), ("wavelengths", bands), ("calibration", calibration)):
         if table:
             write_columns(folder / f"{name}.csv", table)
     if breakdown is not None:
@@ -114,7 +135,9 @@ def write_test(
         split=source.patches.split,
         breakdown=breakdown,
         pictures=_saved(figures, folder / "pictures"),
+        files=[folder / file.name for file in files],
         count=len(source.patches),
+        published=subject.task.published,
     )
 
 

@@ -6,13 +6,15 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
-from ..core.errors import DataError
+from ..core.errors import DataError, RunError
 from ..data.folds import undrawn
 from ..data.mixture import by_member, eval_order, members_of, together
 from ..data.opening import open_patches, recognise
@@ -23,8 +25,10 @@ from ..runs.atomic import atomic_write
 from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored
 from .devices import autocast_dtype, resolve_device
+from .ensembles import folder_of_ensemble, is_ensemble, read_ensemble
+from .members import load_members
 from .other_data import opened_elsewhere
-from .subject import Subject, source_of
+from .subject import Source, Subject, Together, source_of
 from .tested import Tested, write_test
 from .trained import Trained, load_trained, model_for
 
@@ -32,7 +36,7 @@ log = logging.getLogger("spectrain")
 
 
 def test(
-    run: str | Path,
+    run: str | Path | Sequence[str | Path],
     data: str | Path | Sequence[str | Path] | None = None,
     output: str | Path | None = None,
     *,
@@ -45,12 +49,15 @@ def test(
     """Test a trained model, and write means, a table of images, a table of bands and pictures.
 
     Other bands than those of the training are refused, unless the model is for any bands. Such a model is then
-    standardised by the statistics of the data given, which the log says.
+    standardised by the statistics of the data given, which the log says. Several models are tested as one: they see
+    each batch together, and the task says what they come to (`Task.together`).
 
     Args:
-        run: run folder (its best checkpoint, else its last) or checkpoint.
-        data: data set, or several; None is the one the run was trained on.
-        output: folder; None is ``test/DATA`` in the run folder. Each split has a folder in it.
+        run: run folder (its best checkpoint, else its last) or checkpoint; or several of the same task and bands; or
+            the folder of an ensemble.
+        data: data set, or several; None is the one the run was trained on, of several runs the same of all.
+        output: folder; None is ``test/DATA`` in the run folder, or in that of the ensemble. Each split has a folder in
+            it.
         splits: which; none takes ``val-test`` and ``test`` where they are, else the validation split; of other data
             all there is.
         batch_size: images at once; None is the run's.
@@ -64,45 +71,122 @@ def test(
         What was found, a split each.
 
     Raises:
-        RunError: no such run, or its checkpoint cannot be read.
+        RunError: no such run, or its checkpoint cannot be read; several that do not go together, or without an output
+            folder.
         DataError: the data's bands are not those of the model, or a split that there is not.
     """
-    trained = load_trained(run, plugins)
+    named = [Path(run)] if isinstance(run, str | Path) else [Path(one) for one in run]
+    several = len(named) > 1 or is_ensemble(named[0])
+    models = [one.trained for one in load_members(named, plugins)] if several else [load_trained(named[0], plugins)]
+    trained = models[0]
+    if len(named) > 1 and output is None:
+        raise RunError("several runs have no folder of their own", where="test", fix="name one for the results by -o")
     places = _places(trained, data)
     options = overrides or (trained.cfg.dataset if data is None else undrawn(trained.cfg.dataset))
-    cfg, target = replace(trained.cfg, dataset=options), resolve_device(device, 0)
-    folder = folder_of_test(_run_folder(trained), places) if output is None else Path(output)
+    target = resolve_device(device, 0)
+    inside = folder_of_ensemble(named[0]) if several else _run_folder(trained)
+    folder = folder_of_test(inside, places) if output is None else Path(output)
+    fitted = recalibration_of(named, trained)
     results = []
     for split in list(dict.fromkeys(splits)) or _default_splits(places, options, own=data is None):
         if data is None or overrides is not None:
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
             patches = together([opened_elsewhere(trained, place, split, options) for place in places])
-        cfg = with_ignored(cfg, patches)
-        model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
+        if data is None:
+            _require_same_patches(models, patches)
         _doubt_transform(trained, patches, options)
-        bands = Values(patches.bands, cfg.dataset.transform).transformed
-        metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
-        subject = Subject(
-            cfg=cfg,
-            device=target,
-            amp=autocast_dtype(cfg.general.use_amp, target),
-            task=cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot),
-            augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(patches)]),
-            model=model.to(target).eval(),
-        )
-        size = batch_size or cfg.hparams.batch_size_valid or cfg.hparams.batch_size
-        source = source_of(cfg, patches, subject.task, target)
+        subject, source = subject_of(models, patches, options, target, own=data is None, recalibration=fitted)
+        hparams = trained.cfg.hparams
+        size = batch_size or hparams.batch_size_valid or hparams.batch_size
         order = eval_order(patches, size, group=subject.task.evaluation_group)
         with source.loader:
             results.append(write_test(subject, source, order, folder / split))
-    write_page(trained, places, results, folder)
+    write_page(trained, places, results, folder, models=len(models))
     return results
 
 
-def write_page(trained: Trained, places: Sequence[Path], results: Sequence[Tested], folder: Path) -> Path:
+def recalibration_of(runs: Sequence[Path], first: Trained) -> dict[str, Any] | None:
+    """Return what was fitted on the validation labels of a run, or of an ensemble; None for several runs."""
+    if len(runs) > 1:
+        return None
+    if is_ensemble(runs[0]):
+        return read_ensemble(runs[0]).recalibration
+    found: dict[str, Any] | None = first.meta.get("recalibration")
+    return found
+
+
+def subject_of(
+    models: Sequence[Trained],
+    patches: Patches,
+    options: DatasetOptions,
+    device: torch.device,
+    *,
+    own: bool = True,
+    recalibration: dict[str, Any] | None = None,
+) -> tuple[Subject, Source]:
+    """Return trained models with their task, and a split, ready to be evaluated.
+
+    Args:
+        models: one or several.
+        patches: the split.
+        options: how it is read.
+        device: where they run.
+        own: they were trained on these data.
+        recalibration: of what they say together.
+
+    Raises:
+        DataError: the split's bands are not theirs.
+        RunError: they were trained on values of different transforms.
+    """
+    bands = Values(patches.bands, options.transform).transformed
+    metric, plot = models[0].cfg.metric.build(), models[0].cfg.show_prediction.build(bands=bands)
+    found = []
+    for trained in models:
+        if trained.cfg.dataset.transform != models[0].cfg.dataset.transform:
+            raise RunError("the runs' dataset.transform differ", where=str(trained.path), fix="test them one by one")
+        cfg = with_ignored(replace(trained.cfg, dataset=options), patches)
+        subject = Subject(
+            cfg=cfg,
+            device=device,
+            amp=autocast_dtype(cfg.general.use_amp, device),
+            task=cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot),
+            augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(patches)]),
+            model=model_for(replace(trained, cfg=cfg), patches, own=0 if own else None).to(device).eval(),
+        )
+        found.append(subject)
+    whole = found[0]
+    if len(found) > 1:  # with a task of its own: the recalibration is of all, not of the first
+        held = {field.name: getattr(whole, field.name) for field in fields(Subject)}
+        task = whole.cfg.task.build(loss=whole.cfg.loss.build(), metric=metric, plot=plot)
+        whole = Together(**held | {"task": task}, members=found)
+    whole.task.recalibrate(recalibration)
+    return whole, source_of(whole.cfg, patches, whole.task, device)
+
+
+def _require_same_patches(models: Sequence[Trained], patches: Patches) -> None:
+    """Raise unless all models keep the same patches for this split, by their ids: else some were trained on them."""
+    ids = patches.metadata()["patch_id"].astype(str).tolist()
+    for other in models[1:]:
+        theirs = open_patches(other.cfg.dataset.path or (), patches.split, other.cfg.dataset)
+        if (found := theirs.metadata()["patch_id"].astype(str).tolist()) != ids:
+            apart = len(set(ids) ^ set(found))
+            raise RunError(
+                f"the runs keep different patches for {patches.split!r}: {apart} are not in both"
+                if apart
+                else f"the runs keep the patches of {patches.split!r} in another order",
+                where=str(other.path),
+                fix="test them one by one, or name data that none was trained on by --data",
+            )
+
+
+def write_page(
+    trained: Trained, places: Sequence[Path], results: Sequence[Tested], folder: Path, models: int = 1
+) -> Path:
     """Write ``index.html``, the splits side by side, and ``tests.json``, the same for a program; return the page."""
     name = f"{trained.meta.get('run_name') or trained.path.stem} {trained.meta.get('run_id') or ''}".strip()
+    if models > 1:
+        name = f"{models} models as one, the first {name}"
     data = ", ".join(str(place) for place in places)
     tests = [SplitTest(one.split, one.count, one, one.breakdown, one.pictures) for one in results]
     atomic_write(folder / "index.html", test_page(name, data, tests))

@@ -33,15 +33,17 @@ def begin(value: Any, theirs: Mapping[str, Any]) -> Settings:
     """Return the weights to begin from, which ``train_mode`` and ``model_weights_path`` say together.
 
     "resume" takes them with a fresh optimiser, as the document means it; "scratch" draws them, whatever path is given.
+    With ``skip_training`` they are those to test.
     """
     mode, path = theirs.get("train_mode"), theirs.get("model_weights_path")
     if mode not in (None, "scratch", "resume"):
         raise AliasError("train_mode", f"must be scratch or resume, not {mode!r}")
     if mode == "resume" and path is None:
         raise AliasError("train_mode", "resume needs --model_weights_path FILE; to continue a run: --resume RUN")
-    if mode is None and path is not None:
-        raise AliasError("model_weights_path", "is used beside train_mode resume only")
-    return Settings({"model.init_from": path if mode == "resume" else None})
+    tested = switch(theirs.get("skip_training", False), theirs)
+    if mode is None and path is not None and not tested:
+        raise AliasError("model_weights_path", "is used beside train_mode resume, or skip_training, only")
+    return Settings({"model.init_from": path if mode == "resume" or tested else None})
 
 
 def loss(value: Any, theirs: Mapping[str, Any]) -> Any:
@@ -75,10 +77,8 @@ def base_rate(value: Any, theirs: Mapping[str, Any]) -> Settings:
 
 
 def skip(value: Any, theirs: Mapping[str, Any]) -> Settings:
-    """Return nothing for false; a test without a training is another command of ours."""
-    if switch(value, theirs):
-        raise ValueError("is a command of its own: spectrain test RUN, or spectrain test CHECKPOINT --data DATA")
-    return Settings()
+    """Return whether to test only: the run in ``out_dir``, or the weights that ``model_weights_path`` names."""
+    return Settings({"hparams.skip_training": True} if switch(value, theirs) else {})
 
 
 REGRESSION: dict[str, tuple[str | None, Converter]] = {
@@ -86,7 +86,7 @@ REGRESSION: dict[str, tuple[str | None, Converter]] = {
     "train_label_data_dir": ("dataset.labels_path", as_is),
     "train_mode": ("model.init_from", begin),
     "model_weights_path": ("model.init_from", begin),
-    "skip_training": (None, skip),
+    "skip_training": ("hparams.skip_training", skip),
     "num_workers": ("general.num_workers", if_given),
     "loss_key": ("loss", loss),
     "batch_size": ("hparams.batch_size", as_is),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,12 @@ TRACKERS = {
     "wandb": ("wandb", "spectrain.runs.trackers.wandb:WandbTracker"),
 }
 PATIENCE = 30.0  # seconds that the end of a training waits for trackers to take what they lack
+
+
+def wanted(cfg: Config) -> list[str]:
+    """Return the trackers of a configuration; W&B of ``wandb.mode=key`` only where WANDB_API_KEY is set."""
+    keyless = cfg.wandb.mode == "key" and not os.environ.get("WANDB_API_KEY")
+    return [name for name in dict.fromkeys(cfg.trackers) if not (name == "wandb" and keyless)]
 
 
 def require_installed(names: Sequence[str]) -> None:
@@ -63,12 +70,12 @@ class Trackers:
     def __init__(self, cfg: Config, folder: Path, info: RunInfo, after: tuple[int, int] | None = None) -> None:
         self._workers: list[Worker] = []
         self._journal: Journal | None = None
-        if not cfg.trackers:
+        if not (names := wanted(cfg)):
             return
         self._journal = Journal(folder / "trackers" / "journal.jsonl")
         if after is not None:
             self._journal.cut(*after)
-        for name in dict.fromkeys(cfg.trackers):
+        for name in names:
             run = TrackedRun.of(cfg, folder, info, name)
             self._workers.append(Worker(name, TRACKERS[name][1], run, self._journal, info))
         for worker in self._workers:

@@ -35,7 +35,7 @@ class WandbTracker(Tracker):
             x_disable_machine_info=True,
         )
         self._run: Any = wandb.init(
-            mode=options.mode,
+            mode="online" if options.mode == "key" else options.mode,
             dir=str(run.folder),
             project=options.project or run.experiment,
             entity=options.entity,

@@ -1,0 +1,149 @@
+"""Several models by several seeds: trained, stopped and gone on with, recalibrated, tested and mapped as one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+import rasterio
+import regression_runs as small
+
+import spectrain
+from spectrain.core.errors import RunError, UsageError
+from spectrain.metrics.calibration import Recalibration
+from spectrain.training import several
+from spectrain.training.ensembles import read_ensemble
+from spectrain.training.testing import test as run_test
+from spectrain.training.whole_run import StoppedError
+
+WORDS = ["model=pixel_net", "hparams.epochs=3", "hparams.batch_size=2", "trackers=[]", "general.device=cpu"]
+WORDS += ["general.threads=1", "general.seed=7", "hparams.save_freq=0", "show_prediction=none", "optimizer.lr=3e-2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("members")
+    small.write_pairs(folder, counts=(6, 4, 3))
+    return folder
+
+
+def begin(place, out, *more, **options):
+    data = [f"dataset.path={place / 'A'}", f"dataset.labels_path={place / 'B'}", f"out_dir={out}"]
+    return spectrain.train("regression", overrides=[*WORDS, *data, *more], **options)
+
+
+@pytest.fixture(scope="module")
+def made(place):
+    return begin(place, place / "E", members=3)
+
+
+def npy(folder, name):
+    return np.load(folder / f"{name}.npy")
+
+
+def test_members_differ_in_their_seed_alone(made):
+    configs = [run.cfg for run in made.runs]
+    assert [cfg.general.seed for cfg in configs] == [7, 8, 9]
+    assert len({str(cfg.dataset) for cfg in configs}) == 1
+    each = [npy(run.folder, "predictions") for run in made.runs]
+    assert all(np.array_equal(npy(run.folder, "targets"), npy(made.folder, "targets")) for run in made.runs)
+    assert not np.array_equal(each[0], each[1])
+    np.testing.assert_allclose(npy(made.folder, "predictions"), np.mean(each, axis=0), rtol=1e-5)
+
+
+def test_variances_are_those_of_the_mixture_recalibrated_as_one(made):
+    record = read_ensemble(made.folder)
+    fitted = Recalibration.from_json(record.recalibration)
+    alone = [run_test(run.folder, output=made.folder / "raw" / run.run_id)[-1].folder for run in made.runs]
+    factors = [Recalibration.from_json(meta_of(run)["recalibration"]).factors[0] for run in made.runs]
+    variances = [npy(one, "variances") / factor for one, factor in zip(alone, factors, strict=True)]
+    raw = np.mean(variances, axis=0) + np.var([npy(one, "predictions") for one in alone], axis=0)
+    np.testing.assert_allclose(npy(made.folder, "variances"), raw * fitted.factors[0], rtol=1e-4)
+    with (made.folder / "test" / "A" / "test" / "calibration.csv").open() as file:
+        rows = {row["interval"]: row for row in csv.DictReader(file)}
+    assert float(rows["model"]["z_rms"]) == pytest.approx(float(rows["scaled"]["z_rms"]) * fitted.factors[0] ** 0.5)
+    found = json.loads((made.folder / "test_results.json").read_text())
+    assert found["RMSE"] < max(json.loads((run.folder / "test_results.json").read_text())["RMSE"] for run in made.runs)
+    assert "3 models as one" in (made.folder / "test" / "A" / "index.html").read_text()
+
+
+def meta_of(run):
+    from spectrain.training.checkpoint import load_checkpoint
+
+    return load_checkpoint(run.checkpoint("best"))["meta"]
+
+
+def test_an_ensemble_maps_with_its_recalibration(made, tmp_path):
+    image = small.write_scene(tmp_path / "scene.tif", 20, 30)
+    seen = np.isfinite(image).any(0)
+    whole = spectrain.predict(made.folder, tmp_path / "scene.tif", tmp_path / "one.tif", interval=0.68)
+    loose = spectrain.predict([run.folder for run in made.runs], tmp_path / "scene.tif", tmp_path / "two.tif")
+    (ours, names), (theirs, _) = read(whole.paths[0]), read(loose.paths[0])
+    assert names == (
+        "mean",
+        "aleatoric",
+        "epistemic",
+        "predictive",
+        *(f"{x} bound of 68 %" for x in ("lower", "upper")),
+    )
+    fitted = Recalibration.from_json(read_ensemble(made.folder).recalibration)
+    np.testing.assert_allclose(ours[0][seen], theirs[0][seen], rtol=1e-6)
+    np.testing.assert_allclose(ours[1:4, seen], theirs[1:4, seen] * fitted.factors[0] ** 0.5, rtol=1e-4)
+    width = fitted.widths[0][1]
+    np.testing.assert_allclose((ours[5] - ours[4])[seen], 2 * width * theirs[3][seen], rtol=1e-3)
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(), file.descriptions
+
+
+def test_stopped_members_go_on_where_they_were(made, place, monkeypatch, tmp_path):
+    real, seen = several.whole_run, []
+
+    def stopping(cfg, folder):
+        seen.append(folder.name)
+        if seen == ["model_1", "model_2"]:
+            raise StoppedError
+        return real(cfg, folder)
+
+    monkeypatch.setattr(several, "whole_run", stopping)
+    first = begin(place, tmp_path / "E", members=3)
+    assert first.status == "interrupted" and not (tmp_path / "E" / "ensemble.json").exists()
+    with pytest.raises(UsageError, match="go on with the options they began with"):
+        spectrain.train(resume=tmp_path / "E", members=3)
+    moved = shutil.move(tmp_path / "E", tmp_path / "moved")
+    again = spectrain.train(resume=moved)
+    assert again.status == "finished" and seen == ["model_1", "model_2", "model_1", "model_2", "model_3"]
+    for name in ("predictions", "variances"):
+        np.testing.assert_array_equal(npy(again.folder, name), npy(made.folder, name))
+
+
+def test_what_is_no_ensemble_is_refused(made, place, tmp_path):
+    with pytest.raises(UsageError, match="1 members are no ensemble"):
+        begin(place, tmp_path / "E", members=1)
+    with pytest.raises(UsageError, match="a single run is continued as one"):
+        spectrain.train(resume=made.runs[0].folder, members=2)
+    with pytest.raises(RunError, match="the folder is not empty"):
+        begin(place, made.folder, members=2)
+    with pytest.raises(RunError, match="the task 'contrastive' are not put together"):
+        spectrain.train("contrastive", overrides=[f"dataset.path={place}"], members=2)
+    copy = shutil.copytree(made.folder, tmp_path / "copy")
+    (copy / "model_2" / "checkpoints" / "best.pt").unlink()
+    with pytest.raises(RunError, match="the ensemble lacks best.pt"):
+        spectrain.test(copy)
+
+
+def test_runs_that_keep_other_patches_are_refused(made, place, tmp_path):
+    elsewhere = tmp_path / "other"
+    small.write_pairs(elsewhere, counts=(4, 2, 2))
+    (elsewhere / "A" / "test" / "0.npy").rename(elsewhere / "A" / "test" / "x.npy")
+    (elsewhere / "B" / "test" / "0.npy").rename(elsewhere / "B" / "test" / "x.npy")
+    other = begin(elsewhere, tmp_path / "run")
+    with pytest.raises(RunError, match="keep different patches for 'test'"):
+        spectrain.test([made.runs[0].folder, other.folder], output=tmp_path / "t")
+    with pytest.raises(RunError, match="several runs have no folder of their own"):
+        spectrain.test([run.folder for run in made.runs])
