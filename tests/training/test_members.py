@@ -133,7 +133,7 @@ def test_what_is_no_ensemble_is_refused(made, place, tmp_path):
         spectrain.train("contrastive", overrides=[f"dataset.path={place}"], members=2)
     copy = shutil.copytree(made.folder, tmp_path / "copy")
     (copy / "model_2" / "checkpoints" / "best.pt").unlink()
-    with pytest.raises(RunError, match="the ensemble lacks best.pt"):
+    with pytest.raises(RunError, match=r"the ensemble lacks best.pt"):
         spectrain.test(copy)
 
 
