@@ -153,3 +153,11 @@ def test_published_weights_speak_of_labels_as_they_are(tmp_path):
     cfg = with_measured(load_config("regression", flags=words), Labelled(np.array([[[30, 50]]], "f4")))
     assert (cfg.task.centre, cfg.task.spread) == ([0.0], [1.0])
     assert cfg.origins["task.centre"] == "the weights of model.init_from"
+
+
+def test_tiles_that_batch_norm_cannot_take(tmp_path):
+    a, b = small.write_pairs(tmp_path, side=16)
+    words = [f"dataset.path={a}", f"dataset.labels_path={b}", "hparams.batch_size=1", "trackers=[]"]
+    with pytest.raises(RunError, match="batch norm is left with one value a channel") as error:
+        spectrain.train("regression", overrides=[*words, f"out_dir={tmp_path / 'R'}", "general.device=cpu"])
+    assert error.value.where == "hparams.batch_size"

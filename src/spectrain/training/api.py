@@ -29,7 +29,7 @@ from ..runs.run import Run
 from .backbone import with_backbone
 from .checkpoint import load_checkpoint
 from .conclusion import conclude
-from .devices import hardware_facts, memory_advice, resolve_device, set_threads
+from .devices import advice_on, hardware_facts, resolve_device, set_threads
 from .evaluate import rehearse
 from .interrupts import stop_on_signal
 from .loop import Training
@@ -95,7 +95,7 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
     if cfg.hparams.skip_training and (there := tested_instead(cfg)) is not None:
         return there
     _restore_threads(cfg, checkpoint)
-    with _clear_memory_errors():
+    with _clear_errors():
         run, status, main = _trained(cfg, run, checkpoint)
         try:
             if status == "finished" and main:
@@ -308,11 +308,11 @@ def _restore_threads(cfg: Config, checkpoint: dict[str, Any] | None) -> None:
 
 
 @contextlib.contextmanager
-def _clear_memory_errors() -> Iterator[None]:
-    """Say what to lower where the device ran out of memory."""
+def _clear_errors() -> Iterator[None]:
+    """Say what to change where the device ran out of memory, or a step cannot be taken."""
     try:
         yield
-    except (RuntimeError, MemoryError) as error:
-        if (advice := memory_advice(error)) is not None:
+    except (RuntimeError, MemoryError, ValueError) as error:
+        if (advice := advice_on(error)) is not None:
             raise advice from error
         raise

@@ -68,6 +68,17 @@ def memory_advice(error: BaseException) -> RunError | None:
     )
 
 
+def advice_on(error: BaseException) -> RunError | None:
+    """Return a clear error for what torch says of a step that cannot be taken, or None where it is something else."""
+    if "Expected more than 1 value per channel when training" in str(error):
+        return RunError(
+            "batch norm is left with one value a channel, which has no deviation",
+            where="hparams.batch_size",
+            fix="raise it, or give larger images: the model makes these into one pixel",
+        )
+    return memory_advice(error)
+
+
 def hardware_facts(device: torch.device) -> dict[str, Any]:
     """Return what `run.json` says of the device of this process."""
     facts: dict[str, Any] = {"device": str(device), "threads": torch.get_num_threads()}
