@@ -103,6 +103,7 @@ def test(
     data: Annotated[list[Path] | None, Parameter(negative="")] = None,
     split: Several = None,
     output: Output = None,
+    turns: Switch = False,
     batch_size: int | None = None,
     device: str = "auto",
     plugin: Several = None,
@@ -116,6 +117,7 @@ def test(
         data: Data set; by default the one the run was trained on. May be repeated.
         split: Splits to test on; by default test, else the validation split, of other data all there is.
         output: Folder to write; by default test/DATA in the run folder. Several runs need one.
+        turns: See each image in its eight turns and flips, and average.
         batch_size: Images at once.
         device: auto, cpu, cuda or the number of a GPU.
         plugin: Module or file to import first; may be repeated.
@@ -125,7 +127,14 @@ def test(
     from ..training.testing import test as test_run
 
     for found in test_run(
-        [run, *more], data, output, splits=split or (), batch_size=batch_size, device=device, plugins=plugin or ()
+        [run, *more],
+        data,
+        output,
+        splits=split or (),
+        turns=turns,
+        batch_size=batch_size,
+        device=device,
+        plugins=plugin or (),
     ):
         for name, value in found.items():
             print(f"{name:<16} {value:.6g}")
@@ -245,6 +254,7 @@ def predict(
     output: Annotated[Path, Parameter(alias="-o")],
     layers: Several = None,
     interval: float | None = None,
+    turns: Switch = False,
     window: int | None = None,
     halo: int | None = None,
     polygons: Path | None = None,
@@ -267,6 +277,7 @@ def predict(
         output: GeoTIFF to write; layers of another type go into files beside it.
         layers: Which maps to write, e.g. class; all by default. May be repeated.
         interval: Share of pixels that the bounds of a regression are to hold: 0.5, 0.68, 0.9 (by default) or 0.95.
+        turns: See each window in its eight turns and flips, and average.
         window: Side in px of the windows; by default that of the training's images.
         halo: Pixels at each side of a window that are context alone; by default a quarter of the window.
         polygons: GeoJSON or GeoParquet file to write besides, of connected pixels of one class.
@@ -290,6 +301,7 @@ def predict(
         output,
         layers=layers or (),
         interval=interval,
+        turns=turns,
         window=window,
         halo=halo,
         polygons=polygons,

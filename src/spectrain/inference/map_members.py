@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..core.bands import Bands
 from ..core.batch import Batch, RawBatch
@@ -16,9 +16,9 @@ from ..core.targets import NoTarget
 from ..data.scene import Scene
 from ..data.values import Values
 from ..models.any_bands import AnyBands
-from ..models.banded import BandedModel
 from ..training.devices import autocast_dtype
 from ..training.members import Loaded
+from ..training.turned import Turned
 from .map_bands import Chosen, choose_bands
 from .map_units import UnitsCheck
 
@@ -64,9 +64,10 @@ class Member:
         scene: what is mapped, as the run's data were prepared.
         where: the scene, for messages.
         device: where the model runs.
+        turns: it sees each window in its eight turns and flips.
     """
 
-    def __init__(self, loaded: Loaded, scene: Scene, where: str, device: torch.device) -> None:
+    def __init__(self, loaded: Loaded, scene: Scene, where: str, device: torch.device, *, turns: bool = False) -> None:
         trained = loaded.trained
         self.task, self.scene = loaded.task, scene
         self.chosen: Chosen = choose_bands(bands_of(loaded), scene.bands, where)
@@ -74,10 +75,12 @@ class Member:
         self.values = Values(self.chosen.bands, trained.cfg.dataset.transform)
         self.sees = (id(scene), self.chosen, self.values.transforms)
         """Members for which this is equal are shown the same batches."""
-        self.model: BandedModel = trained.model.to(device).eval()
-        self._channels_last = trained.cfg.general.channels_last and self.model.convolves
+        self.model: nn.Module = trained.model.to(device).eval()
+        self._channels_last = trained.cfg.general.channels_last and trained.model.convolves
         if self._channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
+        if turns:
+            self.model = Turned(self.model).eval()
         self._device, self._amp = device, autocast_dtype(trained.cfg.general.use_amp, device)
 
     def batch(self, image: NDArray[np.generic], mask: NDArray[np.bool_] | None) -> Batch:

@@ -61,6 +61,7 @@ def predict(
     halo: int | None = None,
     layers: Sequence[str] = (),
     interval: float | None = None,
+    turns: bool = False,
     polygons: str | Path | None = None,
     min_area: float = 0.0,
     batch_size: int | None = None,
@@ -86,6 +87,7 @@ def predict(
         layers: which of the task's maps to write; all where empty.
         interval: share of pixels that the bounds of a regression are to hold, 0.5, 0.68, 0.9 or 0.95; None is as the
             run says (``task.interval``).
+        turns: see each window in its eight turns and flips, and average (`training.turned.Turned`).
         polygons: GeoJSON (longitude and latitude) or GeoParquet (CRS of the scene) to write besides: connected pixels
             of one class, with class, name, area_m2 and mean probability; of two classes only the second.
         min_area: polygons of fewer square metres are left out.
@@ -129,7 +131,7 @@ def predict(
     traced = None
     if vectors is not None:
         traced = Polygons(polygon_layer(vectors, task.layers(len(members)), grid), grid, min_area)
-    models = [Member(member, one, str(place), target) for member, one in zip(members, scenes, strict=True)]
+    models = [Member(member, one, str(place), target, turns=turns) for member, one in zip(members, scenes, strict=True)]
     rows, columns = (
         Axis.cover(pixels, side, default_halo(side) if halo is None else halo)
         for pixels, side in zip(grid.size, size, strict=True)

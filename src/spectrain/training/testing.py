@@ -31,6 +31,7 @@ from .other_data import opened_elsewhere
 from .subject import Source, Subject, Together, source_of
 from .tested import Tested, write_test
 from .trained import Trained, load_trained, model_for
+from .turned import Turned
 
 log = logging.getLogger("spectrain")
 
@@ -41,6 +42,7 @@ def test(
     output: str | Path | None = None,
     *,
     splits: Sequence[str] = (),
+    turns: bool = False,
     batch_size: int | None = None,
     device: str | int = "auto",
     overrides: DatasetOptions | None = None,
@@ -60,6 +62,7 @@ def test(
             it.
         splits: which; none takes ``val-test`` and ``test`` where they are, else the validation split; of other data
             all there is.
+        turns: see each image in its eight turns and flips, and average (`Turned`); for tasks with maps.
         batch_size: images at once; None is the run's.
         device: "auto", "cpu", "cuda" or the number of a GPU.
         overrides: how the data are to be read; None is as the run's were, but for what it says of single bands
@@ -96,7 +99,9 @@ def test(
         if data is None:
             _require_same_patches(models, patches)
         _doubt_transform(trained, patches, options)
-        subject, source = subject_of(models, patches, options, target, own=data is None, recalibration=fitted)
+        subject, source = subject_of(
+            models, patches, options, target, own=data is None, turns=turns, recalibration=fitted
+        )
         hparams = trained.cfg.hparams
         size = batch_size or hparams.batch_size_valid or hparams.batch_size
         order = eval_order(patches, size, group=subject.task.evaluation_group)
@@ -123,6 +128,7 @@ def subject_of(
     device: torch.device,
     *,
     own: bool = True,
+    turns: bool = False,
     recalibration: dict[str, Any] | None = None,
 ) -> tuple[Subject, Source]:
     """Return trained models with their task, and a split, ready to be evaluated.
@@ -133,6 +139,7 @@ def subject_of(
         options: how it is read.
         device: where they run.
         own: they were trained on these data.
+        turns: each image is seen in its eight turns and flips.
         recalibration: of what they say together.
 
     Raises:
@@ -146,16 +153,19 @@ def subject_of(
         if trained.cfg.dataset.transform != models[0].cfg.dataset.transform:
             raise RunError("the runs' dataset.transform differ", where=str(trained.path), fix="test them one by one")
         cfg = with_ignored(replace(trained.cfg, dataset=options), patches)
+        model = model_for(replace(trained, cfg=cfg), patches, own=0 if own else None).to(device).eval()
         subject = Subject(
             cfg=cfg,
             device=device,
             amp=autocast_dtype(cfg.general.use_amp, device),
             task=cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot),
             augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(patches)]),
-            model=model_for(replace(trained, cfg=cfg), patches, own=0 if own else None).to(device).eval(),
+            model=Turned(model).eval() if turns else model,
         )
         found.append(subject)
     whole = found[0]
+    if turns and not whole.task.layers():
+        raise RunError("the task has no maps that could be turned", where="turns", fix="leave it out")
     if len(found) > 1:  # with a task of its own: the recalibration is of all, not of the first
         held = {field.name: getattr(whole, field.name) for field in fields(Subject)}
         task = whole.cfg.task.build(loss=whole.cfg.loss.build(), metric=metric, plot=plot)
