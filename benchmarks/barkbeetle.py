@@ -27,10 +27,11 @@ CANDIDATES = {
     "default (Unet, resnet18, combined loss)": [],
     "focal loss, alpha auto": ["loss=focal", "loss.alpha=auto"],
     "learning rate 3e-4": ["optimizer.lr=3e-4"],
-    "band dropout 0.1, weight decay 0.05": ["augmentation.band_dropout=0.1", "optimizer.weight_decay=0.05"],
+    "changes of light": ["augmentation=scenes_light"],
 }
 
 
+SPLITS = ("valid", "val-test", "test")
 SEEDS = (0, 1, 2)
 """Of the candidate that is best on validation: what is the network's, and what is luck; and their mean as one model."""
 
@@ -50,7 +51,10 @@ def rows(epochs: int = EPOCHS, candidates: dict[str, list[str]] = CANDIDATES) ->
             words = [*candidates[name], f"general.seed={seed}"]
             result.append(trained(place, Path(folder), f"the same, seed {seed}", words, epochs))
         runs = [Path(folder) / name, *(Path(folder) / f"the same, seed {seed}" for seed in SEEDS[1:])]
-        result.append(averaged(place, runs))
+        scratch = Path(folder) / "tests"
+        result.append(of_runs("the best, in eight turns", runs[:1], scratch / "a", turns=True))
+        result.append(of_runs(f"the {len(runs)} seeds as one", runs, scratch / "b"))
+        result.append(of_runs(f"the {len(runs)} seeds as one, in eight turns", runs, scratch / "c", turns=True))
     return result
 
 
@@ -100,31 +104,16 @@ def trained(place: Path, folder: Path, name: str, options: list[str], epochs: in
     )
 
 
-def averaged(place: Path, runs: list[Path]) -> dict[str, object]:
-    """The mean of their probabilities."""
+def of_runs(name: str, runs: list[Path], folder: Path, *, turns: bool = False) -> dict[str, object]:
+    """One run or several as one, with each image seen in its eight turns or as it is."""
     import spectrain
 
     begin = time.perf_counter()
-    models = [spectrain.load_trained_model(run) for run in runs]
-
-    def probability(batch, kept: torch.Tensor) -> np.ndarray:
-        with torch.inference_mode():
-            each = [torch.cat([model(part).sigmoid()[:, 0] for part in in_parts(batch)]) for model in models]
-        return torch.stack(each).mean(0)[kept].numpy()
-
-    found = {split: judged(place, split, probability) for split in ("valid", "val-test", "test")}
-    best, _ = found.pop("valid")
+    found = {one.split: one for one in spectrain.test(runs, output=folder, splits=SPLITS, turns=turns)}
     minutes = (time.perf_counter() - begin) / 60
-    return row_of(f"mean of the {len(runs)} seeds", best, found, minutes)
-
-
-def in_parts(batch):
-    """A batch as several of 16 images."""
-    from dataclasses import replace
-
-    for first in range(0, len(batch.index), 16):
-        some = slice(first, first + 16)
-        yield replace(batch, image=batch.image[some], valid=batch.valid[some], index=batch.index[some])
+    best = found.pop("valid")["jaccard"]
+    told = {split: (one["jaccard"], one.breakdown.intervals) for split, one in found.items()}
+    return row_of(name, best, told, minutes)
 
 
 def forest(place: Path) -> dict[str, object]:
@@ -140,7 +129,7 @@ def forest(place: Path) -> dict[str, object]:
     def probability(batch, kept: torch.Tensor) -> np.ndarray:
         return model.predict_proba(batch.image.movedim(1, -1)[kept].numpy())[:, 1]
 
-    found = {split: judged(place, split, probability) for split in ("valid", "val-test", "test")}
+    found = {split: judged(place, split, probability) for split in SPLITS}
     best, _ = found.pop("valid")
     return row_of("random forest of pixels", best, found, minutes)
 
