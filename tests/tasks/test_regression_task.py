@@ -190,7 +190,7 @@ def test_several_quantities():
     assert one.quantities(torch.zeros(1, 4, 2, 2))[0, :, 0, 0].tolist() == pytest.approx([20, 300, 25, 6400], rel=1e-3)
 
 
-def test_there_is_no_picture_yet():
+def test_without_a_plot_there_is_no_picture():
     labels = sparse_labels()
     seen = batch(task().targets(labels), labels.shape)
     step = task().loss(Fixed(torch.zeros(3, 2, 12, 12)), seen)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -16,13 +16,14 @@ from ..config.option import option
 from ..core.batch import Batch
 from ..core.errors import DataError
 from ..core.fill import fill_invalid
+from ..core.first_samples import first_samples
 from ..core.regressed import SMALLEST, Regressed
 from ..core.step import Step
-from ..core.targets import DenseValues, SparseValues, Target
+from ..core.targets import DenseValues, NoTarget, SparseValues, Target
 from ..losses.regression import RegressionLoss
 from ..metrics.ensemble import combine
-from ..metrics.regression import PUBLISHED
-from .base import Layer, Task
+from ..metrics.regression import PUBLISHED, RegressionSums
+from .base import Layer, Metrics, Task
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,9 +51,12 @@ class Regression(Task):
         unit: of the labels, for maps.
         metric: a metric part, or None.
         plot: a show_prediction part, or None.
+        limits: lowest and highest value of each quantity in figures of its metric, one quantity after the other; none
+            is 4 spreads about the centre.
 
     Raises:
-        DataError: not one centre and spread a quantity, or a spread that is not above 0.
+        DataError: not one centre and spread and two limits a quantity, a spread that is not above 0, or limits that do
+            not rise.
     """
 
     published = PUBLISHED
@@ -71,6 +75,9 @@ class Regression(Task):
         )
         centre: list[float] = option([], "mean label of each quantity; none takes those of the training's labels")
         spread: list[float] = option([], "deviation of the labels of each quantity; none takes those of the training")
+        limits: list[float] = option(
+            [], "lowest and highest value of each quantity in figures; none takes those of the training's labels"
+        )
 
     def __init__(
         self,
@@ -82,6 +89,7 @@ class Regression(Task):
         unit: str | None = None,
         metric: Any = None,
         plot: Any = None,
+        limits: Sequence[float] = (),
     ) -> None:
         self.criterion, self.metric, self.plot, self.unit = loss, metric, plot, unit
         self.names, self.ignore = tuple(names) or (VALUE,), tuple(ignore)
@@ -93,11 +101,21 @@ class Regression(Task):
                 where="task.centre, task.spread",
                 fix="give one each, deviations above 0, or none: then they are taken from the training's labels",
             )
+        about = [(c - 4 * s, c + 4 * s) for c, s in zip(self.centre, self.spread, strict=True)]
+        self.limits = tuple(zip(limits[::2], limits[1::2], strict=False)) or tuple(about)
+        if len(limits) not in (0, 2 * count) or any(low >= high for low, high in self.limits):
+            raise DataError(
+                f"{list(limits)} are not the lowest and highest value of {count} quantities",
+                where="task.limits",
+                fix="give two numbers that rise for each, or none: then they are taken from the training's labels",
+            )
 
     @classmethod
     def from_config(cls, config: Config, *, loss: RegressionLoss, metric: Any, plot: Any) -> Regression:
         """Return the configured task."""
-        return cls(loss, config.names, config.ignore, config.centre, config.spread, config.unit, metric, plot)
+        return cls(
+            loss, config.names, config.ignore, config.centre, config.spread, config.unit, metric, plot, config.limits
+        )
 
     @property
     def channels(self) -> int:
@@ -137,16 +155,17 @@ class Regression(Task):
         counted = batch.real[:, None, None]
         if not batch.all_valid:
             counted = counted & batch.valid.any(1)
-        row = None
+        row = whole = None
         if isinstance(target, DenseValues):
             y, valid = target.value, target.valid & counted[:, None]
         else:
+            whole = output[: self._drawn(batch)] if self._drawn(batch) else None  # a view: it costs nothing
             output, row, y = target.at(output), target.row, target.value[:, None]
             seen = counted.expand(batch.image.shape[0], *batch.image.shape[2:])[:, None]
             valid = target.valid[:, None] & target.at(seen)
             y = fill_invalid(y, valid)
         mean, s, quantiles = self._moments(output)
-        return Regressed(mean, s, y, valid, self.names, self.criterion.error, row, quantiles)
+        return Regressed(mean, s, y, valid, self.names, self.criterion.error, row, quantiles, whole)
 
     def _moments(self, output: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return mean, log-variance (or log of the Laplace scale) and quantiles in the unit of the labels."""
@@ -160,9 +179,37 @@ class Regression(Task):
             None if quantiles is None else quantiles * spread + centre,
         )
 
+    def _drawn(self, batch: Batch) -> int:
+        """Return how many images of a batch the configured figure draws; all where it does not say how many."""
+        return 0 if self.plot is None else min(getattr(self.plot, "nb_to_plot", len(batch.index)), len(batch.index))
+
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
-        """Return what the configured figure draws; nothing of the output is kept where there is none."""
-        return (None if self.plot is None else output), batch
+        """Return the images that the configured figure draws, as maps that hold the labels too; no more is kept."""
+        count, bare = self._drawn(batch), batch.replace(target=NoTarget())  # labels stand in the output
+        few = first_samples(bare.index, bare, count)[1]
+        if not count or not isinstance(output, Regressed):
+            return None, few
+        output = replace(output, unit=self.unit, quantiles=None)
+        if not isinstance(batch.target, SparseValues) or output.row is None:
+            return first_samples(output, bare, count)[0], few
+        maps = (None, None) if output.whole is None else self._moments(output.whole)[:2]
+        return output.mapped(batch.target, count, *maps), few
+
+    def metrics(self) -> Metrics | None:
+        """Return fresh sums of the configured metric, those of `figures` among them."""
+        started = super().metrics()
+        if isinstance(started, RegressionSums):
+            started.limits = self.limits
+        return started
+
+    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
+        """Return the figures of a regression's sums, see `figures_of`; none of other sums."""
+        if not {"joint", "count"} <= set(sums):
+            return {}
+        from .regression_figures import figures_of  # matplotlib takes half a second
+
+        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        return figures_of(host, self.names, self.limits, self.unit)
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""
