@@ -35,7 +35,8 @@ def place(tmp_path_factory):
     np.save(b / "train" / "1.npy", nothing)
     words = f"--train_input_data_dir {a} --train_label_data_dir {b} --all_checkpoint_dir {folder / 'C'}"
     words += f" --out_dir {folder / 'D'} --nb_epoch 1 --batch_size 1 --num_ch 3 --num_workers 0"
-    command("train", "regression", *words.split(), "general.device=cpu", "general.threads=1")
+    more = ["task.unit=Mg", "metric.bins=[0,80,400]"]
+    command("train", "regression", *words.split(), *more, "general.device=cpu", "general.threads=1")
     return folder
 
 
@@ -55,6 +56,22 @@ def test_the_run_is_tested(place, tmp_path):
     found = json.loads((tmp_path / "tests.json").read_text())["splits"]["test"]
     assert found["images"] == 2 and found["metrics"]["rmse"]["value"] > 0
     assert found["metrics"]["loss"]["value"] == pytest.approx(found["metrics"]["gaussian_nll"]["value"], rel=1e-4)
+    drawn = sorted(path.stem for path in (tmp_path / "test" / "pictures").iterdir())
+    assert drawn == ["calibration", "confusion", "coverage", "regression_01", "regression_02", "retention"]
+    page = (tmp_path / "index.html").read_text()
+    for words in ("Predicted against true", "RMSE, Mg", "MSE, Mg²", "target, Mg", "2 bins of the target of test"):
+        assert words in page
+
+
+def test_the_run_is_drawn(place):
+    names = sorted(path.stem for path in (place / "D" / "plots").iterdir())
+    assert names == [f"{name}_0001" for name in ("calibration", "confusion", "coverage", "regression", "retention")]
+    page = (place / "D" / "report.html").read_text()
+    headings = ["Predictions", "Error against predicted deviation", "Predicted against true", "Coverage of intervals"]
+    at = [page.index(f">{heading}<") for heading in [*headings, "Error against the share kept"]]
+    assert at == sorted(at)
+    for title in ("RMSE, validation", "Coverage at 90 %, validation", "R², validation"):
+        assert title in page
 
 
 def test_a_scene_is_predicted(place, tmp_path):

@@ -23,6 +23,7 @@ from ..runs.atomic import atomic_write
 from ..runs.report.test_page import SplitTest, test_page
 from ..training.classes import with_ignored
 from ..training.devices import autocast_dtype, resolve_device
+from ..training.measured_labels import with_limits
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
 from ..training.trained import Trained, load_trained, model_for
@@ -78,7 +79,7 @@ def test(
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
             patches = together([opened_elsewhere(trained, place, split, options) for place in places])
-        cfg = with_ignored(cfg, patches)
+        cfg = with_limits(with_ignored(cfg, patches), patches)
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
         _doubt_transform(trained, patches, options)
         bands = Values(patches.bands, cfg.dataset.transform).transformed
@@ -105,7 +106,9 @@ def write_page(trained: Trained, places: Sequence[Path], results: Sequence[Teste
     name = f"{trained.meta.get('run_name') or trained.path.stem} {trained.meta.get('run_id') or ''}".strip()
     data = ", ".join(str(place) for place in places)
     tests = [SplitTest(one.split, one.count, one, one.breakdown, one.pictures) for one in results]
-    atomic_write(folder / "index.html", test_page(name, data, tests))
+    atomic_write(
+        folder / "index.html", test_page(name, data, tests, getattr(trained.cfg.task.options, "unit", None) or "")
+    )
     record = {
         "model": name,
         "checkpoint": str(trained.path),
