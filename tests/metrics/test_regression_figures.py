@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_regression_metric import batch_of, drawn, flat
+from test_regression_metric import Waits, batch_of, drawn, flat
 
 from spectrain.core.regressed import Regressed
 from spectrain.metrics.calibration import retention_curve
@@ -72,5 +72,8 @@ def test_metrics_are_the_same_with_them_and_no_sums_are_made_where_none_are_draw
         sums.update(one, batch_of(one))
     assert plain.compute(plain.sums()) == figured.compute(figured.sums())
     assert set(figured.sums()) - set(plain.sums()) == {"joint", "error_count", "error_square"}
+    with Waits() as waits:
+        figured.update(one, batch_of(one))
+    assert waits.seen == []
     bare = drawn("none")
     assert set(figure_sums(bare, LIMITS)) == {"joint"}

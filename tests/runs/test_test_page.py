@@ -70,6 +70,10 @@ def test_no_picture_sticks_out_of_the_page(tmp_path, width):
     page.write_text(page_of("run", "data", [SplitTest("test", 2, {"rmse": 1.0}, None, paths)]))
     with Browser(tmp_path / "profile") as browser:
         browser.open(page, width=width)
+        browser.evaluate(
+            "Promise.all([...document.images].map(one => { one.loading = 'eager'; return one.decode(); }))"
+            ".then(() => 1)"
+        )
         assert browser.evaluate("document.documentElement.scrollWidth") == width
         boxes = browser.evaluate(
             "[...document.querySelectorAll('.gallery li')].map(item => item.getBoundingClientRect().top)"

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from test_regression_metric import Waits
 from test_regression_task import Fixed, batch, sparse_labels
 
 from spectrain.core.errors import DataError
@@ -43,6 +44,15 @@ def test_sparse_labels_leave_the_whole_map_of_what_is_drawn(kind, count):
     torch.testing.assert_close(found.y[found.valid], expected.y[expected.valid])
     again = one.picture(step.__class__(step.loss, step.parts, found), few)
     assert sum(axes.get_ylabel().startswith("patch") for axes in again.axes) == min(rows, 2)
+
+
+def test_what_is_drawn_does_not_make_the_training_wait():
+    one = task(plot=RegressionPlot(nb_to_plot=2))
+    labels = sparse_labels()
+    seen = batch(one.targets(labels), labels.shape)
+    with Waits() as waits:
+        one.shown(one.loss(Fixed(torch.randn(3, 2, 12, 12)), seen).output, seen)
+    assert waits.seen == []
 
 
 def test_of_what_is_not_drawn_nothing_is_kept():
