@@ -202,6 +202,6 @@ def _labels(axes: Any, values: NDArray[Any], scale: ScalarMappable) -> None:
     axes.imshow(np.full((height, width, 3), MISSING), interpolation="nearest")
     y, x = np.nonzero(there)
     size = dot_points(len(y), values.shape, _SIDE)
-    axes.scatter(x, y, s=size**2, c=values[there], norm=scale.norm, cmap=scale.cmap, linewidths=0)
+    axes.scatter(x, y, s=size**2, c=values[there], norm=scale.norm, cmap=scale.cmap, linewidths=0, clip_on=False)
     axes.set_xlim(-0.5, width - 0.5)
     axes.set_ylim(height - 0.5, -0.5)

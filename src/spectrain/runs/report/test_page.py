@@ -82,7 +82,7 @@ def _summary(tests: Sequence[SplitTest], labels: str) -> Html:
         title = _title(name, labels)
         cells = [el("td", *_cell(one, name)) for one in tests]
         body.append(el("tr", el("th", title, scope="row"), *cells))
-    table = el("table", el("caption", "Metrics of each split"), el("thead", head), el("tbody", *body))
+    table = el("table", el("caption", "Metrics of each split"), el("thead", head), el("tbody", *body), class_="values")
     return _scroll(table, "Metrics of each split")
 
 
