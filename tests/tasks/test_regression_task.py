@@ -230,7 +230,7 @@ def test_several_models_are_one_mixture(sparse):
     expected = means.var(0, correction=0) + torch.stack([step.output.variance for step in steps]).mean(0)
     torch.testing.assert_close(found.output.variance[valid], expected[valid])
     torch.testing.assert_close(found.output.mean, means.mean(0))
-    assert float(found.loss.mean) == pytest.approx(np.mean([float(step.loss.mean) for step in steps]))
+    assert float(found.loss.mean.detach()) == pytest.approx(np.mean([float(step.loss.mean.detach()) for step in steps]))
 
 
 def test_several_quantities():
@@ -248,7 +248,7 @@ def test_several_quantities():
     assert one.quantities(torch.zeros(1, 4, 2, 2))[0, :, 0, 0].tolist() == pytest.approx([20, 300, 25, 6400], rel=1e-3)
 
 
-def test_there_is_no_picture_yet():
+def test_without_a_plot_there_is_no_picture():
     labels = sparse_labels()
     seen = batch(task().targets(labels), labels.shape)
     step = task().loss(Fixed(torch.zeros(3, 2, 12, 12)), seen)

@@ -10,7 +10,7 @@ from spectrain.config import load_config
 from spectrain.core.errors import DataError
 from spectrain.data.mixture import Mixture
 from spectrain.training import measured_labels
-from spectrain.training.measured_labels import with_measured
+from spectrain.training.measured_labels import label_moments, with_limits, with_measured
 
 
 def found(labels, *overrides):
@@ -58,6 +58,35 @@ def test_what_is_said_stays():
     assert (published.task.centre, published.task.spread) == ([0.0], [1.0])
     other = load_config("segmentation")
     assert with_measured(other, Labelled(drawn())) is other
+
+
+def test_figures_end_a_little_beyond_the_labels_and_not_at_the_wildest():
+    labels = drawn(scale=3.0, centre=50.0, shape=(20, 20, 20))
+    low, high = np.nanmin(labels), np.nanmax(labels)
+    cfg = found(labels)
+    assert cfg.task.limits == pytest.approx([low - 0.03 * (high - low), high + 0.03 * (high - low)])
+    assert cfg.origins["task.limits"] == "the labels"
+    assert found(labels, "loss.variance=published").task.limits == cfg.task.limits  # which does not know its labels
+    labels[0, 0, 0] = 1e6
+    mean, spread = np.nanmean(labels.astype(float)), np.nanstd(labels.astype(float))
+    assert found(labels).task.limits[1] == pytest.approx(mean + 4 * spread + 0.03 * (mean + 4 * spread - low), rel=1e-4)
+    assert found(labels, "task.limits=[0,60]").task.limits == [0.0, 60.0]
+    assert found(np.full((2, 4, 4), 7, "f4")).task.limits == pytest.approx([7, 7], abs=1e-5)
+    assert len(found(np.stack([drawn(), drawn(seed=2)], 1)).task.limits) == 4
+
+
+def test_a_model_that_does_not_know_its_labels_is_drawn_by_those_of_the_test(caplog):
+    cfg = load_config("regression", overrides=["task.centre=[0]", "task.spread=[1]"])
+    labels = drawn()
+    labels[3] = np.nan
+    assert with_limits(cfg, Labelled(labels)).task.limits == found(labels).task.limits
+    assert with_limits(found(drawn()), Labelled(labels)).task.limits == found(drawn()).task.limits
+    caplog.clear()
+    label_moments(Labelled(labels), (), remark=False)
+    assert not caplog.text
+    assert with_limits(cfg, Labelled(np.full((2, 4, 4), np.nan))) is cfg
+    other = load_config("segmentation")
+    assert with_limits(other, Labelled(labels)) is other
 
 
 def test_labels_that_are_all_alike_are_only_centred():

@@ -40,7 +40,8 @@ def place(tmp_path_factory):
     np.save(b / "train" / "1.npy", nothing)
     words = f"--train_input_data_dir {a} --train_label_data_dir {b} --all_checkpoint_dir {folder / 'C'}"
     words += f" --out_dir {folder / 'D'} --nb_epoch 1 --batch_size 1 --num_ch 3 --num_workers 0"
-    command("train", "regression", *words.split(), "general.device=cpu", "general.threads=1")
+    more = ["task.unit=Mg", "metric.bins=[0,80,400]"]
+    command("train", "regression", *words.split(), *more, "general.device=cpu", "general.threads=1")
     return folder
 
 
@@ -97,6 +98,26 @@ def test_weights_are_tested_without_a_training(place, tmp_path):
     with pytest.raises(RunError, match="nothing to test: no run in out_dir, and no weights"):
         flags = [word for word in words.split() if "=" not in word]
         spectrain.train("regression", flags=[*flags, "--out_dir", str(tmp_path / "F")])
+
+
+def test_the_test_is_drawn(place, tmp_path):
+    command("test", place / "D", "-o", tmp_path)
+    drawn = sorted(path.stem for path in (tmp_path / "test" / "pictures").iterdir())
+    assert drawn == ["calibration", "confusion", "coverage", "regression_01", "regression_02", "retention"]
+    page = (tmp_path / "index.html").read_text()
+    for words in ("Predicted against true", "RMSE, Mg", "MSE, Mg²", "target, Mg", "2 bins of the target of test"):
+        assert words in page
+
+
+def test_the_run_is_drawn(place):
+    names = sorted(path.stem for path in (place / "D" / "plots").iterdir())
+    assert names == [f"{name}_0001" for name in ("calibration", "confusion", "coverage", "regression", "retention")]
+    page = (place / "D" / "report.html").read_text()
+    headings = ["Predictions", "Error against predicted deviation", "Predicted against true", "Coverage of intervals"]
+    at = [page.index(f">{heading}<") for heading in [*headings, "Error against the share kept"]]
+    assert at == sorted(at)
+    for title in ("RMSE, validation", "Coverage at 90 %, validation", "R², validation"):
+        assert title in page
 
 
 def test_a_scene_is_predicted(place, tmp_path):

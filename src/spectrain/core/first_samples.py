@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .batch import Batch
 from .reconstruction import Reconstruction
+from .regressed import Regressed
 from .segmented import Segmented
 from .targets import ClassLabel, ClassMap, NoTarget
 
@@ -18,8 +19,8 @@ def first_samples(output: Any, batch: Batch, count: int) -> tuple[Any, Batch]:
     """Return what a model made of the first ``count`` samples of a batch, and these, each with all of its views.
 
     Nothing of the result holds on to the memory of the whole batch. What it cannot tell the rows of (an output that is
-    neither a `Reconstruction`, nor a `Segmented`, nor a tensor with a row for each of the batch; a target that is no
-    class) stays as it is, and with it the batch.
+    neither a `Reconstruction`, nor a `Segmented`, nor a `Regressed` of every pixel, nor a tensor with a row for each of
+    the batch; a target that is no class) stays as it is, and with it the batch.
 
     Args:
         output: of the model.
@@ -27,8 +28,10 @@ def first_samples(output: Any, batch: Batch, count: int) -> tuple[Any, Batch]:
         count: 0 keeps none.
     """
     samples = len(batch.index) // batch.views
-    of_rows = isinstance(output, Reconstruction | Segmented) or (
-        isinstance(output, Tensor) and output.shape[:1] == batch.index.shape
+    of_rows = (
+        isinstance(output, Reconstruction | Segmented)
+        or (isinstance(output, Regressed) and output.row is None)
+        or (isinstance(output, Tensor) and output.shape[:1] == batch.index.shape)
     )
     if count >= samples or not of_rows or not isinstance(batch.target, NoTarget | ClassLabel | ClassMap):
         return output, batch
@@ -44,5 +47,8 @@ def first_samples(output: Any, batch: Batch, count: int) -> tuple[Any, Batch]:
         return kept(output), fewer
     if isinstance(output, Segmented):
         return replace(output, logits=kept(output.logits), y=kept(output.y)), fewer
-    parts = {name: getattr(output, name) for name in ("prediction", "target", "valid", "masked")}
+    names = ["prediction", "target", "valid", "masked"]
+    if isinstance(output, Regressed):
+        names = ["mean", "log_variance", "y", "valid", "quantiles"]
+    parts = {name: getattr(output, name) for name in names}
     return replace(output, **{name: None if one is None else kept(one) for name, one in parts.items()}), fewer

@@ -58,6 +58,7 @@ BUILTIN: dict[tuple[str, str], str] = {
     ("show_prediction", "views"): "spectrain.plots.views:ViewsPlot",
     ("show_prediction", "plot_rgb"): "spectrain.plots.reconstruction:RgbPlot",
     ("show_prediction", "segmentation"): "spectrain.plots.segmentation:SegmentationPlot",
+    ("show_prediction", "regression"): "spectrain.plots.regression:RegressionPlot",
     ("optimizer", "sgd"): "spectrain.training.optimizers:Sgd",
     ("optimizer", "adam"): "spectrain.training.optimizers:Adam",
     ("optimizer", "adamw"): "spectrain.training.optimizers:AdamW",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from .fill import fill_invalid
+from .targets import SparseValues
 
 ErrorModel = Literal["none", "gaussian", "laplace"]
 """How errors are taken to be distributed; "none" where a model gives values alone."""
@@ -33,6 +34,8 @@ class Regressed:
         error: what ``log_variance`` is of.
         row: int64 [M], the image of each measured pixel; None for [B,Q,H,W].
         quantiles: float32 [B,L,Q,H,W] or [M,L,Q] where the model gives quantiles, in the order of their levels.
+        whole: for a picture of [M,Q]: mean and log-variance [N,Q,H,W] of the first N images; None draws none.
+        unit: of the values, for a picture; None where it is not known.
     """
 
     mean: Tensor
@@ -43,6 +46,8 @@ class Regressed:
     error: ErrorModel = "none"
     row: Tensor | None = None
     quantiles: Tensor | None = None
+    whole: tuple[Tensor, Tensor | None] | None = None
+    unit: str | None = None
 
     def __post_init__(self) -> None:
         shapes = {tuple(x.shape) for x in (self.mean, self.y, self.valid)}
@@ -64,7 +69,8 @@ class Regressed:
     @property
     def variance(self) -> Tensor:
         """Variance of the error, of the shape of ``mean``; of no meaning where nothing counts."""
-        return self.spread if self.error == "gaussian" else 2 * self.spread.square()
+        assert self.log_variance is not None
+        return variance_of(fill_invalid(self.log_variance, self.valid), self.error)
 
     @property
     def images(self) -> Tensor:
@@ -76,14 +82,39 @@ class Regressed:
 
     def detach(self) -> Regressed:
         """Return the same without the graph."""
-        s, q = self.log_variance, self.quantiles
+        s, quantiles = (None if one is None else one.detach() for one in (self.log_variance, self.quantiles))
+        return replace(self, mean=self.mean.detach(), log_variance=s, quantiles=quantiles)
+
+    def mapped(self, target: SparseValues, count: int) -> Regressed:
+        """Return values [M,Q] as maps [N,Q,H,W] of the first N images, without waiting for the device.
+
+        Without ``whole`` the predictions are at the measured pixels alone, NaN elsewhere.
+
+        Args:
+            target: where the M measured pixels lie.
+            count: N.
+        """
+        height, width = target.shape[1:]
+        size = count * height * width
+        kept = (target.row < count) & self.valid.any(1)
+        place = torch.where(kept, target.row * height * width + target.index, size)  # all others share one more
+
+        def spread(values: Tensor, fill: float) -> Tensor:
+            held = values.new_full((size + 1, values.shape[1]), fill)
+            held[place] = values
+            return held[:-1].view(count, height, width, -1).movedim(-1, 1)
+
+        if self.whole is not None:
+            mean, log_variance = self.whole
+        else:
+            mean = spread(self.mean, torch.nan)
+            log_variance = None if self.log_variance is None else spread(self.log_variance, torch.nan)
         return Regressed(
-            self.mean.detach(),
-            None if s is None else s.detach(),
-            self.y,
-            self.valid,
-            self.names,
-            self.error,
-            self.row,
-            None if q is None else q.detach(),
+            mean, log_variance, spread(self.y, 0), spread(self.valid, False), self.names, self.error, unit=self.unit
         )
+
+
+def variance_of(s: Tensor, error: ErrorModel) -> Tensor:
+    """Return the variance of an error with this log-variance (Gaussian) or log-scale (Laplace)."""
+    spread = s.exp() + SMALLEST
+    return spread if error == "gaussian" else 2 * spread.square()

@@ -100,9 +100,14 @@ class RegressionMetric:
 
 
 class RegressionSums(Metrics):
-    """Sums over the labelled pixels of an evaluation, a column a quantity."""
+    """Sums over the labelled pixels of an evaluation, a column a quantity.
 
-    def __init__(self) -> None:
+    Attributes:
+        limits: lowest and highest value of each quantity in figures; None makes no sums that are only drawn.
+    """
+
+    def __init__(self, limits: Sequence[tuple[float, float]] | None = None) -> None:
+        self.limits = limits
         self._sums: dict[str, Tensor] = {}
         self._names: tuple[str, ...] = ()
 
@@ -112,10 +117,14 @@ class RegressionSums(Metrics):
         assert isinstance(output, Regressed)
         self._names = output.names
         new = sums_of(output)
+        if self.limits is not None:
+            from .regression_figures import figure_sums  # which needs what is here
+
+            new |= figure_sums(output, self.limits)
         self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
 
     def sums(self) -> dict[str, Tensor]:
-        """Return the sums of `sums_of`, a row a quantity."""
+        """Return the sums of `sums_of` and `figure_sums`, a row a quantity."""
         return self._sums
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:

@@ -17,15 +17,16 @@ from ..config.option import option
 from ..core.batch import Batch
 from ..core.errors import DataError, RunError, SpectrainError
 from ..core.fill import fill_invalid
-from ..core.regressed import SMALLEST, Regressed
+from ..core.first_samples import first_samples
+from ..core.regressed import SMALLEST, ErrorModel, Regressed, variance_of
 from ..core.step import Step, mean_step
-from ..core.targets import DenseValues, SparseValues, Target
+from ..core.targets import DenseValues, NoTarget, SparseValues, Target
 from ..losses.regression import RegressionLoss
 from ..metrics.calibration import Recalibration
 from ..metrics.ensemble import EnsembleMoments
 from ..metrics.labelled import LabelledPixels
-from ..metrics.regression import LEVELS, PUBLISHED
-from .base import Layer, Task
+from ..metrics.regression import LEVELS, PUBLISHED, RegressionSums
+from .base import Layer, Metrics, Task
 from .value_layers import VALUE, value_layers, value_maps
 
 if TYPE_CHECKING:
@@ -53,9 +54,12 @@ class Regression(Task):
         interval: share of pixels that the bounds in maps are to hold, of `metrics.regression.LEVELS`.
         metric: a metric part, or None.
         plot: a show_prediction part, or None.
+        limits: lowest and highest value of each quantity in figures of its metric, one quantity after the other; none
+            is 4 spreads about the centre.
 
     Raises:
-        DataError: not one centre and spread a quantity, or a spread that is not above 0.
+        DataError: not one centre and spread and two limits a quantity, a spread that is not above 0, or limits that do
+            not rise.
     """
 
     published = PUBLISHED
@@ -78,6 +82,9 @@ class Regression(Task):
             True, "fit variances and intervals on the validation labels after training, use them"
         )
         interval: float = option(0.9, "share that the bounds in maps are to hold: 0.5, 0.68, 0.9 or 0.95")
+        limits: list[float] = option(
+            [], "lowest and highest value of each quantity in figures; none takes those of the training's labels"
+        )
 
     def __init__(
         self,
@@ -91,6 +98,7 @@ class Regression(Task):
         interval: float = 0.9,
         metric: Any = None,
         plot: Any = None,
+        limits: Sequence[float] = (),
     ) -> None:
         self.wants_recalibration = recalibrate
         self.recalibration: Recalibration | None = None
@@ -105,6 +113,14 @@ class Regression(Task):
                 f"{len(self.centre)} means and {len(self.spread)} deviations of labels for {count} quantities",
                 where="task.centre, task.spread",
                 fix="give one each, deviations above 0, or none: then they are taken from the training's labels",
+            )
+        about = [(c - 4 * s, c + 4 * s) for c, s in zip(self.centre, self.spread, strict=True)]
+        self.limits = tuple(zip(limits[::2], limits[1::2], strict=False)) or tuple(about)
+        if len(limits) not in (0, 2 * count) or any(low >= high for low, high in self.limits):
+            raise DataError(
+                f"{list(limits)} are not the lowest and highest value of {count} quantities",
+                where="task.limits",
+                fix="give two numbers that rise for each, or none: then they are taken from the training's labels",
             )
 
     @classmethod
@@ -139,7 +155,8 @@ class Regression(Task):
 
     def loss(self, model: nn.Module, batch: Batch) -> Step:
         """Return the loss of a batch; the step's output is `Regressed`, in the unit of the labels."""
-        found = self._found(model(batch), batch)
+        # nothing is drawn of a training step
+        found = self._found(model(batch), batch, drawn=0 if model.training else self._drawn(batch))
         loss, parts = self.criterion.sums(found)
         return Step(loss, parts, self._scaled(found.detach()))
 
@@ -150,39 +167,51 @@ class Regression(Task):
         # the scale of a Laplace error goes with the root of its variance
         power = 1.0 if found.error == "gaussian" else 0.5
         logs = self._constant("factors", [power * math.log(x) for x in self.recalibration.factors], found.mean)
-        return replace(found, log_variance=found.log_variance + logs)
+        whole = found.whole
+        if whole is not None and whole[1] is not None:
+            whole = (whole[0], whole[1] + logs.view(-1, 1, 1))
+        return replace(found, log_variance=found.log_variance + logs, whole=whole)
 
     def together(self, steps: Sequence[Step]) -> Step:
         """Return the step of several models: their mean, and as log-variance that of their predictive variance.
 
         Models without an error model are together as unsure as they differ. Errors are taken for Gaussian.
         """
-        moments = EnsembleMoments()
-        for found in (step.output for step in steps):
-            moments.add(found.mean, None if found.log_variance is None else found.variance)
-        first: Regressed = steps[0].output
-        s = (moments.predictive - SMALLEST).clamp(min=SMALLEST).log()
-        output = Regressed(moments.mean, s, first.y, first.valid, first.names, "gaussian", first.row)
+        outputs: list[Regressed] = [step.output for step in steps]
+        mean, s = _mixture([(found.mean, found.log_variance, found.error) for found in outputs])
+        first, whole = outputs[0], [(*found.whole, found.error) for found in outputs if found.whole is not None]
+        output = replace(
+            first,
+            mean=mean,
+            log_variance=s,
+            error="gaussian",
+            quantiles=None,
+            whole=_mixture(whole) if len(whole) == len(outputs) else None,
+        )
         return mean_step(steps, self._scaled(output))
 
-    def _found(self, output: Tensor, batch: Batch) -> Regressed:
-        """Return values beside labels: of every pixel, or of the measured ones where these are sparse."""
+    def _found(self, output: Tensor, batch: Batch, drawn: int = 0) -> Regressed:
+        """Return values beside labels: of every pixel, or of the measured ones where these are sparse.
+
+        Of measured ones whole maps of the first ``drawn`` images are kept besides.
+        """
         target = batch.target
         if not isinstance(target, DenseValues | SparseValues):
             raise DataError("regression needs measured values", where="the data", fix="give labels of each pixel")
         counted = batch.real[:, None, None]
         if not batch.all_valid:
             counted = counted & batch.valid.any(1)
-        row = None
+        row = whole = None
         if isinstance(target, DenseValues):
             y, valid = target.value, target.valid & counted[:, None]
         else:
+            whole = self._moments(output[:drawn].detach())[:2] if drawn else None
             output, row, y = target.at(output), target.row, target.value[:, None]
             seen = counted.expand(batch.image.shape[0], *batch.image.shape[2:])[:, None]
             valid = target.valid[:, None] & target.at(seen)
             y = fill_invalid(y, valid)
         mean, s, quantiles = self._moments(output)
-        return Regressed(mean, s, y, valid, self.names, self.criterion.error, row, quantiles)
+        return Regressed(mean, s, y, valid, self.names, self.criterion.error, row, quantiles, whole)
 
     def _moments(self, output: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return mean, log-variance (or log of the Laplace scale) and quantiles in the unit of the labels."""
@@ -203,9 +232,36 @@ class Regression(Task):
             self._constants[key] = torch.tensor(numbers, dtype=torch.float32, device=like.device)
         return self._constants[key].view(-1, *[1] * (like.ndim - 2))
 
+    def _drawn(self, batch: Batch) -> int:
+        """Return how many images of a batch the configured figure draws; all where it does not say how many."""
+        return 0 if self.plot is None else min(getattr(self.plot, "nb_to_plot", len(batch.index)), len(batch.index))
+
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
-        """Return what the configured figure draws; nothing of the output is kept where there is none."""
-        return (None if self.plot is None else output), batch
+        """Return the images that the configured figure draws, as maps that hold the labels too; no more is kept."""
+        count, bare = self._drawn(batch), batch.replace(target=NoTarget())  # labels stand in the output
+        few = first_samples(bare.index, bare, count)[1]
+        if not count or not isinstance(output, Regressed):
+            return None, few
+        output = replace(output, unit=self.unit, quantiles=None)
+        if not isinstance(batch.target, SparseValues) or output.row is None:
+            return first_samples(output, bare, count)[0], few
+        return output.mapped(batch.target, count), few
+
+    def metrics(self) -> Metrics | None:
+        """Return fresh sums of the configured metric, those of `figures` among them."""
+        started = super().metrics()
+        if isinstance(started, RegressionSums):
+            started.limits = self.limits
+        return started
+
+    def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
+        """Return the figures of a regression's sums, see `figures_of`; none of other sums."""
+        if not {"joint", "count"} <= set(sums):
+            return {}
+        from .regression_figures import figures_of  # matplotlib takes half a second
+
+        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        return figures_of(host, self.names, self.limits, self.unit)
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
         """Return the configured figure."""
@@ -224,10 +280,7 @@ class Regression(Task):
         They are the model's own, before any recalibration.
         """
         mean, s, _ = self._moments(output)
-        if s is None:
-            return mean
-        spread = s.exp() + SMALLEST
-        return torch.cat([mean, spread if self.criterion.error == "gaussian" else 2 * spread.square()], dim=1)
+        return mean if s is None else torch.cat([mean, variance_of(s, self.criterion.error)], dim=1)
 
     def maps(self, quantities: Tensor) -> dict[str, Tensor]:
         """Return the maps of `layers`, see `value_maps`."""
@@ -270,6 +323,14 @@ class Regression(Task):
                 fix=f"take one of {', '.join(f'{one:g}' for one in LEVELS)}",
             )
         self.interval = level
+
+
+def _mixture(members: Sequence[tuple[Tensor, Tensor | None, ErrorModel]]) -> tuple[Tensor, Tensor]:
+    """Return mean and log-variance of equal parts of the members' distributions: each its mean, s and error model."""
+    moments = EnsembleMoments()
+    for mean, s, error in members:
+        moments.add(mean, None if s is None else variance_of(s, error))
+    return moments.mean, (moments.predictive - SMALLEST).clamp(min=SMALLEST).log()
 
 
 def measured(labels: NDArray[np.generic] | None, ignore: Sequence[float] = ()) -> NDArray[np.float32]:

@@ -25,11 +25,13 @@ log = logging.getLogger("spectrain")
 
 HEAD = "meanlayer.conv.weight"
 """In the weights of the published U-Net."""
+FAR, MARGIN = 4.0, 0.03
+"""Deviations from the mean label where figures end at most, and what is added to labels that lie nearer: a share."""
 _PIXELS = 1 << 22
 
 
 def with_measured(cfg: Config, patches: Patches) -> Config:
-    """Return the configuration with names, mean and deviation of the quantities filled in from the training's labels.
+    """Return the configuration with names, mean, deviation and limits of the quantities filled in from the labels.
 
     A run's configuration holds what was found, so a checkpoint says in which numbers its model speaks. A task without
     such options is left as it is. A model that begins from the weights of a regression goes on in their numbers.
@@ -42,11 +44,12 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
         DataError: there are no labels, no pixel is measured, or the names are not one a layer.
     """
     options = cfg.task.options
-    if not {"centre", "spread", "standardise"} <= {field.name for field in dataclasses.fields(options)}:
+    if not {"centre", "spread", "standardise", "limits"} <= {field.name for field in dataclasses.fields(options)}:
         return cfg
     if options.centre and options.spread:  # of a run that goes on, or as was said
         return cfg
-    count, mean, deviation = from_main(lambda: label_moments(patches, options.ignore))
+    moments = from_main(lambda: label_moments(patches, options.ignore))
+    count, mean, deviation, *_ = moments
     layers = len(count)
     where = f"{patches.path}, {patches.split}"
     if not count.all():
@@ -58,6 +61,7 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
     names = list(options.names) or ([VALUE] if layers == 1 else [f"{VALUE}_{number}" for number in range(layers)])
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
+    limits = _limits(*moments[1:])
     published = getattr(cfg.loss.options, "variance", None) == "published"
     begun = _of_weights(cfg, layers) if options.standardise == "auto" else None
     if begun is not None:
@@ -67,8 +71,31 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
     found = {"names": names, "centre": options.centre or mean.tolist(), "spread": options.spread or deviation.tolist()}
     origin = "the labels" if begun is None else "the weights of model.init_from"
     origins = {f"task.{name}": origin for name in found if not getattr(options, name)}
+    if not options.limits:
+        found["limits"], origins["task.limits"] = limits, "the labels"
     task = dataclasses.replace(cfg.task, options=dataclasses.replace(options, **found))
     return dataclasses.replace(cfg, task=task, origins={**cfg.origins, **origins})
+
+
+def with_limits(cfg: Config, patches: Patches) -> Config:
+    """Return the configuration of a test, whose figures end where its labels do if the model does not say where."""
+    if getattr(cfg.task.options, "limits", None) != []:
+        return cfg
+    count, *moments = label_moments(patches, cfg.task.options.ignore, remark=False)
+    if not count.all():
+        return cfg
+    options = dataclasses.replace(cfg.task.options, limits=_limits(*moments))
+    return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=options))
+
+
+def _limits(
+    mean: NDArray[np.float64], deviation: NDArray[np.float64], lowest: NDArray[np.float64], highest: NDArray[np.float64]
+) -> list[float]:
+    """Return where the figures of each quantity begin and end, one after the other: a little beyond its labels."""
+    low, high = np.maximum(lowest, mean - FAR * deviation), np.minimum(highest, mean + FAR * deviation)
+    margin = np.maximum(MARGIN * (high - low), 1e-6 * np.maximum(np.abs(mean), 1))
+    found: list[float] = np.stack([low - margin, high + margin], 1).ravel().tolist()
+    return found
 
 
 def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
@@ -91,17 +118,16 @@ def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[
     return (np.array(centre), np.array(spread)) if len(centre) == len(spread) == layers else None
 
 
-def label_moments(
-    patches: Patches, ignore: Sequence[float]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return how many labels each quantity has, their mean, and their deviation (1 where they do not vary), [Q] each.
+def label_moments(patches: Patches, ignore: Sequence[float], *, remark: bool = True) -> tuple[NDArray[np.float64], ...]:
+    """Return of each quantity how many labels it has, their mean, deviation (1 where they do not vary) and range, [Q].
 
-    Patches without any are said in a line: they take no part in the loss.
+    Patches without any are said in a line, with ``remark``: they take no part in the loss.
 
     Blocks are joined by their means and squares about them, so that heights of 3,000 m that differ by centimetres keep
     their digits.
     """
     count = mean = square = np.zeros(1)
+    lowest, highest = np.full(1, np.inf), np.full(1, -np.inf)
     for one in members_of(patches):
         empty = 0
         rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
@@ -118,9 +144,11 @@ def label_moments(
             square = square + (off**2).sum(1) + (own - mean) ** 2 * count * n / total
             mean = mean + (own - mean) * n / total
             count = count + n
-        if empty:
+            lowest = np.minimum(lowest, np.where(there, values, np.inf).min(1, initial=np.inf))
+            highest = np.maximum(highest, np.where(there, values, -np.inf).max(1, initial=-np.inf))
+        if empty and remark:
             said = "%s, %s: %d of %d patches have no labelled pixel and teach nothing"
             log.warning(said, one.path, one.split, empty, len(one))
     deviation = np.sqrt(square / np.maximum(count, 1))
     varies = deviation > 1e-7 * np.abs(mean)  # less is what float32 leaves of labels that are all alike
-    return count, np.where(count > 0, mean, 0), np.where(varies, deviation, 1.0)
+    return count, np.where(count > 0, mean, 0), np.where(varies, deviation, 1.0), lowest, highest

@@ -26,6 +26,7 @@ from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored
 from .devices import autocast_dtype, resolve_device
 from .ensembles import folder_of_ensemble, is_ensemble, read_ensemble
+from .measured_labels import with_limits
 from .members import load_members
 from .other_data import opened_elsewhere
 from .subject import Source, Subject, Together, source_of
@@ -152,7 +153,7 @@ def subject_of(
     for trained in models:
         if trained.cfg.dataset.transform != models[0].cfg.dataset.transform:
             raise RunError("the runs' dataset.transform differ", where=str(trained.path), fix="test them one by one")
-        cfg = with_ignored(replace(trained.cfg, dataset=options), patches)
+        cfg = with_limits(with_ignored(replace(trained.cfg, dataset=options), patches), patches)
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if own else None).to(device).eval()
         subject = Subject(
             cfg=cfg,
@@ -199,7 +200,9 @@ def write_page(
         name = f"{models} models as one, the first {name}"
     data = ", ".join(str(place) for place in places)
     tests = [SplitTest(one.split, one.count, one, one.breakdown, one.pictures) for one in results]
-    atomic_write(folder / "index.html", test_page(name, data, tests))
+    atomic_write(
+        folder / "index.html", test_page(name, data, tests, getattr(trained.cfg.task.options, "unit", None) or "")
+    )
     record = {
         "model": name,
         "checkpoint": str(trained.path),

@@ -28,7 +28,23 @@ ABBREVIATIONS = {
     "auroc": "area under ROC",
     "iou": "IoU",
 }
+MEASURES = {
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "mse": "MSE",
+    "me": "mean error",
+    "r2": "R²",
+    "gaussian_nll": "Gaussian NLL",
+    "laplacian_nll": "Laplacian NLL",
+    "ence": "ENCE",
+    "sharpness": "sharpness",
+    "z_rms": "RMS of error over deviation",
+    "crps": "CRPS",
+}
+"""What a regression measures; what follows in a name is the quantity that it is of."""
 UNITS = {"sam": "rad", "psnr": "dB"}
+POWERS = {"rmse": 1, "mae": 1, "me": 1, "sharpness": 1, "crps": 1, "mse": 2}
+"""Measures in the unit of the labels, or in its square."""
 NOT_DRAWN = {"epoch", "step", "lr", "samples_per_s", "data_wait"}
 # title, unit, name in metrics.jsonl, factor
 SPEED = (("Speed", "samples/s", "samples_per_s", 1.0), ("Time spent waiting for data", "%", "data_wait", 100.0))
@@ -36,7 +52,8 @@ SPEED = (("Speed", "samples/s", "samples_per_s", 1.0), ("Time spent waiting for 
 
 def run_panels(run: Subject) -> list[Panel]:
     """Return the charts of one run: its loss over all else, then each metric, learning rate and speed."""
-    stems = dict.fromkeys(["loss", *(split(name)[0] for name in _columns([run]))])
+    there = [split(name)[0] for name in _columns([run])]
+    stems = dict.fromkeys(["loss", *(name for name in there if name == "rmse"), *there])
     panels = [_phases(run, stem) for stem in stems]
     panels.append(_single("Learning rate", "", run, *_rates(run)))
     for title, unit, name, factor in SPEED:
@@ -54,7 +71,8 @@ def compared_panels(runs: Sequence[Subject], labels: Sequence[str]) -> list[Pane
         stem, phase = split(name)
         title = f"{words(stem)}, {PHASES[phase]}" if phase else words(stem)
         lines = [Series(label, *run.column(name), look(at)) for at, (run, label) in enumerate(named)]
-        panels.append(Panel(title, unit_of(stem), "epoch", _filled(lines), wide=place == 0))
+        unit = unit_of(stem, units.pop() if len(units := {unit_of_labels(run) for run in runs}) == 1 else "")
+        panels.append(Panel(title, unit, "epoch", _filled(lines), wide=place == 0))
     x_title = "epoch" if all(run.rows for run in runs) else "epoch, or optimiser step before the first"
     for title, unit, name, factor in (("Learning rate", "", "lr", 1.0), *SPEED):
         lines = []
@@ -83,9 +101,22 @@ def words(stem: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def unit_of(stem: str) -> str:
-    """Return the unit of a metric or of a part of the loss, "" for none."""
-    return UNITS.get(stem.removeprefix("loss_").removesuffix("_masked"), "")
+def unit_of(stem: str, labels: str = "") -> str:
+    """Return the unit of a metric or of a part of the loss, "" for none.
+
+    Args:
+        stem: its name.
+        labels: unit of the labels that are predicted, "" where there are none or it is not known.
+    """
+    measure = stem.removeprefix("loss_").removesuffix("_masked")
+    found = _measure_of(measure)
+    power = POWERS.get(found[0], 0) if labels and found else 0
+    return UNITS.get(measure, "") or ("", labels, f"{labels}²" if labels.isalpha() else f"({labels})²")[power]
+
+
+def unit_of_labels(run: Subject) -> str:
+    """Return the unit of what a regression predicts, "" where it is not known and of other tasks."""
+    return str(run.option("task.unit") or "")
 
 
 def look(place: int) -> str:
@@ -93,7 +124,17 @@ def look(place: int) -> str:
     return f"run{place % COLOURS}" + (" again" if place >= COLOURS else "")
 
 
+def _measure_of(measure: str) -> tuple[str, str] | None:
+    """Return "rmse_height" as ("rmse", "height"), "coverage_90" as ("coverage_90", ""); None for other names."""
+    match = re.fullmatch(rf"({'|'.join(MEASURES)}|coverage_\d+)(?:_(.+))?", measure)
+    return (match[1], match[2] or "") if match else None
+
+
 def _spelt(measure: str) -> str:
+    if found := _measure_of(measure):
+        name, quantity = found
+        share = name.removeprefix("coverage_")
+        return MEASURES.get(name, f"coverage at {share} %") + (f" of {quantity}" if quantity else "")
     return " ".join(ABBREVIATIONS.get(part, part) for part in measure.split("_"))
 
 
@@ -123,7 +164,9 @@ def _phases(run: Subject, stem: str) -> Panel:
     if len(drawn) == 1 and drawn[0].label:  # alone, a line is named by the title
         title, drawn = f"{title}, {drawn[0].label}", (replace(drawn[0], label=""),)
     remark = (run.facts.get("remarks") or {}).get(stem, "")
-    return Panel(title, unit_of(stem), _x_title(run), drawn, wide=stem == "loss", remark=str(remark))
+    return Panel(
+        title, unit_of(stem, unit_of_labels(run)), _x_title(run), drawn, wide=stem == "loss", remark=str(remark)
+    )
 
 
 def _single(title: str, unit: str, run: Subject, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:

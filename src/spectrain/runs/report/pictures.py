@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -11,13 +12,24 @@ from .html import Html, el, join
 from .panels import words
 from .subject import Picture, Subject
 
-TITLES = {"mae": "Reconstructions"}  # of what a task draws, where the file's name does not say it
+TITLES = {
+    "mae": "Reconstructions",
+    "regression": "Predictions",
+    "confusion": "Predicted against true",
+    "calibration": "Error against predicted deviation",
+    "coverage": "Coverage of intervals",
+    "retention": "Error against the share kept",
+}
+"""What a task draws, where the file's name does not say it."""
+WIDE = 640
+"""Pixels."""
 MOST = 12  # of one name; more would make the page heavy
 
 
 def picture_sections(run: Subject) -> Html | None:
     """Return a figure for each name of picture, None where the run has no pictures."""
-    return join(*(_strip(pictures) for pictures in run.pictures.values())) if run.pictures else None
+    names = sorted(run.pictures, key=lambda name: name != run.option("task.name"))  # what the model made comes first
+    return join(*(_strip(run.pictures[name]) for name in names)) if names else None
 
 
 def compared_pictures(runs: Sequence[Subject], labels: Sequence[str]) -> Html | None:
@@ -64,15 +76,16 @@ def _strip(pictures: list[Picture]) -> Html:
 
 
 def _item(picture: Picture, caption: str) -> Html:
-    data = base64.b64encode(picture.path.read_bytes()).decode("ascii")
-    image = el(
-        "img",
-        src=f"data:image/png;base64,{data}",
-        alt=f"{title(picture.name)}, {caption}",
-        loading="lazy",
-        decoding="async",
-    )
-    return el("li", image, el("span", caption, class_="caption"), data_epoch=picture.epoch)
+    return item(picture.path, f"{title(picture.name)}, {caption}", caption, data_epoch=picture.epoch)
+
+
+def item(path: Path, alt: str, caption: str, **attributes: object) -> Html:
+    """Return a PNG file as an item of a list, of class "wide" where it is too wide to stand beside another."""
+    content = path.read_bytes()
+    data = base64.b64encode(content).decode("ascii")
+    wide = int.from_bytes(content[16:20]) > WIDE  # where every PNG says its width
+    image = el("img", src=f"data:image/png;base64,{data}", alt=alt, loading="lazy", decoding="async")
+    return el("li", image, el("span", caption, class_="caption"), class_="wide" if wide else None, **attributes)
 
 
 def title(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,14 @@ from ..info import now
 from .document import document
 from .html import Html, el, join
 from .panels import unit_of, words
+from .pictures import TITLES, item
 from .scales import number
 from .words import local_time
 
 MOST = 40
 """Groups of a table; the rest stands in the CSV file beside the page."""
+BINS = "target"
+"""Kind of a table whose rows are bins of what is predicted."""
 _NAMES = {"labelled_pixels": "Labelled pixels", "share_of_class_1": "Share of class 1"}
 
 
@@ -43,13 +45,14 @@ class SplitTest:
     pictures: Sequence[Path]
 
 
-def test_page(model: str, data: str, tests: Sequence[SplitTest]) -> str:
+def test_page(model: str, data: str, tests: Sequence[SplitTest], unit: str = "") -> str:
     """Return the page.
 
     Args:
         model: what was tested.
         data: on what.
         tests: one or more splits.
+        unit: of the labels that are predicted, "" where there are none or it is not known.
     """
     splits = " and ".join(f"{one.split} ({one.images:,} images)" for one in tests)
     header = el(
@@ -58,9 +61,9 @@ def test_page(model: str, data: str, tests: Sequence[SplitTest]) -> str:
         el("h1", model),
         el("p", f"Tested on {data}: {splits}.", class_="lede"),
     )
-    sections = [_section("Metrics", join(_summary(tests), _meaning(tests)))]
+    sections = [_section("Metrics", join(_summary(tests, unit), _meaning(tests)))]
     for one in tests:
-        parts = [] if one.breakdown is None else [_groups(kind, one) for kind in one.breakdown.tables]
+        parts = [] if one.breakdown is None else [_groups(kind, one, unit) for kind in one.breakdown.tables]
         shown = _pictures(one)
         if parts or shown is not None:
             sections.append(_section(one.split, join(shown, *parts)))
@@ -71,16 +74,15 @@ def test_page(model: str, data: str, tests: Sequence[SplitTest]) -> str:
     return document(f"{model}, tested · spectrain", style, script, header, el("main", *sections), footer)
 
 
-def _summary(tests: Sequence[SplitTest]) -> Html:
+def _summary(tests: Sequence[SplitTest], labels: str) -> Html:
     names = list(dict.fromkeys(name for one in tests for name in _values(one)))
     head = el("tr", el("th", "metric", scope="col"), *(el("th", one.split, scope="col") for one in tests))
     body = []
     for name in names:
-        unit = unit_of(name)
-        title = _title(name) + (f", {unit}" if unit else "")
+        title = _title(name, labels)
         cells = [el("td", *_cell(one, name)) for one in tests]
         body.append(el("tr", el("th", title, scope="row"), *cells))
-    table = el("table", el("caption", "Metrics of each split"), el("thead", head), el("tbody", *body))
+    table = el("table", el("caption", "Metrics of each split"), el("thead", head), el("tbody", *body), class_="values")
     return _scroll(table, "Metrics of each split")
 
 
@@ -110,13 +112,16 @@ def _meaning(tests: Sequence[SplitTest]) -> Html | None:
     return el("p", text.strip(), class_="remark") if text else None
 
 
-def _groups(kind: str, one: SplitTest) -> Html:
+def _groups(kind: str, one: SplitTest, labels: str) -> Html:
     assert one.breakdown is not None
     table = one.breakdown.tables[kind]
     count = len(table[kind])
     columns = [name for name in table if name != kind]
-    head = el("tr", el("th", kind, scope="col"), *(el("th", _title(name), scope="col") for name in columns))
-    order = sorted(range(count), key=lambda row: -table["images"][row])[:MOST]
+    first = f"{kind}, {labels}" if kind == BINS and labels else kind
+    head = el("tr", el("th", first, scope="col"), *(el("th", _title(name, labels), scope="col") for name in columns))
+    order = list(range(count))
+    if kind != BINS:  # which have an order of their own
+        order = sorted(order, key=lambda row: -table["images"][row])[:MOST]
     body = [
         el(
             "tr",
@@ -125,18 +130,17 @@ def _groups(kind: str, one: SplitTest) -> Html:
         )
         for row in order
     ]
-    rest = "" if count <= MOST else f", the {MOST} with most images; all are in {kind}s.csv"
-    caption = f"{count:,} {kind}{'s' * (count != 1)} of {one.split}{rest}"
+    rest = "" if len(order) == count else f", the {MOST} with most images; all are in {kind}s.csv"
+    called = "bin" if kind == BINS else kind
+    caption = f"{count:,} {called}{'s' * (count != 1)}{' of the target' * (kind == BINS)} of {one.split}{rest}"
     return _scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *body)), caption)
 
 
 def _pictures(one: SplitTest) -> Html | None:
     items = []
     for path in one.pictures:
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-        name = path.stem.replace("_", " ")
-        image = el("img", src=f"data:image/png;base64,{data}", alt=f"{name} of {one.split}", loading="lazy")
-        items.append(el("li", image, el("span", name, class_="caption")))
+        name = TITLES.get(path.stem) or path.stem.replace("_", " ")
+        items.append(item(path, f"{name} of {one.split}", name))
     return el("ol", *items, class_="gallery") if items else None
 
 
@@ -144,12 +148,15 @@ def _values(one: SplitTest) -> dict[str, float]:
     return {**one.values}
 
 
-def _title(name: str) -> str:
-    return _NAMES.get(name) or words(name)
+def _title(name: str, labels: str) -> str:
+    unit = unit_of(name, labels)
+    return (_NAMES.get(name) or words(name)) + (f", {unit}" if unit else "")
 
 
 def _number(value: Any) -> str:
-    return number(float(value), 3) if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else number(value, 3)  # of a group without labels
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _scroll(table: Html, label: str) -> Html:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ..progress import duration
-from .panels import split, unit_of, words
+from .panels import split, unit_of, unit_of_labels, words
 from .scales import number
 from .subject import Subject
 
@@ -83,12 +83,15 @@ def _hiding(run: Subject) -> str:
 
 
 def _quality(run: Subject) -> tuple[str, str, str] | None:
-    """Return how well the best epoch fills in what was hidden, None of other tasks."""
+    """Return how well the best epoch fills in what was hidden, or predicts values; None of other tasks."""
     epoch = best_epoch(run)
     row = next((row for row in run.rows if row["epoch"] == epoch), {})
-    if (value := row.get("psnr_masked_valid")) is None:
-        return None
-    return words("psnr_masked"), number(value), f"{unit_of('psnr_masked')}, epoch {epoch}"
+    monitored_name = monitored(run)[0]
+    for stem in ("psnr_masked", "rmse"):
+        if (value := row.get(f"{stem}_valid")) is not None and monitored_name != f"{stem}_valid":
+            remark = [unit_of(stem, unit_of_labels(run)), f"epoch {epoch}"]
+            return words(stem), number(value), ", ".join(filter(None, remark))
+    return None
 
 
 def best_epoch(run: Subject) -> int | None:
