@@ -105,7 +105,17 @@ def test_the_test_is_drawn(place, tmp_path):
     drawn = sorted(path.stem for path in (tmp_path / "test" / "pictures").iterdir())
     assert drawn == ["calibration", "confusion", "coverage", "regression_01", "regression_02", "retention"]
     page = (tmp_path / "index.html").read_text()
-    for words in ("Predicted against true", "RMSE, Mg", "MSE, Mg²", "target, Mg", "2 bins of the target of test"):
+    for words in (
+        "90 % holds",
+        "as the model says",
+        "of scaled variances",
+        "conformal",
+        "Predicted against true",
+        "RMSE, Mg",
+        "MSE, Mg²",
+        "target, Mg",
+        "2 bins of the target of test",
+    ):
         assert words in page
 
 

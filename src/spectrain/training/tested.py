@@ -39,6 +39,7 @@ class Tested(dict[str, float]):
         breakdown: the metrics by region and scene, with intervals; None where the metric has no such sums.
         folder: where it was written.
         files: predictions of labelled pixels that were written there.
+        calibration: how far their intervals hold what they promise, column by column; empty where there are none.
         pictures: what was drawn.
         count: images of the split.
         published: names by which users of another system know some of them.
@@ -55,12 +56,14 @@ class Tested(dict[str, float]):
         breakdown: Breakdown | None = None,
         pictures: Sequence[Path] = (),
         files: Sequence[Path] = (),
+        calibration: Mapping[str, Sequence[Any]] | None = None,
         count: int = 0,
         published: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(values)
         self.images, self.wavelengths, self.folder = images, wavelengths, folder
         self.split, self.breakdown, self.pictures, self.count = split, breakdown, list(pictures), count
+        self.calibration = dict(calibration or {})
         self.files, self.published = list(files), dict(published or {})
 
 
@@ -136,6 +139,7 @@ def write_test(
         breakdown=breakdown,
         pictures=_saved(figures, folder / "pictures"),
         files=[folder / file.name for file in files],
+        calibration=calibration,
         count=len(source.patches),
         published=subject.task.published,
     )

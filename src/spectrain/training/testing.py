@@ -199,7 +199,7 @@ def write_page(
     if models > 1:
         name = f"{models} models as one, the first {name}"
     data = ", ".join(str(place) for place in places)
-    tests = [SplitTest(one.split, one.count, one, one.breakdown, one.pictures) for one in results]
+    tests = [SplitTest(one.split, one.count, one, one.breakdown, one.pictures, one.calibration) for one in results]
     atomic_write(
         folder / "index.html", test_page(name, data, tests, getattr(trained.cfg.task.options, "unit", None) or "")
     )

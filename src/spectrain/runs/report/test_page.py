@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ MOST = 40
 """Groups of a table; the rest stands in the CSV file beside the page."""
 BINS = "target"
 """Kind of a table whose rows are bins of what is predicted."""
+INTERVALS = {"model": "as the model says", "scaled": "of scaled variances", "conformal": "conformal"}
+"""Of calibration.csv -> how the page calls them."""
 _NAMES = {"labelled_pixels": "Labelled pixels", "share_of_class_1": "Share of class 1"}
 
 
@@ -36,6 +38,7 @@ class SplitTest:
         values: metrics by name.
         breakdown: by group, with intervals; or None.
         pictures: PNG files.
+        calibration: what intervals hold, as `LabelledPixels.calibration` says it; empty where there are none.
     """
 
     split: str
@@ -43,6 +46,7 @@ class SplitTest:
     values: Mapping[str, float]
     breakdown: Breakdown | None
     pictures: Sequence[Path]
+    calibration: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def test_page(model: str, data: str, tests: Sequence[SplitTest], unit: str = "") -> str:
@@ -63,7 +67,8 @@ def test_page(model: str, data: str, tests: Sequence[SplitTest], unit: str = "")
     )
     sections = [_section("Metrics", join(_summary(tests, unit), _meaning(tests)))]
     for one in tests:
-        parts = [] if one.breakdown is None else [_groups(kind, one, unit) for kind in one.breakdown.tables]
+        parts = [_intervals(one, unit)] if one.calibration else []
+        parts += [] if one.breakdown is None else [_groups(kind, one, unit) for kind in one.breakdown.tables]
         shown = _pictures(one)
         if parts or shown is not None:
             sections.append(_section(one.split, join(shown, *parts)))
@@ -133,6 +138,30 @@ def _groups(kind: str, one: SplitTest, labels: str) -> Html:
     rest = "" if len(order) == count else f", the {MOST} with most images; all are in {kind}s.csv"
     called = "bin" if kind == BINS else kind
     caption = f"{count:,} {called}{'s' * (count != 1)}{' of the target' * (kind == BINS)} of {one.split}{rest}"
+    return _scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *body)), caption)
+
+
+def _intervals(one: SplitTest, unit: str) -> Html:
+    """Return which share of labels each kind of interval holds, and how wide it is on average."""
+    table = one.calibration
+    levels = [name.removeprefix("coverage_") for name in table if name.startswith("coverage_")]
+    several = len(set(table["quantity"])) > 1
+    widths = f"mean width{f', {unit}' if unit else ''}"
+    head = el(
+        "tr",
+        el("th", "interval", scope="col"),
+        *(el("th", text, scope="col") for level in levels for text in (f"{level} % holds", widths)),
+    )
+    body = []
+    for row, kind in enumerate(table["interval"]):
+        name = INTERVALS[kind] + (f", {table['quantity'][row]}" if several else "")
+        cells = [
+            el("td", text)
+            for level in levels
+            for text in (f"{100 * table[f'coverage_{level}'][row]:.1f} %", _number(table[f"width_{level}"][row]))
+        ]
+        body.append(el("tr", el("th", name, scope="row"), *cells))
+    caption = f"What intervals hold of the labels of {one.split}"
     return _scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *body)), caption)
 
 
