@@ -12,6 +12,7 @@ import numpy as np
 
 from ..core.targets import IGNORED
 from ..data.patches import Patches
+from ..data.sparse_labels import SparseLabels
 
 LABELS_READ = 4096
 _AT_ONCE = 1 << 24
@@ -28,6 +29,10 @@ def counted_labels(patches: Patches) -> dict[str, int]:
     for start in range(0, len(rows), step):
         values = patches.labels(rows[start : start + step])
         if values is None:
+            continue
+        if isinstance(values, SparseLabels):
+            measured = int(np.isfinite(values.value).sum())
+            counts.update({"measured": measured, "not measured": values.size - measured})
             continue
         if values.dtype.kind == "f":
             measured = int(np.isfinite(values).sum())

@@ -19,6 +19,7 @@ from ..core.fill import fill_invalid
 from ..core.regressed import SMALLEST, Regressed
 from ..core.step import Step
 from ..core.targets import DenseValues, SparseValues, Target
+from ..data.sparse_labels import SPARSE, Labels, SparseLabels
 from ..losses.regression import RegressionLoss
 from ..metrics.ensemble import combine
 from ..metrics.regression import PUBLISHED
@@ -27,8 +28,6 @@ from .base import Layer, Task
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SPARSE = 0.1
-"""Share of measured pixels up to which a batch keeps them as index and value, which is quicker and smaller then."""
 VALUE = "value"
 """Name of a quantity that has none."""
 MEAN, ALEATORIC, EPISTEMIC, PREDICTIVE = "mean", "aleatoric", "epistemic", "predictive"
@@ -104,12 +103,18 @@ class Regression(Task):
         """Numbers a pixel: the means, then what the loss wants of their errors."""
         return self.criterion.channels(len(self.names))
 
-    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+    def targets(self, labels: Labels | None) -> Target:
         """Return labels [B,H,W] or [B,Q,H,W] as `SparseValues` where few are measured of one quantity, else dense.
+
+        Labels that are stored as index and value stay so.
 
         Raises:
             DataError: there are none, they are of one number an image, or of other quantities.
         """
+        if isinstance(labels, SparseLabels) and len(self.names) == 1:
+            kept = counted(labels, self.ignore)
+            index, value, row = (torch.from_numpy(one[kept]) for one in (labels.index, labels.value, labels.row))
+            return SparseValues(index, value, row, labels.shape)
         values = measured(labels, self.ignore)
         if values.shape[1] != len(self.names):
             raise DataError(
@@ -203,7 +208,12 @@ class Regression(Task):
         return {layer.name: found[layer.name] for layer in self.layers(quantities.shape[0])}
 
 
-def measured(labels: NDArray[np.generic] | None, ignore: Sequence[float] = ()) -> NDArray[np.float32]:
+def counted(labels: SparseLabels, ignore: Sequence[float] = ()) -> NDArray[np.bool_]:
+    """Return which values [M] of sparse labels are measured."""
+    return np.isfinite(labels.value) & ~np.isin(labels.value, np.array(ignore, dtype=np.float32))
+
+
+def measured(labels: Labels | None, ignore: Sequence[float] = ()) -> NDArray[np.float32]:
     """Return stored labels as float32 [B,Q,H,W] with NaN where nothing was measured; see `Regression.targets`."""
     if labels is None:
         raise DataError(
@@ -217,7 +227,8 @@ def measured(labels: NDArray[np.generic] | None, ignore: Sequence[float] = ()) -
             where="the data",
             fix="give labels of the height and width of the images, NaN where nothing was measured",
         )
-    values: NDArray[Any] = labels if labels.ndim == 4 else labels[:, None]
+    stored: NDArray[Any] = np.asarray(labels)
+    values = stored if stored.ndim == 4 else stored[:, None]
     with np.errstate(over="ignore"):  # beyond float32 is infinite, so not measured
         found: NDArray[np.float32] = values.astype(np.float32)
     if len(ignore):

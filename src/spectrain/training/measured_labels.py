@@ -15,8 +15,9 @@ from ..config import Config
 from ..core.errors import DataError, SpectrainError
 from ..data.mixture import members_of
 from ..data.patches import Patches
+from ..data.sparse_labels import SparseLabels
 from ..models.weights import read_tensors
-from ..tasks.regression import VALUE, measured
+from ..tasks.regression import VALUE, counted, measured
 from .shared_work import from_main
 from .trained import checkpoint_of, read_trained
 
@@ -105,9 +106,15 @@ def label_moments(
         empty = 0
         rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
         for start in range(0, len(one), rows):
-            values = measured(one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64)), ignore)
-            empty += int((~np.isfinite(values).reshape(len(values), -1).any(1)).sum())
-            values = values.swapaxes(0, 1).reshape(values.shape[1], -1)
+            labels = one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64))
+            if isinstance(labels, SparseLabels):
+                kept = counted(labels, ignore)
+                empty += len(labels) - len(np.unique(labels.row[kept]))
+                values = labels.value[None, kept]
+            else:
+                values = measured(labels, ignore)
+                empty += int((~np.isfinite(values).reshape(len(values), -1).any(1)).sum())
+                values = values.swapaxes(0, 1).reshape(values.shape[1], -1)
             there = np.isfinite(values)
             n = there.sum(1).astype(np.float64)
             held = np.where(there, values, 0).astype(np.float64)
