@@ -10,7 +10,7 @@ from spectrain.config import load_config
 from spectrain.core.errors import DataError
 from spectrain.data.mixture import Mixture
 from spectrain.training import measured_labels
-from spectrain.training.measured_labels import with_measured
+from spectrain.training.measured_labels import doubt_units, with_measured
 
 
 def found(labels, *overrides):
@@ -74,3 +74,32 @@ def test_without_labels_nothing_can_be_learned(caplog):
     labels[3] = np.nan
     found(labels)
     assert "1 of 7 patches have no labelled pixel" in caplog.text
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if "another unit" in record.getMessage()]
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(100, True), (0.01, True), (1, False), (3, False), (-1, False)])
+def test_validation_in_another_unit_is_doubted(caplog, factor, doubted):
+    train, valid = Labelled(drawn(centre=15.0, scale=8.0)), Labelled(drawn(seed=3, centre=15.0, scale=8.0) * factor)
+    for words in ((), ("loss.variance=published",)):  # also where the model learns labels as they are
+        caplog.clear()
+        with_measured(load_config("regression", overrides=words), train, valid)
+        found = said(caplog)
+        assert len(found) == doubted
+        if doubted:
+            own, other = (np.nanmean(one.stored) for one in (valid, train))
+            assert f"are {own:.3g} ± " in found[0] and f"of the training {other:.3g} ± " in found[0]
+
+
+def test_a_test_in_another_unit_is_doubted(caplog):
+    cfg = found(drawn(centre=15.0, scale=8.0))
+    doubt_units(cfg, Labelled(drawn(seed=3, centre=1500.0, scale=800.0)))
+    assert len(said(caplog)) == 1
+    caplog.clear()
+    doubt_units(cfg, Labelled(drawn(seed=3, centre=20.0, scale=10.0)))
+    doubt_units(cfg, Labelled(np.full((3, 4, 4), np.nan, "f4")))
+    doubt_units(found(drawn(), "task.standardise=none"), Labelled(drawn(centre=9e9)))
+    doubt_units(load_config("segmentation"), Labelled(drawn(centre=9e9)))
+    assert not said(caplog)

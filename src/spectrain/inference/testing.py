@@ -23,6 +23,7 @@ from ..runs.atomic import atomic_write
 from ..runs.report.test_page import SplitTest, test_page
 from ..training.classes import with_ignored
 from ..training.devices import autocast_dtype, resolve_device
+from ..training.measured_labels import doubt_units
 from ..training.subject import Subject, source_of
 from ..training.tested import Tested, write_test
 from ..training.trained import Trained, load_trained, model_for
@@ -81,6 +82,7 @@ def test(
         cfg = with_ignored(cfg, patches)
         model = model_for(replace(trained, cfg=cfg), patches, own=0 if data is None else None)
         _doubt_transform(trained, patches, options)
+        doubt_units(cfg, patches)
         bands = Values(patches.bands, cfg.dataset.transform).transformed
         metric, plot = cfg.metric.build(), cfg.show_prediction.build(bands=bands)
         subject = Subject(
