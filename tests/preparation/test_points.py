@@ -17,6 +17,7 @@ from rasters import write
 from spectrain.core.errors import DataError
 from spectrain.data.opening import open_patches
 from spectrain.data.scene import SceneGrid
+from spectrain.data.sparse_labels import SparseLabels
 from spectrain.preparation import point_columns, prepare
 from spectrain.preparation.affine import apply
 from spectrain.preparation.point_labels import PointLabels, merge
@@ -326,7 +327,9 @@ def test_a_whole_preparation(place, tmp_path, monkeypatch, caplog):
         for number, row in enumerate(table.itertuples()):
             start = row.column + 120 * (row.scene == "east")
             wanted = heights[row.row : row.row + 16, start : start + 16]
-            found = np.asarray(patches.labels(np.array([number])))[0]
+            stored = patches.labels(np.array([number]))
+            assert isinstance(stored, SparseLabels)
+            found = np.asarray(stored)[0]
             np.testing.assert_array_equal(found, wanted)
             count += np.isfinite(found).sum()
             assert np.isfinite(found).any()
@@ -364,4 +367,4 @@ def test_a_cache_keeps_the_parts_and_not_the_points(place, tmp_path, monkeypatch
     for number in (0, 1):
         words = {**WORDS, "preprocess_cache": str(cache), "seed": number}
         prepare("scenes", data_dir="images", train_data_dir=str(tmp_path / f"out{number}"), **words)
-        assert len(list(cache.iterdir())) == 2
+        assert len(list(cache.iterdir())) == 2 and not (tmp_path / f"out{number}" / ".parts").exists()

@@ -129,7 +129,7 @@ def test_the_workers_of_a_scheduler_write_the_same_bytes(whole, data, tmp_path, 
 
 POINTS = [
     "train_data_dir=out", "images=[a=scenes_2019/{scene}.tif]", "labels=points", "points=shots.csv", "points_value=v",
-    "points_filter=good == 1", "points_diameter=30", "points_merge=median", "patch_size=48", "overlap=8",
+    "points_filter=good == 1", "points_diameter=15", "points_merge=median", "patch_size=48", "overlap=8",
     "test_val_split=0.2", "bands=[a_B04,a_B08]",
 ]  # fmt: skip
 
@@ -146,7 +146,7 @@ def pointed(shared_data, tmp_path_factory):
             place = rasterio.warp.transform_bounds(file.crs, 4326, *file.bounds)
         tables.append(pd.DataFrame({"lon": draw.uniform(*place[::2], 4000), "lat": draw.uniform(*place[1::2], 4000)}))
     table = pd.concat(tables, ignore_index=True)
-    table["v"], table["good"] = draw.normal(size=len(table)), draw.integers(0, 2, len(table))
+    table["v"], table["good"] = draw.normal(size=len(table)), draw.integers(0, 40, len(table))
     table.sample(frac=1, random_state=0).to_csv(folder / "shots.csv", index=False)
     return folder
 
@@ -154,6 +154,7 @@ def pointed(shared_data, tmp_path_factory):
 def test_points_killed_and_started_again_end_with_the_same_bytes(pointed, tmp_path):
     whole = start(tmp_path / "whole", pointed, base=POINTS)
     assert whole.wait() == 0, whole.stdout.read()
+    assert (tmp_path / "whole" / "out" / "cross-val.zarr" / "y_index").is_dir()
     place = tmp_path / "again"
     moments = [
         lambda: any((place / "out" / ".parts").glob(".points-*.partial-points")),

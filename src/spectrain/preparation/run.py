@@ -108,7 +108,7 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     if before and before.get("output") == key and before.get("complete") and not failed and _whole(folder, before):
         log.info("%s is complete: nothing to do", folder)
         return _told(folder, before)
-    dealt = _dealt(plan, jobs, parts)
+    dealt = _dealt(plan, jobs, (folder / PARTS).absolute())  # not in a cache, which others may share
     if dealt is not None:
         jobs = [replace(job, points=dealt.of(job.files.name)) for job in jobs]
     failed |= _work(jobs, options)
@@ -121,10 +121,8 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     names = [job.folder.name for job in jobs if job.files.name not in failed]
     said = () if dealt is None else dealt.lines
     prepared = _assemble(kind, options, plan, folder, done, failed, plan.output_key(names), said)
-    if not failed and not options.preprocess_cache:
-        shutil.rmtree(parts, ignore_errors=True)
-    elif not failed and dealt is not None:
-        shutil.rmtree(dealt.folder, ignore_errors=True)
+    if not failed:
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
     return prepared
 
 
