@@ -33,8 +33,6 @@ POINTS = "points"
 COUNTS, VERSION = "points.json", 1
 STORED = np.dtype([("x", "<f8"), ("y", "<f8"), ("value", "<f4")])
 """A point on its scene: column and row in px from the upper left corner of the scene, and the value."""
-_SAME = {True: 1e-5, False: 1.0}
-"""In degrees, and in metres: as near a projection must lead back to where it came from."""
 
 
 @dataclass(frozen=True)
@@ -241,12 +239,6 @@ class _Dealing:
         if project.target_crs.is_geographic:  # as many turns east as the scenes are
             east = np.where((east < low[0]) | (east > high[0]), low[0] + (east - low[0]) % 360, east)
         near = np.flatnonzero((east >= low[0]) & (east <= high[0]) & (north >= low[1]) & (north <= high[1]))
-        if len(near):  # what is on the other side of the Earth may seem to be here
-            back = project.transform(east[near], north[near], direction="INVERSE")
-            degrees = project.source_crs.is_geographic
-            off = np.abs(back[0] - x[near])
-            off = np.maximum(np.minimum(off % 360, -off % 360) if degrees else off, np.abs(back[1] - y[near]))
-            near = near[off < _SAME[degrees]]
         points = shapely.points(east[near], north[near])
         pairs = same.tree.query(points, predicate="intersects")
         order = np.lexsort((pairs[0], pairs[1]))
