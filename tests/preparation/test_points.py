@@ -190,6 +190,11 @@ def test_a_footprint_holds_the_pixels_whose_centre_lies_in_it(tmp_path):
         np.testing.assert_array_equal(found, whole[row : row + h, column : column + w])
 
 
+def test_a_footprint_smaller_than_a_pixel_is_the_pixel_that_holds_it(tmp_path):
+    found = made([(7.05, 3.9, 5)], METRES, tmp_path, diameter=4.0).read(0, 0, 40, 50)
+    assert found[3, 7] == 5 and np.isfinite(found).sum() == 1
+
+
 def test_a_footprint_reaches_into_the_scene_from_beside_it(tmp_path):
     x, y = apply(METRES.transform, -0.8, 20.5)
     geopandas.GeoDataFrame({"v": [7.0]}, geometry=[shapely.Point(x, y)], crs=32633).to_file(tmp_path / "p.gpkg")
