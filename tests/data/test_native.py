@@ -192,8 +192,8 @@ class TestDamage:
             open_patches(path, "all")
 
     def test_a_newer_format_is_refused(self, path):
-        self.edit(path, lambda record: record["format"].update(version=2))
-        with pytest.raises(DataError, match=r"newer spectrain: format version 2, this one knows 1(.|\n)*update"):
+        self.edit(path, lambda record: record["format"].update(version=3))
+        with pytest.raises(DataError, match=r"newer spectrain: format version 3, this one knows 2(.|\n)*update"):
             open_patches(path, "train")
 
     @pytest.mark.parametrize(

@@ -6,12 +6,17 @@ import logging
 
 import numpy as np
 import pytest
+import torch
 
 from spectrain.config.schema import DatasetOptions
+from spectrain.core.batch import Batch
 from spectrain.core.errors import DataError
 from spectrain.core.registry import lookup
 from spectrain.data.opening import open_patches
-from spectrain.training.measured_labels import label_moments
+from spectrain.losses.regression import RegressionLoss
+from spectrain.runs.inspection import inspect
+from spectrain.tasks.regression import Regression
+from spectrain.training.label_figures import label_figures
 
 SIZE = (14, 12, 10)
 
@@ -98,15 +103,15 @@ def test_whole_numbers_are_labels_as_they_are(tmp_path):
     patches = open_patches(path, "train", options)
     labels = patches.read(np.arange(4)).labels
     assert labels.dtype == np.int16 and labels[1, 1, 2:5].tolist() == [3] * 3 and (labels[3] == -1).all()
-    assert label_moments(patches, ())[0].tolist() == [labels.size]
-    assert label_moments(patches, (-1,))[0].tolist() == [(labels != -1).sum()]
+    assert label_figures(patches, ()).count.tolist() == [labels.size]
+    assert label_figures(patches, (-1,)).count.tolist() == [(labels != -1).sum()]
 
 
 def test_patches_without_a_label_are_counted_and_said_once(tmp_path, caplog, monkeypatch):
     path, options = hierarchy(tmp_path)
     patches = open_patches(path, "train", options)
     monkeypatch.setattr("spectrain.training.measured_labels._PIXELS", 3 * patches.shape[2] * patches.shape[3])
-    label_moments(patches, ())
+    label_figures(patches, ())
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "1 of 4 patches have no labelled pixel" in record.getMessage()
 
@@ -115,3 +120,71 @@ def test_the_folders_are_recognised_and_their_splits_found(tmp_path):
     path, _ = hierarchy(tmp_path)
     reader = lookup("reader", "npy_pairs")
     assert reader.recognises(path) and reader.splits(path) == ["train", "valid", "test"]
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (np.zeros(120, "f4"), r"labels have shape \(120,\), their image \(14, 12, 10\)"),
+        (np.zeros((1, 1, 12, 10), "f4"), r"labels have shape \(1, 1, 12, 10\)"),
+        (np.zeros((10, 12), "f4"), r"labels have shape \(10, 12\)"),
+        (np.zeros((1, 12, 11), "f4"), r"labels have shape \(1, 12, 11\)"),
+    ],
+)
+def test_labels_of_another_form_are_named_with_their_image(tmp_path, label, message):
+    path, options = hierarchy(tmp_path)
+    np.save(tmp_path / "label" / "train" / "t2.npy", label)
+    with pytest.raises(DataError, match=message) as raised:
+        open_patches(path, "train", options)
+    assert "label/train/t2.npy" in str(raised.value)
+
+
+def test_names_that_do_not_match_are_counted_and_the_first_listed_of_both(tmp_path):
+    path, options = hierarchy(tmp_path)
+    for number in range(10, 18):
+        np.save(path / "train" / f"a{number}.npy", np.zeros(SIZE, "f4"))
+        np.save(tmp_path / "label" / "train" / f"b{number}.npy", np.zeros((1, *SIZE[1:]), "f4"))
+    with pytest.raises(DataError) as raised:
+        open_patches(path, "train", options)
+    said = str(raised.value)
+    assert (
+        "8 images without label: a10, a11, a12, a13, a14, ...; 8 labels without image: b10, b11, b12, b13, b14" in said
+    )
+    assert "input/train (12 files)" in said and "label/train (12 files)" in said
+
+
+def test_folders_without_arrays(tmp_path):
+    path, options = hierarchy(tmp_path)
+    for file in (tmp_path / "label" / "train").glob("*.npy"):
+        file.unlink()
+    (tmp_path / "label" / "train" / ".DS_Store").write_bytes(b"\0")
+    with pytest.raises(DataError, match=r"no \.npy file of labels|none of the split train"):
+        open_patches(path, "train", options)
+    (tmp_path / "nothing" / "train").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"of no known kind|is empty"):
+        open_patches(tmp_path / "nothing", "train", options)
+
+
+def test_inspect_counts_tiles_without_labels_and_without_values(tmp_path):
+    path, _ = hierarchy(tmp_path, splits=("train", "val"))
+    image = np.load(path / "train" / "t0.npy")
+    np.save(path / "train" / "t0.npy", np.full_like(image, np.nan))
+    train, valid = inspect(path, labels=tmp_path / "label").splits
+    assert (train.bare, train.empty, valid.empty) == (1, 1, 0)
+    text = str(inspect(path, labels=tmp_path / "label"))
+    assert "1 of 4 patches have no labelled pixel" in text and "1 of 4 patches have no valid value" in text
+    assert "spectrain train regression" in text
+
+
+def test_a_tile_without_any_value_counts_for_nothing(tmp_path):
+    path, options = hierarchy(tmp_path)
+    np.save(path / "train" / "t1.npy", np.full(SIZE, np.nan, "f4"))
+    patches = open_patches(path, "train", options)
+    rows = patches.read(np.array([0, 1]))
+    task = Regression(RegressionLoss("gaussian_nll", low=-30, high=30))
+    image = torch.from_numpy(np.array(rows.image))
+    valid = torch.isfinite(image)
+    batch = Batch(image, valid, task.targets(rows.labels), torch.arange(2), all_valid=False)
+    found = task._found(torch.zeros(2, 2, *SIZE[1:]), batch)
+    both, seen = np.isfinite(np.asarray(rows.labels)), valid.any(1)
+    assert int(found.valid.sum()) == (both.reshape(2, *SIZE[1:]) & seen.numpy()).sum() and not seen[1].any()

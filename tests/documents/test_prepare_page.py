@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import shlex
 
+import numpy as np
+import pandas as pd
 import pytest
+import rasterio
 from blocks import blocks_of, commands
 from test_presets import BANDS, CONFIG, planet
 
@@ -13,7 +16,7 @@ from spectrain.cli import main
 from spectrain.data.opening import open_patches
 
 COMMANDS = [line for block in blocks_of("prepare.md") if block.language == "sh" for line in commands(block)]
-SETS = ("elevation_buildings", "s2_barkbeetle", "s1s2_flood_spain", "s2_majortom_thailand")
+SETS = ("elevation_buildings", "s2_barkbeetle", "s1s2_flood_spain", "s2_majortom_thailand", "regression_dem")
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +24,12 @@ def folder(shared_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     for name in SETS:
         (folder / name).symlink_to(shared_data / name)
+    with rasterio.open(shared_data / "regression_dem" / "s2_santarem_srtm_sparse.tif") as file:
+        heights, place = file.read(1), file.transform
+    row, column = np.nonzero(np.isfinite(heights))
+    lon, lat = rasterio.transform.xy(place, row, column)
+    shots = {"lon": lon, "lat": lat, "height": heights[row, column], "quality": 1, "sensitivity": 0.95}
+    pd.DataFrame(shots).to_csv(folder / "shots.csv", index=False)
     planet(shared_data, folder / "large-storage")
     (folder / "configs").mkdir()
     text = CONFIG.format(bands=BANDS, folder="large-storage")
@@ -29,7 +38,7 @@ def folder(shared_data, tmp_path_factory):
 
 
 def test_the_page_has_commands():
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -223,7 +223,7 @@ def test_published_names_are_of_metrics_that_there_are():
 
 
 def test_impossible_options_are_refused():
-    for bins in ([1], [1, 1], [2, 1]):
+    for bins in ([1, 1], [2, 1]):
         with pytest.raises(SpectrainError, match="make no bins"):
             RegressionMetric(bins)
     one = drawn()

@@ -55,23 +55,23 @@ def test_each_image_and_each_group_has_its_metrics(quantities, error):
 
 def test_each_bin_of_the_target_has_its_metrics():
     found = drawn(offset=2.0)
-    edges = [-3.0, 0.0, 4.0]
+    edges = [0.0, 4.0]
     table = collected(found, edges).breakdown({"scene": ["a"] * 4}).tables["target"]
-    assert table["target"] == ["-3 to 0", "0 to 4"]
-    for number, (low, high) in enumerate([(-3, 0), (0, 4)]):
+    assert table["target"] == ["below 0", "0 to 4", "4 and more"]
+    for number, (low, high) in enumerate([(-np.inf, 0), (0, 4), (4, np.inf)]):
         inside = (found.y >= low) & (found.y < high)
         expected = computed(part(found, slice(None), inside))
         same({name: column[number] for name, column in table.items()}, expected)
         assert table["images"][number] == int((found.valid & inside).flatten(1).any(1).sum())
     two = collected(drawn(quantities=2), edges).breakdown({"scene": ["a"] * 4}).tables["target"]
-    assert two["target"] == ["a -3 to 0", "a 0 to 4", "b -3 to 0", "b 0 to 4"]
+    assert two["target"] == [f"{name} {bin}" for name in "ab" for bin in table["target"]]
 
 
-def test_edges_belong_to_the_bin_above_and_the_last_to_the_last():
+def test_edges_belong_to_the_bin_above():
     y = torch.tensor([-1.0, 0.0, 1.0, 2.0, 2.5]).view(1, 1, 1, 5)
     found = Regressed(torch.zeros_like(y), None, y, torch.ones_like(y, dtype=torch.bool), ("h",))
     table = collected(found, [0.0, 1.0, 2.0]).breakdown({"scene": ["a"]}).tables["target"]
-    assert table["labelled_pixels"] == [1.0, 2.0]
+    assert table["labelled_pixels"] == [1.0, 1.0, 1.0, 2.0]
 
 
 def test_rows_that_fill_up_are_left_out_and_batches_add_up():

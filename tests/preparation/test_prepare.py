@@ -301,7 +301,7 @@ def test_sparse_values_are_decimals_with_nan(shared_data, tmp_path):
     patches = open_patches(tmp_path / "out" / "cross-val.zarr", "cross-val")
     labels = patches.labels(np.arange(len(patches)))
     assert labels.dtype == np.float32 and np.isfinite(labels).any(axis=(1, 2)).all() and np.isnan(labels).any()
-    assert patches.preparation["labels"]["kind"] == "values" and made.dropped["no positive label"] > 0
+    assert patches.preparation["labels"]["kind"] == "values" and made.dropped["no label"] > 0
 
 
 @pytest.fixture

@@ -104,6 +104,9 @@ def test_every_mistake_at_once(tmp_path):
     assert "num_workers" not in text
 
 
+SHOTS = ["labels=points", "points=a.csv", "points_value=v"]
+
+
 @pytest.mark.parametrize(
     ("words", "what"),
     [
@@ -117,6 +120,12 @@ def test_every_mistake_at_once(tmp_path):
         ([*GIVEN, "split_table=a.csv", "blocks=3"], "give one of them"),
         ([*GIVEN, "test_val_split=0.5", "test_split=0.5"], "nothing to train on"),
         ([*GIVEN, "tpi_inner_radius=100"], "not less than"),
+        ([*GIVEN, "labels=points", "points_value=v"], "points: must be given where labels are points"),
+        ([*GIVEN, "labels=points", "points=a.csv"], "points_value: must be given"),
+        ([*GIVEN, "points=a.csv", "points_value=v"], "give labels=points"),
+        ([*GIVEN, *SHOTS, "points_xy=lon"], "points_xy: are two columns, not 1"),
+        ([*GIVEN, *SHOTS, "label_kind=classes"], "points are values"),
+        ([*GIVEN, *SHOTS, "extent=hull"], "labels are points"),
     ],
 )
 def test_what_does_not_go_together(words, what):
@@ -139,3 +148,9 @@ def test_the_page_lists_every_option():
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", page, re.MULTILINE))
     assert list(rows) == list(options_of(PrepareOptions))
     assert all(rows[name].strip() == option.doc for name, option in options_of(PrepareOptions).items())
+
+
+def test_expressions_are_read_as_they_are_written():
+    rule = "l4_quality_flag == 1 and beam in ['BEAM0101', 'BEAM0110'] and 0 < agbd_se / agbd < 0.5"
+    found = resolve("scenes", None, [*GIVEN, *SHOTS[:2], f"points-filter={rule}"], ["--points-value", "rh[98] / 100"])
+    assert (found.points_filter, found.points_value) == (rule, "rh[98] / 100")

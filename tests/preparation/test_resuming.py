@@ -9,7 +9,10 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
+import rasterio.warp
 
 from spectrain.preparation import prepare
 
@@ -24,9 +27,9 @@ def interruptible():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start(folder, data, *words):
+def start(folder, data, *words, base=WORDS):
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "spectrain", "prepare", "scenes", f"data_dir={data}", *WORDS, *words]
+    command = [sys.executable, "-m", "spectrain", "prepare", "scenes", f"data_dir={data}", *base, *words]
     return subprocess.Popen(
         command,
         cwd=folder,
@@ -122,3 +125,53 @@ def test_the_workers_of_a_scheduler_write_the_same_bytes(whole, data, tmp_path, 
     assert {name: value for name, value in found.items() if name != "config.toml"} == {
         name: value for name, value in whole.items() if name != "config.toml"
     }
+
+
+POINTS = [
+    "train_data_dir=out", "images=[a=scenes_2019/{scene}.tif]", "labels=points", "points=shots.csv", "points_value=v",
+    "points_filter=good == 1", "points_diameter=15", "points_merge=median", "patch_size=48", "overlap=8",
+    "test_val_split=0.2", "bands=[a_B04,a_B08]",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def pointed(shared_data, tmp_path_factory):
+    """A few sites with made points on them."""
+    folder, own = tmp_path_factory.mktemp("pointed"), shared_data / "s2_barkbeetle" / "scenes_2019"
+    (folder / "scenes_2019").mkdir()
+    draw, tables = np.random.default_rng(0), []
+    for site in sorted(own.iterdir())[::12][:12]:
+        (folder / "scenes_2019" / site.name).symlink_to(site)
+        with rasterio.open(site) as file:
+            place = rasterio.warp.transform_bounds(file.crs, 4326, *file.bounds)
+        tables.append(pd.DataFrame({"lon": draw.uniform(*place[::2], 4000), "lat": draw.uniform(*place[1::2], 4000)}))
+    table = pd.concat(tables, ignore_index=True)
+    table["v"], table["good"] = draw.normal(size=len(table)), draw.integers(0, 40, len(table))
+    table.sample(frac=1, random_state=0).to_csv(folder / "shots.csv", index=False)
+    return folder
+
+
+def test_points_killed_and_started_again_end_with_the_same_bytes(pointed, tmp_path):
+    whole = start(tmp_path / "whole", pointed, base=POINTS)
+    assert whole.wait() == 0, whole.stdout.read()
+    assert (tmp_path / "whole" / "out" / "cross-val.zarr" / "y_index").is_dir()
+    place = tmp_path / "again"
+    moments = [
+        lambda: any((place / "out" / ".parts").glob(".points-*.partial-points")),
+        lambda: any((place / "out" / ".parts").glob(".points-*")),
+        lambda: parts(place) >= 3,
+        lambda: any((place / "out").glob(".cross-val.zarr.partial-*")),
+    ]
+    killed = 0
+    for moment in moments:
+        process = start(place, pointed, base=POINTS)
+        while process.poll() is None and not moment():
+            time.sleep(0.001)
+        process.kill()
+        process.communicate()
+        killed += process.returncode == -signal.SIGKILL
+    assert killed >= 2
+    process = start(place, pointed, base=POINTS)
+    assert process.wait() == 0, process.stdout.read()
+    assert not [path for path in (place / "out").iterdir() if path.name.startswith(".")]
+    assert digest(place / "out") == digest(tmp_path / "whole" / "out")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from test_classes import Labelled
 
 from spectrain.config import load_config
 from spectrain.core.errors import DataError
 from spectrain.data.mixture import Mixture
-from spectrain.training import measured_labels
-from spectrain.training.measured_labels import label_moments, with_limits, with_measured
+from spectrain.training import label_figures as label_figures_module
+from spectrain.training.label_figures import label_figures
+from spectrain.training.measured_labels import doubt_units, with_limits, with_measured
 
 
 def found(labels, *overrides):
@@ -25,7 +27,7 @@ def drawn(share=0.1, shape=(7, 9, 9), seed=0, scale=3.0, centre=3000.0):
 
 @pytest.mark.parametrize("scale", [3.0, 0.01])
 def test_mean_and_deviation_are_of_all_measured_pixels(monkeypatch, scale):
-    monkeypatch.setattr(measured_labels, "_PIXELS", 200)  # blocks of two images, the last of one
+    monkeypatch.setattr(label_figures_module, "_PIXELS", 200)  # blocks of two images, the last of one
     labels = drawn(scale=scale)
     labels[2:4] = np.nan
     cfg = found(labels)
@@ -82,7 +84,7 @@ def test_a_model_that_does_not_know_its_labels_is_drawn_by_those_of_the_test(cap
     assert with_limits(cfg, Labelled(labels)).task.limits == found(labels).task.limits
     assert with_limits(found(drawn()), Labelled(labels)).task.limits == found(drawn()).task.limits
     caplog.clear()
-    label_moments(Labelled(labels), (), remark=False)
+    label_figures(Labelled(labels), (), remark=False)
     assert not caplog.text
     assert with_limits(cfg, Labelled(np.full((2, 4, 4), np.nan))) is cfg
     other = load_config("segmentation")
@@ -103,3 +105,66 @@ def test_without_labels_nothing_can_be_learned(caplog):
     labels[3] = np.nan
     found(labels)
     assert "1 of 7 patches have no labelled pixel" in caplog.text
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if "another unit" in record.getMessage()]
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(100, True), (0.01, True), (1, False), (3, False), (-1, False)])
+def test_validation_in_another_unit_is_doubted(caplog, factor, doubted):
+    train, valid = Labelled(drawn(centre=15.0, scale=8.0)), Labelled(drawn(seed=3, centre=15.0, scale=8.0) * factor)
+    for words in ((), ("loss.variance=published",)):  # also where the model learns labels as they are
+        caplog.clear()
+        with_measured(load_config("regression", overrides=words), train, valid)
+        found = said(caplog)
+        assert len(found) == doubted
+        if doubted:
+            own, other = (np.nanmean(one.stored) for one in (valid, train))
+            assert f"are {own:.3g} ± " in found[0] and f"of the training {other:.3g} ± " in found[0]
+
+
+def test_a_test_in_another_unit_is_doubted(caplog):
+    cfg = found(drawn(centre=15.0, scale=8.0))
+    doubt_units(cfg, Labelled(drawn(seed=3, centre=1500.0, scale=800.0)))
+    assert len(said(caplog)) == 1
+    caplog.clear()
+    doubt_units(cfg, Labelled(drawn(seed=3, centre=20.0, scale=10.0)))
+    doubt_units(cfg, Labelled(np.full((3, 4, 4), np.nan, "f4")))
+    doubt_units(found(drawn(), "task.standardise=none"), Labelled(drawn(centre=9e9)))
+    doubt_units(load_config("segmentation"), Labelled(drawn(centre=9e9)))
+    assert not said(caplog)
+
+
+def test_bins_of_the_target_hold_as_many_labels_each():
+    labels = drawn(share=1.0, shape=(8, 64, 64), scale=5.0, centre=30.0)
+    cfg = found(labels)
+    assert cfg.metric.bins == pytest.approx(np.quantile(labels, [0.2, 0.4, 0.6, 0.8]), abs=0.05)
+    assert all(edge == round(edge, 2) for edge in cfg.metric.bins) and cfg.origins["metric.bins"] == "the labels"
+    assert found(labels, "metric.bins=[10]").metric.bins == [10.0]
+    assert found(labels, "metric.quantiles=0").metric.bins == []
+    assert found(np.full((2, 4, 4), 7, "f4")).metric.bins == [7.0]
+    assert found(np.stack([drawn(), drawn(seed=2)], 1)).metric.bins == []
+    assert found(labels, "metric=none").metric.name == "none"
+
+
+def test_rare_values_weigh_more_by_the_density_of_the_labels():
+    labels = np.abs(drawn(share=0.5, shape=(8, 64, 64), centre=0.0))
+    assert found(labels).loss.rare_edges == []
+    for given in ([], ["task.centre=[1]", "task.spread=[2]"]):
+        cfg = found(labels, "loss.rare=0.5", *given)
+        weights = cfg.loss.rare_weights
+        assert weights[-1] > 3 * weights[0] and len(weights) == len(cfg.loss.rare_edges) + 1
+        loss = cfg.loss.build()
+        y = torch.from_numpy(labels[np.isfinite(labels)])
+        assert float(loss.rare(y).mean()) == pytest.approx(1, rel=0.01)
+    assert with_measured(cfg, Labelled(labels)) is cfg  # of a run that goes on
+    with pytest.raises(DataError, match="2 quantities, and weights of rare values are of one"):
+        found(np.stack([drawn(), drawn(seed=2)], 1), "loss.rare=1")
+
+
+def test_a_sample_is_taken_evenly(monkeypatch):
+    monkeypatch.setattr(label_figures_module, "KEPT", 50)
+    labels = np.arange(2000, dtype="f4").reshape(20, 10, 10)
+    (sample,) = label_figures(Labelled(labels), ()).sample
+    assert sample.tolist() == list(range(0, 2000, 64))

@@ -40,7 +40,7 @@ def place(tmp_path_factory):
     np.save(b / "train" / "1.npy", nothing)
     words = f"--train_input_data_dir {a} --train_label_data_dir {b} --all_checkpoint_dir {folder / 'C'}"
     words += f" --out_dir {folder / 'D'} --nb_epoch 1 --batch_size 1 --num_ch 3 --num_workers 0"
-    more = ["task.unit=Mg", "metric.bins=[0,80,400]"]
+    more = ["task.unit=Mg", "metric.bins=[80]"]
     command("train", "regression", *words.split(), *more, "general.device=cpu", "general.threads=1")
     return folder
 

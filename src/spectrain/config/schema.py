@@ -48,7 +48,11 @@ class DatasetOptions:
     splits: str | None = option(None, "splits file; null looks for splits.json beside the data")
     mask_key: str | None = option(None, "dataset of the mask; null is SPLIT_mask")
     labels_path: str | None = option(
-        None, "folder of .npy labels with the names of the images in dataset.path; null is beside the images"
+        None, "folder of .npy or GeoTIFF labels of the names of the images in dataset.path; null is beside the images"
+    )
+    label_kind: Literal["auto", "values"] = option(
+        "auto",
+        "what GeoTIFF labels are: values (nodata is NaN, scale and offset count), or as they are stored",
     )
     npy_axes: Literal["auto", "chw", "hwc"] = option(
         "auto", "where the channels of .npy images are; auto is the smallest axis, or what the labels tell"

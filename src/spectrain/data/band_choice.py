@@ -16,6 +16,7 @@ from ..core.errors import DataError
 from .band_table import given_wavelengths
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
+from .sparse_labels import Labels
 from .stored import Values
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class BandChoice(Patches):
             image, rows.mask[:, self._channels] if rows.mask is not None and per_channel else rows.mask, rows.labels
         )
 
-    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+    def labels(self, index: NDArray[np.int64]) -> Labels | None:
         """Return the labels of the patches at ``index`` alone."""
         return self.stored.labels(index)
 

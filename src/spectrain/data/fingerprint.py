@@ -50,7 +50,8 @@ def content_fingerprint(patches: Patches, also: str = "") -> str:
         rows = patches.read(chosen[start : start + step])
         for name, values in (("image", rows.image), ("mask", rows.mask), ("labels", rows.labels)):
             if values is not None:
-                facts[name] = crc[name] = google_crc32c.extend(crc.get(name, 0), _little_bytes(values))
+                stored = _little_bytes(np.asarray(values))
+                facts[name] = crc[name] = google_crc32c.extend(crc.get(name, 0), stored)
     text = json.dumps(facts, sort_keys=True).encode()
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 

@@ -32,6 +32,7 @@ IMAGES, LABELS, BANDS = "images", ("labels", "masks"), "bands.csv"
 TILES, FILE = "tiles.csv", ("file", "path", "name", "tile", "id")
 GIVEN = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
 """Subfolders that are splits, and what we call them."""
+LISTED = 5
 COARSER = 1.1
 """How many times as large pixels may be for rasters to be of one grid: degrees are wider in the south."""
 
@@ -49,7 +50,8 @@ class _Image:
 class GeotiffReader:
     """Opens folders of GeoTIFFs of the same bands: the folder itself, or ``images/`` in it.
 
-    Labels are rasters of the same names in ``labels/`` or ``masks/``. Subfolders ``train valid test`` that are such
+    Labels are rasters of the same names in ``labels/`` or ``masks/``, or in another folder (`dataset.labels_path`) with
+    the same folders in it. Subfolders ``train valid test`` that are such
     folders are splits; else whole files are drawn, those that share ground together. ``bands.csv`` in the folder
     gives wavelengths, and ``tiles.csv`` the column that `dataset.group` names.
     """
@@ -60,6 +62,7 @@ class GeotiffReader:
 
     description = "folder of GeoTIFFs of the same bands, with labels/ or masks/ beside images/, or in train/ and valid/"
     pool: str | None = ALL
+    second_root = True
 
     @staticmethod
     def recognises(path: Path) -> bool:
@@ -90,7 +93,7 @@ class GeotiffReader:
         images = _images(path, options)
         rasters = [read_raster(image.path) for image in images]
         require_alike((raster.path, raster.bands, raster.dtype) for raster in rasters)
-        labels = _labels(images, rasters)
+        labels = _labels(images, rasters, values=options.label_kind == "values")
         drawn = {} if split_key == ALL else _splits(path, images, options)
         rows = rows_of(drawn, split_key, len(images), str(path))
         sides = np.array([raster.shape[1:] for raster in rasters], dtype=np.int64)
@@ -117,30 +120,65 @@ def _images(path: Path, options: DatasetOptions) -> list[_Image]:
     Raises:
         DataError: images without labels where others have some, or labels without image.
     """
+    root = None if options.labels_path is None else Path(options.labels_path).expanduser()
+    if root is not None and not root.is_dir():
+        raise DataError("there is no such folder", where=str(root), fix="correct dataset.labels_path")
     given = [(name, split) for name, split in GIVEN.items() if GeotiffReader.recognises(path / name)]
-    found = [image for name, split in given for image in _in_folder(path / name, f"{name}/", split)]
-    return found or _in_folder(path, "", "")
+    found = []
+    for name, split in given:
+        labels = None if root is None else _labels_folder(root, split)
+        found += _in_folder(path / name, f"{name}/", split, labels)
+    return found or _in_folder(path, "", "", None if root is None else _with_labels(root))
 
 
-def _in_folder(folder: Path, prefix: str, split: str) -> list[_Image]:
+def _labels_folder(root: Path, split: str) -> Path:
+    """Return where another folder keeps the labels of a split.
+
+    Raises:
+        DataError: it has no folder for it.
+    """
+    names = [name for name, ours in GIVEN.items() if ours == split]
+    for inner in ("", *LABELS):
+        for name in names:
+            if (root / inner / name).is_dir():
+                return _with_labels(root / inner / name)
+    there = [one.name for one in sorted(root.iterdir()) if one.is_dir()]
+    raise DataError(
+        f"there are no labels of the split {split}" + (f", but of {', '.join(there)}" if there else ""),
+        where=str(root),
+        fix=f"give it a folder {' or '.join(names)} as the images have, or name another folder (dataset.labels_path)",
+    )
+
+
+def _with_labels(folder: Path) -> Path:
+    """Return the folder of label rasters in a folder, or itself."""
+    inner = (folder / name for name in (*LABELS, IMAGES))
+    return next((one for one in inner if one.is_dir() and any(_is_tiff(file) for file in one.iterdir())), folder)
+
+
+def _in_folder(folder: Path, prefix: str, split: str, labels_folder: Path | None) -> list[_Image]:
     inner = folder / IMAGES
     place = inner if inner.is_dir() and any(_is_tiff(file) for file in inner.iterdir()) else folder
     files = sorted(file for file in place.iterdir() if _is_tiff(file))
-    beside = next((folder / name for name in LABELS if (folder / name).is_dir()), None)
-    if beside is None or place == folder:
+    beside = labels_folder or next((folder / name for name in LABELS if (folder / name).is_dir()), None)
+    if beside is None or (place == folder and labels_folder is None):
         return [_Image(file, None, prefix + file.name, split) for file in files]
     labels = {file.stem: file for file in beside.iterdir() if _is_tiff(file)}
     stems = {file.stem for file in files}
-    for kind, lacking, where in (
-        ("images have no label raster", sorted(stems - labels.keys()), beside),
-        ("label rasters have no image", sorted(labels.keys() - stems), place),
-    ):
-        if lacking:
-            raise DataError(
-                f"{len(lacking)} {kind} of the same name: {', '.join(lacking[:3])}{', ...' * (len(lacking) > 3)}",
-                where=str(where),
-                fix="give each image its label raster, or take the folder of the labels away",
-            )
+    said = [
+        f"{len(lacking)} {kind} of the same name: {', '.join(lacking[:LISTED])}{', ...' * (len(lacking) > LISTED)}"
+        for kind, lacking in (
+            ("images have no label raster", sorted(stems - labels.keys())),
+            ("label rasters have no image", sorted(labels.keys() - stems)),
+        )
+        if lacking
+    ]
+    if said:
+        raise DataError(
+            "; ".join(said),
+            where=f"{place} ({len(stems)} files) and {beside} ({len(labels)} files)",
+            fix="give each image its label raster, or take the folder of the labels away",
+        )
     return [_Image(file, labels[file.stem], prefix + file.name, split) for file in files]
 
 
@@ -162,8 +200,14 @@ def _bands(path: Path, images: Sequence[_Image], rasters: Sequence[Raster]) -> B
     return Bands(replace(band, resolution=sizes[0]) for band in bands)
 
 
-def _labels(images: Sequence[_Image], rasters: Sequence[Raster]) -> LabelMaps | None:
-    """Return the label rasters, each on the grid of its image, None where there are none."""
+def _labels(images: Sequence[_Image], rasters: Sequence[Raster], *, values: bool) -> LabelMaps | None:
+    """Return the label rasters, each on the grid of its image, None where there are none.
+
+    Args:
+        images: all files.
+        rasters: what their headers say.
+        values: whole numbers are values too.
+    """
     given = [image.label for image in images if image.label is not None]
     if not given:
         return None
@@ -189,12 +233,22 @@ def _labels(images: Sequence[_Image], rasters: Sequence[Raster]) -> LabelMaps | 
                 where=str(label.path),
                 fix="write all label rasters alike",
             )
-    return LabelMaps(RasterImages(labels), layered=first.shape[0] > 1, nodata=first.bands[0].nodata)
+    masked = values and any(label.masked for label in labels)
+    return LabelMaps(
+        RasterImages(labels),
+        layered=first.shape[0] > 1,
+        nodata=first.bands[0].nodata,
+        values=values,
+        scale=[band.scale for band in first.bands],
+        offset=[band.offset for band in first.bands],
+        measured=RasterImages(labels, masks=True) if masked else None,
+    )
 
 
 def _kind(label: Raster) -> str:
-    count = label.shape[0]
-    return f"{count} band{'s' * (count > 1)} of type {label.dtype} with nodata {label.bands[0].nodata}"
+    count, band = label.shape[0], label.bands[0]
+    scaled = f", scale {band.scale:g} and offset {band.offset:g}" if (band.scale, band.offset) != (1.0, 0.0) else ""
+    return f"{count} band{'s' * (count > 1)} of type {label.dtype} with nodata {band.nodata}{scaled}"
 
 
 def _other_grid(label: Raster, raster: Raster) -> str | None:

@@ -24,14 +24,15 @@ from ..core.targets import NoTarget, Target
 from .loader_workers import Read, Workers
 from .mixture import Mixture, members_of
 from .patches import Patches
+from .sparse_labels import Labels
 
 DEPTH = 2
 """Batches read ahead, by the thread or by each worker."""
 
-Targets = Callable[[NDArray[np.generic] | None], Target]
+Targets = Callable[[Labels | None], Target]
 
 
-def no_targets(labels: NDArray[np.generic] | None) -> Target:
+def no_targets(labels: Labels | None) -> Target:
     """Return `NoTarget`, whatever the labels."""
     return NoTarget()
 

@@ -17,19 +17,24 @@ from .fingerprint import content_fingerprint, files_stamp
 from .mapped import MappedFiles
 from .native_format import (
     IMAGES,
+    INDEX,
     LABELS,
     MANIFEST,
     MASKS,
     PREPARATION,
     SPLITS,
+    START,
     STATISTICS,
     TABLE,
+    VALUE,
     Manifest,
     shard_name,
 )
+from .native_runs import SparseArray
 from .patches import Patches, Rows
 from .reader import ALL
 from .shards import MISSING, file_crc32c, index_bytes, read_index
+from .sparse_labels import Labels
 from .splits_file import read_splits
 from .stored import MappedArray, checked_index
 from .subset import Subset
@@ -87,17 +92,25 @@ class NativePatches(Patches):
         path: the folder.
         manifest: what it says of itself.
         arrays: the images, and masks and labels if there are any, by name.
+        sparse: labels of few measured pixels, or None.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, arrays: Mapping[str, MappedArray]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        arrays: Mapping[str, MappedArray],
+        sparse: SparseArray | None = None,
+    ) -> None:
         image = arrays[IMAGES]
         self.path, self.split, self.bands = path, ALL, manifest.bands
         self.shape = _four(image.shape)
         self.dtype = image.dtype
-        self.has_mask, self.has_labels = MASKS in arrays, LABELS in arrays
+        self.has_mask, self.has_labels = MASKS in arrays, (sparse or arrays.get(LABELS)) is not None
         self._manifest = manifest
         self.preparation = self._json(PREPARATION) if PREPARATION in manifest.files else None
-        self._image, self._mask, self._labels = image, arrays.get(MASKS), arrays.get(LABELS)
+        self._image, self._mask = image, arrays.get(MASKS)
+        self._labels: MappedArray | SparseArray | None = sparse or arrays.get(LABELS)
 
     @classmethod
     def open(cls, path: Path) -> NativePatches:
@@ -108,11 +121,16 @@ class NativePatches(Patches):
         """
         manifest = Manifest.read(path)
         try:
-            arrays = {name: _open_array(path, manifest, name) for name in manifest.arrays}
-            count, channels, _, _ = arrays[IMAGES].shape
+            arrays = {name: _open_array(path, manifest, name) for name in manifest.arrays if name not in (INDEX, VALUE)}
+            start = arrays.pop(START, None)
+            count, channels, height, width = arrays[IMAGES].shape
             if channels != len(manifest.bands) or any(array.shape[0] != count for array in arrays.values()):
                 raise ValueError("numbers of bands or patches differ")
-            return cls(path, manifest, arrays)
+            if start is None:
+                return cls(path, manifest, arrays)
+            if start.shape != (count + 1,):
+                raise ValueError(f"{START} is not one longer than {IMAGES}")
+            return cls(path, manifest, arrays, SparseArray(path, manifest, start, (height, width)))
         except (LookupError, ValueError, TypeError) as error:
             raise DataError(
                 f"the folder is damaged: its manifest and its arrays do not fit ({error})",
@@ -134,7 +152,7 @@ class NativePatches(Patches):
             labels=None if self._labels is None else self._labels.take(index),
         )
 
-    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+    def labels(self, index: NDArray[np.int64]) -> Labels | None:
         """Return the labels of the patches at ``index`` alone; no image is read."""
         return None if self._labels is None else self._labels.take(checked_index(index, len(self)))
 

@@ -48,10 +48,16 @@ class ArrayBuffer:
 
     def chunks_held(self) -> NDArray[np.generic]:
         """Return what the shard holds, one chunk a row."""
-        if self.rows_per_chunk > 1:
+        if self.buffer.ndim == 1:
             self.buffer[self.held :] = 0
             return self.buffer[None]
         return self.buffer[: self.held]
+
+    def trim(self) -> None:
+        """Make a shard that is the only one as short as what it holds; of an array with one axis."""
+        if not self.shards:
+            self.buffer = self.buffer[: max(1, self.held)]
+            self.rows_per_chunk = len(self.buffer)
 
     def clear(self) -> None:
         """Begin the next shard."""

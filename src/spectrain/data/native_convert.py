@@ -10,7 +10,8 @@ import numpy as np
 
 from ..core.errors import DataError
 from .native_writer import SHARD_BYTES, NativeWriter
-from .patches import Patches
+from .patches import Patches, Rows
+from .sparse_labels import SparseLabels
 from .splits_file import given_splits
 
 
@@ -20,6 +21,7 @@ def write_native(
     *,
     shard_bytes: int = SHARD_BYTES,
     statistics: Mapping[str, Any] | None = None,
+    sparse: bool = False,
 ) -> Path:
     """Write any patches in the native form, split behind split, in bounded memory.
 
@@ -28,6 +30,7 @@ def write_native(
         path: the folder to make.
         shard_bytes: images in one shard.
         statistics: the content of statistics.json.
+        sparse: write labels [n,h,w] of decimals as index and value, which is smaller where few pixels are measured.
 
     Returns:
         The path.
@@ -52,5 +55,23 @@ def write_native(
             step = max(1, shard_bytes // (4 * patches.dtype.itemsize * int(np.prod(patches.shape[1:]))))
             for start in range(0, len(patches), step):
                 index = np.arange(start, min(start + step, len(patches)))
-                writer.append(patches.read(index), table.iloc[index])
+                rows = patches.read(index)
+                writer.append(with_sparse(rows) if sparse else rows, table.iloc[index])
         return writer.commit(splits=given_splits(ids), statistics=statistics)
+
+
+def with_sparse(rows: Rows) -> Rows:
+    """Return rows whose labels are index and value.
+
+    Raises:
+        DataError: they are no maps of decimals.
+    """
+    labels = rows.labels
+    if labels is None or isinstance(labels, SparseLabels):
+        return rows
+    if labels.ndim != 3 or labels.dtype.kind != "f":
+        raise DataError(
+            f"labels of {labels.dtype} {labels.shape[1:]} a patch cannot be index and value",
+            fix="give one map of decimals a patch, NaN where nothing was measured",
+        )
+    return Rows(rows.image, rows.mask, SparseLabels.from_dense(labels))

@@ -8,12 +8,13 @@
       x/                 images [n,c,h,w]: zarr.json, and shards c.0.0.0.0, c.1.0.0.0, ...
       mask/              optional, bool [n,1,h,w] or [n,c,h,w], true where observed
       y/                 optional, labels [n], [n,h,w] or [n,t,h,w]
+      y_start/ y_index/ y_value/   in its place: values of few measured pixels, [n+1], [m] and [m]
       patches.parquet    one row a patch (GeoParquet where it has a geometry)
       splits.json        which patch belongs to which split and fold
       preparation.json   optional: how the patches were made from scenes
       statistics.json    optional
 
-Arrays are stored uncompressed, little-endian, in whole shards, one chunk a patch (labels [n]: one chunk a shard).
+Arrays are stored uncompressed, little-endian, in whole shards, one chunk a patch (of one axis: one chunk a shard).
 Splits and statistics are not in the manifest, so a person may change them.
 """
 
@@ -31,11 +32,20 @@ from ..core.bands import Bands
 from ..core.errors import DataError
 
 FORMAT = "spectrain.patches"
-VERSION = 1
+VERSION = 2
+"""The newest that is read. Written is the oldest that can hold the arrays: 2 is for labels as index and value."""
 MANIFEST, TABLE, SPLITS, STATISTICS = "manifest.json", "patches.parquet", "splits.json", "statistics.json"
 PREPARATION = "preparation.json"
 IMAGES, MASKS, LABELS = "x", "mask", "y"
-AXES = {IMAGES: ("sample", "band", "y", "x"), MASKS: ("sample", "mask_band", "y", "x")}
+START, INDEX, VALUE = "y_start", "y_index", "y_value"
+"""Patch i was measured at the pixels ``y_index[y_start[i]:y_start[i + 1]]`` (row · width + column) as ``y_value``."""
+AXES: dict[str, tuple[str, ...]] = {
+    IMAGES: ("sample", "band", "y", "x"),
+    MASKS: ("sample", "mask_band", "y", "x"),
+    START: ("sample_edge",),
+    INDEX: ("measurement",),
+    VALUE: ("measurement",),
+}
 
 
 def label_axes(ndim: int) -> tuple[str, ...]:
@@ -91,7 +101,7 @@ class Manifest:
 
     def _record(self) -> dict[str, Any]:
         return {
-            "format": {"name": FORMAT, "version": VERSION},
+            "format": {"name": FORMAT, "version": 2 if INDEX in self.arrays else 1},
             "bands": self.bands.to_json(),
             "arrays": {
                 name: {"shape": list(array.shape), "dtype": array.dtype, "rows_per_shard": array.rows}

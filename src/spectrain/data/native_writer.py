@@ -23,13 +23,16 @@ from .native_array import ArrayBuffer, cf_attributes, little_endian, within
 from .native_format import (
     AXES,
     IMAGES,
+    INDEX,
     LABELS,
     MANIFEST,
     MASKS,
     PREPARATION,
     SPLITS,
+    START,
     STATISTICS,
     TABLE,
+    VALUE,
     Manifest,
     StoredFile,
     StoredShape,
@@ -39,10 +42,13 @@ from .native_format import (
 from .patch_table import write_patch_table
 from .patches import Rows
 from .shards import file_crc32c, write_shard
+from .sparse_labels import SparseLabels
 from .splits_file import given_splits
 
 SHARD_BYTES = 96 * 2**20
 """Images in one shard, unless told otherwise; masks and labels have as many rows a shard and fewer bytes."""
+SHARD_VALUES = 1 << 20
+"""Values in one shard of labels that are index and value."""
 
 
 class NativeWriter:
@@ -81,6 +87,7 @@ class NativeWriter:
         self._shard_bytes, self._crs = shard_bytes, crs
         self._arrays: dict[str, ArrayBuffer] = {}
         self._tables: list[pd.DataFrame] = []
+        self._counts: list[NDArray[np.int64]] = []
         self._files: dict[str, StoredFile] = {}
         if self.path.exists():
             raise DataError(
@@ -100,12 +107,21 @@ class NativeWriter:
         Raises:
             DataError: the patches do not fit those before, the bands or the metadata; the disk is full.
         """
-        parts = {IMAGES: rows.image, MASKS: rows.mask, LABELS: rows.labels}
-        given: dict[str, NDArray[np.generic]] = {name: part for name, part in parts.items() if part is not None}
-        self._expect_fitting(given, metadata)
+        given: dict[str, NDArray[np.generic]] = {IMAGES: rows.image}
+        if rows.mask is not None:
+            given[MASKS] = rows.mask
+        sparse = rows.labels if isinstance(rows.labels, SparseLabels) else None
+        if rows.labels is not None and not isinstance(rows.labels, SparseLabels):
+            given[LABELS] = rows.labels
+        self._expect_fitting(given, metadata, sparse)
         if not self._arrays:
             per_shard = max(1, self._shard_bytes // max(1, rows.image[:1].nbytes))
             self._arrays = {name: ArrayBuffer(name, part, per_shard) for name, part in given.items()}
+        if sparse is not None:
+            self._counts.append(np.bincount(sparse.row, minlength=len(sparse)))
+            given |= _runs(sparse)
+            for name in (INDEX, VALUE):
+                self._arrays.setdefault(name, ArrayBuffer(name, given[name], SHARD_VALUES))
         for name, part in given.items():
             array = self._arrays[name]
             at = 0
@@ -141,6 +157,12 @@ class NativeWriter:
         table = pd.concat(self._tables, ignore_index=True)
         table["patch_id"] = table["patch_id"].astype(str)
         _expect_ids(table, splits, str(self.path))
+        if self._counts:
+            start = np.concatenate([[0], np.cumsum(np.concatenate(self._counts))]).astype(np.int64)
+            self._arrays[START] = ArrayBuffer(START, start, len(start))
+            self._arrays[START].fill(start)
+            for name in (INDEX, VALUE):
+                self._arrays[name].trim()
         with self._disk():
             for array in self._arrays.values():
                 if array.held:
@@ -180,7 +202,9 @@ class NativeWriter:
     ) -> None:
         self.discard()
 
-    def _expect_fitting(self, given: dict[str, NDArray[np.generic]], metadata: pd.DataFrame) -> None:
+    def _expect_fitting(
+        self, given: dict[str, NDArray[np.generic]], metadata: pd.DataFrame, sparse: SparseLabels | None
+    ) -> None:
         """Raise unless the rows fit each other, the bands, the metadata and what was appended before."""
         image = given[IMAGES]
         problem = None
@@ -192,11 +216,15 @@ class NativeWriter:
             problem = "the metadata have no column 'patch_id'"
         elif MASKS in given and given[MASKS].shape[1:] not in (image.shape[1:], (1, *image.shape[2:])):
             problem = f"masks of shape {given[MASKS].shape} do not fit images of shape {image.shape}"
+        elif sparse is not None and sparse.shape != (len(image), *image.shape[2:]):
+            problem = f"labels of shape {sparse.shape} do not fit images of shape {image.shape}"
         elif LABELS in given and not _labels_fit(given[LABELS], image):
             problem = f"labels of shape {given[LABELS].shape} do not fit images of shape {image.shape}"
         elif self._arrays:
             held = {name: (array.shape[1:], array.buffer.dtype) for name, array in self._arrays.items()}
             new = {name: (part.shape[1:], little_endian(part.dtype)) for name, part in given.items()}
+            if sparse is not None:
+                new |= {name: (part.shape[1:], little_endian(part.dtype)) for name, part in _runs(sparse).items()}
             if held != new:
                 problem = f"these patches hold {_listed(new)}, those before {_listed(held)}"
         if problem:
@@ -262,6 +290,13 @@ class NativeWriter:
                 if full
                 else "see that the folder may be written and nothing of this name is there",
             ) from error
+
+
+def _runs(labels: SparseLabels) -> dict[str, NDArray[np.generic]]:
+    """Return index and value as they are stored, patch by patch."""
+    order = np.lexsort((labels.index, labels.row))
+    kind = np.uint16 if labels.shape[1] * labels.shape[2] <= 1 << 16 else np.uint32
+    return {INDEX: labels.index[order].astype(kind), VALUE: labels.value[order]}
 
 
 def _labels_fit(labels: NDArray[np.generic], image: NDArray[np.generic]) -> bool:

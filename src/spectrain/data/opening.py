@@ -45,7 +45,7 @@ def open_patches(
     reader = recognise(place, options)
     if options.labels_path is not None and not getattr(reader, "second_root", False):
         raise DataError(
-            "dataset.labels_path is for folders of .npy files: these data have their labels in them",
+            "dataset.labels_path is for folders of .npy files or GeoTIFFs: these data have their labels in them",
             where=str(place),
             fix="take dataset.labels_path away",
         )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
+from .sparse_labels import Labels
 
 if TYPE_CHECKING:
     import pandas as pd  # a third of a second that most trainings never need
@@ -24,12 +25,12 @@ class Rows:
     Attributes:
         image: [B,C,H,W] in the stored type.
         mask: bool [B,1,H,W] or [B,C,H,W], True where observed; None where the data have no mask.
-        labels: as stored, first axis B ([B] or [B,H,W] or [B,T,H,W]); None where there are none.
+        labels: as stored, first axis B ([B] or [B,H,W] or [B,T,H,W]), or `SparseLabels`; None where there are none.
     """
 
     image: NDArray[np.generic]
     mask: NDArray[np.bool_] | None
-    labels: NDArray[np.generic] | None
+    labels: Labels | None
 
 
 class Patches(ABC):
@@ -70,7 +71,7 @@ class Patches(ABC):
             DataError: the file was damaged or cut since it was opened.
         """
 
-    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+    def labels(self, index: NDArray[np.int64]) -> Labels | None:
         """Return the labels of the patches at ``index`` alone, as `read` does; None where there are none."""
         return self.read(index).labels
 

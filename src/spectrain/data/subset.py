@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..core.errors import DataError
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
+from .sparse_labels import Labels
 from .stored import checked_index
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Subset(Patches):
         """
         return self.whole.read(self.rows[checked_index(index, len(self))])
 
-    def labels(self, index: NDArray[np.int64]) -> NDArray[np.generic] | None:
+    def labels(self, index: NDArray[np.int64]) -> Labels | None:
         """Return the labels of the patches at ``index`` alone."""
         return self.whole.labels(self.rows[checked_index(index, len(self))])
 

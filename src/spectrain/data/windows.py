@@ -93,23 +93,46 @@ class LabelMaps:
     Args:
         images: [T,H,W] each.
         layered: labels are [B,T,h,w]; else T is 1 and they are [B,h,w].
-        nodata: what means "not measured" in maps of decimals, and is read as NaN.
+        nodata: what means "not measured" in maps of values, and is read as NaN.
+        values: the maps are values, also of whole numbers; else only decimals are.
+        scale: factor from what is stored to values, one a layer.
+        offset: summand, likewise.
+        measured: 0 where nothing was measured, [1,H,W] each; or None.
     """
 
-    def __init__(self, images: StoredImages, *, layered: bool, nodata: float | None = None) -> None:
-        self._images, self._layered = images, layered
-        self._nodata = nodata if images.dtype.kind == "f" else None
+    def __init__(
+        self,
+        images: StoredImages,
+        *,
+        layered: bool,
+        nodata: float | None = None,
+        values: bool = False,
+        scale: Sequence[float] = (1.0,),
+        offset: Sequence[float] = (0.0,),
+        measured: StoredImages | None = None,
+    ) -> None:
+        self._images, self._layered, self._values, self._measured = images, layered, values, measured
+        self._nodata = nodata if values or images.dtype.kind == "f" else None
+        self._scale, self._offset = (np.array(one, np.float64).reshape(-1, 1, 1) for one in (scale, offset))
 
     def take(self, places: Places, size: tuple[int, int]) -> Values:
         """Return the labels of the windows."""
         maps: NDArray[Any] = self._images.take(places, size)
-        if self._nodata is not None:
-            maps[maps == self._nodata] = np.nan
+        lost = None if self._nodata is None else maps == self._nodata
+        if self._values:
+            maps = (maps * self._scale + self._offset).astype(np.float32)
+            if self._measured is not None:
+                unseen = self._measured.take(places, size) == 0
+                lost = unseen if lost is None else lost | unseen
+        if lost is not None:
+            maps[np.broadcast_to(lost, maps.shape)] = np.nan
         return maps if self._layered else maps[:, 0]
 
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than it must be."""
         self._images.check()
+        if self._measured is not None:
+            self._measured.check()
 
 
 class WindowPatches(Patches):

@@ -72,6 +72,9 @@ class RegressionLoss(nn.Module):
         variance: VarianceForm = option("bounded", "form of the log-variance; published weights need published")
         low: float = option(LOW, "lowest log-variance of the bounded form, of the labels as the model learns them")
         high: float = option(HIGH, "highest log-variance of the bounded form, of the labels as the model learns them")
+        rare: float = option(
+            0.0, "power of the inverse density of the labels that weighs them; 0 weighs all alike", minimum=0
+        )
         rare_edges: list[float] = option([], "inner edges of bins of the target that have weights of their own")
         rare_weights: list[float] = option([], "weights of these bins, one more than edges; none weighs all alike")
 
@@ -100,7 +103,7 @@ class RegressionLoss(nn.Module):
     @classmethod
     def from_config(cls, config: Config) -> RegressionLoss:
         """Return the loss."""
-        return cls(**vars(config))
+        return cls(**{name: value for name, value in vars(config).items() if name != "rare"})
 
     def channels(self, quantities: int = 1) -> int:
         """Return how many numbers a pixel the model has to give."""

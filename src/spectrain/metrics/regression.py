@@ -67,20 +67,21 @@ class RegressionMetric:
     Of several quantities each has its own, as ``rmse_height``, and ``rmse`` is their mean.
 
     Args:
-        bins: rising edges of the target; a test has a table of them. What lies outside is in none.
+        bins: rising inner edges of bins of the target; a test has a table of them. A bin holds its lower edge.
     """
 
     @dataclass(frozen=True)
     class Config:
         """Keys of ``metric=regression``."""
 
-        bins: list[float] = option([], "edges of bins of the target that a test tells apart, rising; none has no table")
+        bins: list[float] = option([], "inner edges of bins of the target that a test tells apart, rising")
+        quantiles: int = option(
+            5, "bins of about as many training labels each, where metric.bins names none; 0 has none", minimum=0
+        )
 
     def __init__(self, bins: Sequence[float] = ()) -> None:
-        if len(bins) == 1 or any(b <= a for a, b in pairwise(bins)):
-            raise SpectrainError(
-                f"the edges {list(bins)} make no bins", where="metric.bins", fix="give at least two that rise"
-            )
+        if any(b <= a for a, b in pairwise(bins)):
+            raise SpectrainError(f"the edges {list(bins)} make no bins", where="metric.bins", fix="let them rise")
         self.bins = tuple(bins)
 
     @classmethod

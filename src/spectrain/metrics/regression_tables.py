@@ -30,7 +30,7 @@ class RegressionTables(Tables):
     """Sums of each image, and of each bin of the target in it, from which those of a group are added up.
 
     Args:
-        bins: rising edges of the target; none has no table of bins. A bin holds its lower edge, the last both.
+        bins: rising inner edges of bins of the target; none has no table of bins. A bin holds its lower edge.
     """
 
     def __init__(self, bins: Sequence[float] = ()) -> None:
@@ -46,7 +46,7 @@ class RegressionTables(Tables):
         self.names = output.names
         real = batch.real.cpu()
         self._index += batch.index.cpu()[real].tolist()
-        bins = max(len(self.edges) - 1, 0) + 1  # the last is what lies in none
+        bins = len(self.edges) + 1
         images, quantities = len(real), len(self.names)
         cell = ((output.images * quantities) + quantity_of(output)) * bins + self._bin(output)
         sums = sums_of(output, cell, images * quantities * bins, COARSE)
@@ -54,15 +54,9 @@ class RegressionTables(Tables):
         self._parts.append({name: x.cpu().double().view(*shape, *x.shape[1:])[real] for name, x in sums.items()})
 
     def _bin(self, output: Regressed) -> Tensor:
-        """Return the bin of each label, the last number where it lies in none."""
-        if not self.edges:
-            return torch.zeros((), dtype=torch.int64, device=output.y.device)
-        y = torch.where(output.valid, output.y, self.edges[0]).double()
-        edges = torch.tensor(self.edges, dtype=torch.float64, device=y.device)
-        last = len(self.edges) - 1
-        at = torch.bucketize(y, edges, right=True) - 1
-        at = torch.where(y == edges[-1], last - 1, at)
-        return torch.where(at < 0, last, at)
+        """Return the bin of each label."""
+        edges = torch.tensor(self.edges, dtype=torch.float64, device=output.y.device)
+        return torch.bucketize(torch.where(output.valid, output.y, 0).double(), edges, right=True)
 
     def _sums(self) -> Sums:
         """Return the sums [images,quantities,bins,...]."""
@@ -113,11 +107,12 @@ class RegressionTables(Tables):
     def _targets(self, by_bin: Sums) -> dict[str, list[Any]]:
         """Return a row a bin of the target; of several quantities a row for each of them."""
         between = [f"{low:g} to {high:g}" for low, high in pairwise(self.edges)]
+        between = [f"below {self.edges[0]:g}", *between, f"{self.edges[-1]:g} and more"]
         found: dict[str, list[Any]] = defaultdict(list)
         for number, quantity in enumerate(self.names):
-            of_bin = {name: x[:, number, :-1].sum(0)[:, None] for name, x in by_bin.items()}
+            of_bin = {name: x[:, number].sum(0)[:, None] for name, x in by_bin.items()}
             found["target"] += [f"{quantity} {bin}" if len(self.names) > 1 else bin for bin in between]
-            found["images"] += (by_bin["count"][:, number, :-1] > 0).sum(0).tolist()
+            found["images"] += (by_bin["count"][:, number] > 0).sum(0).tolist()
             for name, column in _of_one(of_bin).items():
                 found[name] += column
         return dict(found)

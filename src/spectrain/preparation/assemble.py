@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
+from ..data.native_convert import with_sparse
 from ..data.native_writer import SHARD_BYTES, NativeWriter
 from ..data.patches import Rows
+from ..data.sparse_labels import SPARSE
 from ..data.splits import SplitPlan, make_splits
 from ..data.splits_file import given_splits
 from ..runs.atomic import atomic_write
@@ -148,6 +150,8 @@ def write_zarr(
 ) -> list[str]:
     """Write a native patch set a split, and return what the user should know. Those that are there already stay."""
     masked = any("mask" in part.about["arrays"] for part in parts)
+    values = ((preparation.get("labels") or {}).get("kind")) == "values"
+    sparse = values and np.mean(np.concatenate([one.table["labelled_share"] for one in rowsets.values()])) <= SPARSE
     lines: list[str] = []
     for name, rowset in rowsets.items():
         splits, said = splits_of(name, rowset.table, options)
@@ -157,7 +161,7 @@ def write_zarr(
             continue
         with NativeWriter(path, bands, shard_bytes=1 if options.no_shards else SHARD_BYTES) as writer:
             for rows, table in rows_of(rowset, parts, masked=masked):
-                writer.append(rows, table)
+                writer.append(with_sparse(rows) if sparse else rows, table)
             writer.commit(splits=splits, preparation=preparation)
     return lines
 
@@ -193,10 +197,11 @@ def write_npy(
                 (made / kind / NPY[name]).mkdir(parents=True, exist_ok=True)
             for rows, table in rows_of(rowset, parts, masked=False):
                 images = physical(rows, bands)
+                labels = None if rows.labels is None else np.asarray(rows.labels)
                 for place, one in enumerate(table["patch_id"]):
                     np.save(made / "images" / NPY[name] / f"{one}.npy", images[place])
-                    if rows.labels is not None:
-                        np.save(made / "labels" / NPY[name] / f"{one}.npy", rows.labels[place])
+                    if labels is not None:
+                        np.save(made / "labels" / NPY[name] / f"{one}.npy", labels[place])
             tables.append(rowset.table.assign(split=NPY[name]))
             if name == CROSS:
                 splits, lines = splits_of(name, rowset.table, options)

@@ -17,9 +17,10 @@ from .prepared import PreparedScene, Window
 from .resampling import Valid
 from .terrain import disk_sums, disk_widths
 
-NO_DATA, NO_POSITIVE, SOME_MISSING, FEW_LABELS = (
+NO_DATA, NO_POSITIVE, NO_LABEL, SOME_MISSING, FEW_LABELS = (
     "nothing was measured",
     "no positive label",
+    "no label",
     "some value is missing",
     "too little is labelled",
 )
@@ -108,7 +109,7 @@ def _patch(scene: PreparedScene, labels: SceneLabels | None, options: CutOptions
         said = valid_labels(found)
         positive = said if labels.values else said & (found != 0)
         if options.no_positive and not positive.any():
-            return NO_POSITIVE
+            return NO_LABEL if labels.values else NO_POSITIVE
     if options.some_missing and not held.complete.all():
         return SOME_MISSING
     area = options.size**2
@@ -117,7 +118,7 @@ def _patch(scene: PreparedScene, labels: SceneLabels | None, options: CutOptions
     else:
         count = int(said.sum())
         if count < options.labelled * height * width:  # what is beyond a small scene does not count against it
-            return FEW_LABELS
+            return NO_LABEL if labels is not None and labels.values and not count else FEW_LABELS
         shares = (float(positive.sum()) / max(count, 1), count / area)
     image, mask, found = _padded(scene, pixels.image, pixels.mask, found, options.size)
     share = _share(scene, pixels, valid) * height * width / area

@@ -14,7 +14,7 @@ from ..core.errors import DataError
 from .resampling import Float, Valid
 
 _WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)(.*?)(?:\s+in\s+(\S+?)\s*\.\.\s*(\S+))?\s*", re.DOTALL)
-_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
@@ -29,7 +29,7 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Eq: np.equal,
     ast.NotEq: np.not_equal,
 }
-_FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
+FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "min": (2, np.minimum),
     "max": (2, np.maximum),
     "abs": (1, np.abs),
@@ -108,16 +108,16 @@ class Formula:
 
 def _check(node: ast.AST, written: str, needs: list[str]) -> None:
     """Raise unless the tree is made of what is allowed; collect the names."""
-    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
         parts: list[ast.AST] = [node.left, node.right]
-    elif isinstance(node, ast.UnaryOp) and type(node.op) in _OPERATORS:
+    elif isinstance(node, ast.UnaryOp) and type(node.op) in OPERATORS:
         parts = [node.operand]
-    elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _OPERATORS:
+    elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in OPERATORS:
         parts = [node.left, node.comparators[0]]
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        wanted = _FUNCTIONS.get(node.func.id)
+        wanted = FUNCTIONS.get(node.func.id)
         if wanted is None or wanted[0] != len(node.args):
-            listed = ", ".join(f"{name} of {count}" for name, (count, _) in _FUNCTIONS.items())
+            listed = ", ".join(f"{name} of {count}" for name, (count, _) in FUNCTIONS.items())
             raise _wrong(written, f"there is no {node.func.id} of {len(node.args)} values", f"there are {listed}")
         parts = list(node.args)
     elif isinstance(node, ast.Name):
@@ -139,13 +139,13 @@ def _check(node: ast.AST, written: str, needs: list[str]) -> None:
 def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:
     """Work out a checked tree."""
     if isinstance(node, ast.BinOp):
-        return _OPERATORS[type(node.op)](_value(node.left, values), _value(node.right, values))
+        return OPERATORS[type(node.op)](_value(node.left, values), _value(node.right, values))
     if isinstance(node, ast.UnaryOp):
-        return _OPERATORS[type(node.op)](_value(node.operand, values))
+        return OPERATORS[type(node.op)](_value(node.operand, values))
     if isinstance(node, ast.Compare):
-        return _OPERATORS[type(node.ops[0])](_value(node.left, values), _value(node.comparators[0], values))
+        return OPERATORS[type(node.ops[0])](_value(node.left, values), _value(node.comparators[0], values))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return _FUNCTIONS[node.func.id][1](*(_value(part, values) for part in node.args))
+        return FUNCTIONS[node.func.id][1](*(_value(part, values) for part in node.args))
     if isinstance(node, ast.Name):
         return values[node.id]
     assert isinstance(node, ast.Constant)

@@ -22,6 +22,7 @@ from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, With
 from .opening import build_scene
 from .parts import DiskError, Part, write_part
 from .patterns import SceneFiles
+from .point_labels import PointLabels
 from .prepared import PreparedScene
 from .record import Preparation
 from .vectors import (
@@ -50,6 +51,7 @@ class Job:
         labels: how labels are read; None where there are none.
         vectors: vector files of all scenes' labels.
         folder: of the part to write.
+        points: file of the points that lie on the scene; None where there are none.
     """
 
     files: SceneFiles
@@ -58,6 +60,7 @@ class Job:
     labels: LabelOptions | None
     vectors: tuple[Path, ...]
     folder: Path
+    points: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,14 @@ def work(job: Job) -> Outcome:
 
 def _make(job: Job) -> Part:
     scene = build_scene(job.files, job.record)
-    labels, polygons = (None, []) if job.labels is None else scene_labels(scene, job.files, job.labels, job.vectors)
+    labels: SceneLabels | None = None
+    polygons: list[Polygons] = []
+    counted: dict[str, list[int]] = {}
+    if job.labels is not None and (of := job.labels.points) is not None:
+        points = PointLabels(job.points, scene.grid, of.merge, of.diameter)
+        labels, counted = _within(points, [], job.labels, scene), {"points": [points.count, points.pixels]}
+    elif job.labels is not None:
+        labels, polygons = scene_labels(scene, job.files, job.labels, job.vectors)
     if labels is not None and job.record.labels is not None:
         kind = "values" if labels.values else "classes"
         if kind != job.record.labels["kind"]:
@@ -109,6 +119,7 @@ def _make(job: Job) -> Part:
         "bands": scene.bands.to_json(),
         "mended": {str(one.source): one.mended for one in polygons},
         "polygons": [[str(one.source), [int(row) for row in one.rows]] for one in polygons],
+        **counted,
     }
     size = job.cut.size
 

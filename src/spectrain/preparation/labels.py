@@ -17,6 +17,7 @@ from ..data.rasters import Raster, rasterio_package
 from ..data.scene import SceneGrid
 from .affine import apply, inverse
 from .ingredients import placed
+from .points import PointOptions
 from .resampling import Valid
 from .sources import RasterSource
 from .vectors import Polygons
@@ -52,6 +53,7 @@ class LabelOptions:
         extent: vector file of what was labelled, "hull" of the polygons, or None for everything.
         footprints: vector files of what was labelled of each scene, by its name; one that is not in them was labelled
             everywhere.
+        points: how points become labels, or None where labels are something else.
     """
 
     kind: str = "auto"
@@ -61,6 +63,7 @@ class LabelOptions:
     scene_column: str | None = None
     extent: str | None = None
     footprints: tuple[str, ...] = ()
+    points: PointOptions | None = None
 
 
 class RasterLabels:

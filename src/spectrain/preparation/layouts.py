@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.errors import DataError
+from ..core.errors import DataError, nearest
 from .options import Kind, PrepareOptions
 from .patterns import SceneFiles, beside, find_scenes
+from .points import POINTS
 from .vectors import is_vector
 
 PLANET_LABELS = "*/TrainingLabel*.gpkg"
@@ -30,8 +31,9 @@ def scenes_of(kind: Kind, options: PrepareOptions) -> tuple[list[SceneFiles], li
         return _planet(root, options), planet_labels(options)
     scenes = _planet(root, options) if kind == "planet" else find_scenes(root, options.images)
     scenes = [_with_quality(root, options, scene) for scene in scenes]
-    if options.labels is None:
+    if options.labels in (None, POINTS):
         return scenes, []
+    assert options.labels is not None
     whole = (Path(options.labels_dir or "").expanduser() / Path(options.labels).expanduser()).absolute()
     if "{scene}" not in options.labels and is_vector(whole):
         beside_scenes = root / Path(options.labels).expanduser()
@@ -52,6 +54,9 @@ def _s2(root: Path, options: PrepareOptions) -> list[SceneFiles]:
     found = []
     for scene in find_scenes(root, options.images):
         scene = _with_quality(root, options, scene)
+        if options.labels == POINTS:
+            found.append(scene)
+            continue
         if options.labels is not None:
             found.append(replace(scene, label=beside(root, options.labels, scene)))
             continue
@@ -99,3 +104,30 @@ def planet_footprints(options: PrepareOptions) -> list[Path]:
     if options.labels_dir is None or options.extent != FOOTPRINTS:
         return []
     return sorted(Path(options.labels_dir).expanduser().absolute().glob(PLANET_FOOTPRINTS))
+
+
+def point_files(options: PrepareOptions) -> list[Path]:
+    """Return the files of points: from where one stands, or in the folder of the scenes; patterns in their order.
+
+    Raises:
+        DataError: one is not there, or nothing matches a pattern.
+    """
+    roots = [Path.cwd(), *([] if options.data_dir is None else [Path(options.data_dir).expanduser().absolute()])]
+    found: list[Path] = []
+    for written in options.points:
+        path = Path(written).expanduser()
+        pattern = any(sign in written for sign in "*?[")
+        for root in roots:
+            place = Path(path.anchor) if path.is_absolute() else root
+            new = sorted(place.glob(str(path.relative_to(path.anchor)))) if pattern else [place / path]
+            if new := [one for one in new if one.is_file()]:
+                break
+        else:
+            near = nearest(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else []
+            raise DataError(
+                "there is no such file of points" + (f"; did you mean {near[0]!r}?" if near else ""),
+                where=written,
+                fix="correct points; a path counts from where you stand, or from data-dir",
+            )
+        found += new
+    return list(dict.fromkeys(found))

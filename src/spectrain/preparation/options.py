@@ -47,21 +47,34 @@ class PrepareOptions:
     tcvis_dir: str | None = option(None, "raster or folder of tc_brightness, tc_greenness, tc_wetness")
     tpi_outer_radius: float = option(100.0, "outer radius of relative_elevation in metres", above=0)
     tpi_inner_radius: float = option(0.0, "inner radius of relative_elevation in metres; 0 is a disk", minimum=0)
-    labels: str | None = option(None, "vector file, or pattern of rasters or vector files, as mask/{scene}.tif")
+    labels: str | None = option(
+        None, "vector file, or pattern of rasters or vector files, as mask/{scene}.tif; or points"
+    )
     labels_dir: str | None = option(None, "folder that the pattern of labels is relative to; null is data_dir")
     label_kind: Literal["auto", "classes", "values"] = option("auto", "what rasters hold; auto: decimals are values")
     label_column: str | None = option(None, "column of the class in vector files; null is one class")
     label_names: list[str] = option([], "names of the classes, the background first")
     scene_column: str | None = option(None, "column that names the scene, in vector files and in split_table")
-    ignored: list[int] = option([], "classes that mean: not labelled")
+    ignored: list[int] = option([], "classes, or values of points, that mean: not labelled")
+    points: list[str] = option([], "files of measured points for labels=points: CSV, Parquet, vector files, HDF5")
+    points_value: str | None = option(None, "column of the label, or an expression of columns, as rh[98]/100")
+    points_filter: str | None = option(None, "expression that is true of points to take, as 'flag == 1 and se < 20'")
+    points_xy: list[str] = option([], "columns of x and y; none takes the geometry, or lon and lat, or the like")
+    points_crs: str | None = option(None, "coordinate system of points that do not say theirs, as EPSG:32633")
+    points_merge: Literal["mean", "median", "max"] = option("mean", "what several points in a pixel make")
+    points_diameter: float = option(
+        0.0, "diameter in metres of what a point measured; 0 is the pixel that it lies in", minimum=0
+    )
     extent: str | None = option(
         None, "vector file of what was labelled, hull of the polygons, or footprints (planet); null is everything"
     )
     patch_size: int = option(256, "side of a patch in px", minimum=1)
     overlap: int = option(0, "px that neighbouring patches share", minimum=0)
-    exclude_nopositive: bool = option(False, "leave out patches without a positive label")
+    exclude_nopositive: bool = option(False, "leave out patches without a positive label; of values, without any")
     exclude_nan: bool = option(False, "leave out patches in which a band misses a value")
-    min_labelled: float = option(0.1, "least share of labelled pixels in a patch", minimum=0, maximum=1)
+    min_labelled: float | None = option(
+        None, "least share of labelled pixels in a patch; null is 0.1, and of points one pixel", minimum=0, maximum=1
+    )
     test_val_split: float = option(0.05, "share of scenes for val-test, drawn at random", minimum=0, maximum=0.9)
     test_split: float = option(0.0, "share of scenes for test, drawn at random", minimum=0, maximum=0.9)
     test_regions: list[str] = option([], "names of regions whose scenes are for test")

@@ -47,15 +47,25 @@ def part_key(record: Mapping[str, Any], files: Sequence[Path]) -> str:
     Raises:
         DataError: a file is gone.
     """
-    stats = []
+    stats = file_stats(files)
+    text = json.dumps([VERSION, record, stats], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def file_stats(files: Sequence[Path]) -> list[list[str | int]]:
+    """Return place, size and date of each file.
+
+    Raises:
+        DataError: a file is gone.
+    """
+    stats: list[list[str | int]] = []
     for path in files:
         try:
             stat = path.stat()
         except OSError as error:
             raise DataError(f"cannot be read: {error.strerror}", where=str(path), fix="put it back") from error
         stats.append([str(path.absolute()), stat.st_size, stat.st_mtime_ns])
-    text = json.dumps([VERSION, record, stats], sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    return stats
 
 
 @dataclass(frozen=True)

@@ -16,18 +16,23 @@ from ..core.errors import DataError, SpectrainError
 from ..data.ground import packages
 from ..data.raster_ground import RasterGround, outlines
 from ..data.rasters import Raster
+from ..data.scene import SceneGrid
 from .assign import Assignment, assign
 from .cutting import CutOptions
+from .expressions import Expression
 from .ingredients import Ingredients, stored_form
 from .job import Job, scene_labels
 from .labels import LabelOptions, kind_record
-from .layouts import FOOTPRINTS, planet_footprints
+from .layouts import FOOTPRINTS, planet_footprints, point_files
 from .opening import build_scene, elevation, gather
 from .options import WAVELENGTHS, Kind, PrepareOptions
 from .patterns import SceneFiles, default_patterns, rasters_in
+from .points import POINTS, PointOptions
 from .prepared import PreparedScene, scene_grid
 from .record import Preparation
 
+LABELLED, ONE_PIXEL = 0.1, 1e-9
+"""Least share of labelled pixels in a patch where nobody says it: of areas, and of points, where one is enough."""
 COARSER = 1.1
 """How many times as large the pixels of scenes may be; those in degrees are wider in the south."""
 ELSEWHERE = ("workers", "dask_worker", "scheduler", "device", "ee_project", "ee_use_highvolume", "preprocess_cache")
@@ -47,6 +52,7 @@ class Plan:
         options: as given.
         vectors: files of all scenes' labels.
         labels: how labels are read; None where there are none.
+        grids: of the scenes, by name.
     """
 
     scenes: tuple[SceneFiles, ...]
@@ -57,13 +63,14 @@ class Plan:
     options: PrepareOptions
     vectors: tuple[Path, ...]
     labels: LabelOptions | None
+    grids: Mapping[str, SceneGrid]
 
     def job(self, scene: SceneFiles) -> Job:
         """Return what is to be done with a scene."""
         o = self.options
-        cut = CutOptions(
-            o.patch_size, o.overlap, o.exclude_nopositive, o.exclude_nan, o.mask_erosion_size, o.min_labelled
-        )
+        pointed = self.labels is not None and self.labels.points is not None
+        least = o.min_labelled if o.min_labelled is not None else ONE_PIXEL if pointed else LABELLED
+        cut = CutOptions(o.patch_size, o.overlap, o.exclude_nopositive, o.exclude_nan, o.mask_erosion_size, least)
         # absolute, as a worker may stand elsewhere
         record, labels = self.record, self.labels
         record = replace(record, dem=_absolute(record.dem), aux=tuple(_absolute(one) or "" for one in record.aux))
@@ -86,6 +93,7 @@ class Plan:
             files.append(Path(self.labels.extent or "").expanduser())
         if self.labels is not None:
             files += map(Path, self.labels.footprints)
+            files += map(Path, () if self.labels.points is None else self.labels.points.files)
         for place in (self.record.dem, *self.record.aux):
             files += rasters_in(place, "dem") if place is not None else []
         return files
@@ -115,7 +123,10 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
     if options.exclude_nopositive and labelled is None:
         raise DataError("exclude-nopositive needs labels", where="labels", fix="give labels, or leave it away")
     record = _record(kind, options, scenes)
+    if labelled is not None and labelled.points is not None:
+        record = replace(record, labels=kind_record(True, ()))
     usable, outlines, failed = [], [], {}
+    grids: dict[str, SceneGrid] = {}
     first: PreparedScene | None = None
     for scene in scenes:
         try:
@@ -140,6 +151,7 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
             record = replace(record, labels=kind_record(labels.values, names))
         first = first or built
         usable.append(replace(scene))
+        grids[scene.name] = built.grid
     if first is None:
         name, why = next(iter(failed.items()))
         raise DataError(f"none of {len(scenes)} scenes can be used; {name}: {why}")
@@ -150,7 +162,7 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
         if scene.name in assignment.mode
     )
     lines = assignment.lines if labelled is not None else (*assignment.lines, "no labels given: none are stored")
-    return Plan(chosen, record, assignment, failed, lines, options, tuple(vectors), labelled)
+    return Plan(chosen, record, assignment, failed, lines, options, tuple(vectors), labelled, grids)
 
 
 def label_options(options: PrepareOptions) -> LabelOptions:
@@ -163,6 +175,28 @@ def label_options(options: PrepareOptions) -> LabelOptions:
         options.scene_column,
         None if options.extent == FOOTPRINTS else options.extent,
         tuple(str(path) for path in planet_footprints(options)),
+        point_options(options) if options.labels == POINTS else None,
+    )
+
+
+def point_options(options: PrepareOptions) -> PointOptions:
+    """Return how points become labels.
+
+    Raises:
+        DataError: a file is not there, or an expression is none.
+    """
+    Expression.read(options.points_value or "", "points_value")
+    if options.points_filter is not None:
+        Expression.read(options.points_filter, "points_filter")
+    return PointOptions(
+        tuple(str(path) for path in point_files(options)),
+        options.points_value or "",
+        options.points_filter,
+        tuple(options.points_xy),
+        options.points_crs,
+        options.points_merge,
+        options.points_diameter,
+        tuple(options.ignored),
     )
 
 

@@ -17,6 +17,7 @@ from ..config.option import Option, options_of
 from ..config.sources import read_file
 from ..core.errors import ConfigError, Problem, nearest
 from .options import ALIASES, KINDS, PRESETS, Kind, PrepareOptions
+from .points import POINTS
 
 WRITTEN = ("n_patches", "preset")
 """Keys of the config.toml that we write, which are no options."""
@@ -106,6 +107,18 @@ def _together(values: Mapping[str, Any], known: Mapping[str, Option]) -> list[Pr
         wrong("tpi_inner_radius", "is not less than tpi_outer_radius", "give less")
     if said["split_table"] and (said["blocks"] or said["test_regions"]):
         wrong("split_table", "says the splits, and so does blocks or test_regions", "give one of them")
+    if said["labels"] == POINTS:
+        for name, fix in (("points", "name their files"), ("points_value", "name the column of the label")):
+            if not said[name]:
+                wrong(name, "must be given where labels are points", fix)
+        if len(said["points_xy"]) not in (0, 2):
+            wrong("points_xy", f"are two columns, not {len(said['points_xy'])}", "write points_xy=[lon,lat]")
+        if said["label_kind"] == "classes":
+            wrong("label_kind", "is classes, and points are values", "burn points of classes into a raster")
+        if said["extent"] == "hull":
+            wrong("extent", "is the hull of polygons, and labels are points", "name a vector file, or leave it away")
+    elif given := [name for name in known if name.startswith("points") and said[name] != known[name].default]:
+        wrong(given[0], "says nothing, as labels are no points", "give labels=points")
     doubled = sorted({name for name in said["bands"] if said["bands"].count(name) > 1})
     if doubled:
         wrong("bands", f"{doubled[0]} is there twice", "name each once")

@@ -22,6 +22,7 @@ from .layouts import scenes_of
 from .options import EARTH_ENGINE, Kind, PrepareOptions
 from .parts import Part, disk, part_key
 from .plan import Plan, make_plan
+from .points import DealtPoints, deal
 from .progress import Progress
 from .resolve import kind_of, resolve
 from .written import config_text, labels_text
@@ -107,6 +108,9 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     if before and before.get("output") == key and before.get("complete") and not failed and _whole(folder, before):
         log.info("%s is complete: nothing to do", folder)
         return _told(folder, before)
+    dealt = _dealt(plan, jobs, (folder / PARTS).absolute())  # not in a cache, which others may share
+    if dealt is not None:
+        jobs = [replace(job, points=dealt.of(job.files.name)) for job in jobs]
     failed |= _work(jobs, options)
     done = [part for job in jobs if job.files.name not in failed and (part := Part.find(job.folder)) is not None]
     if not done:
@@ -115,9 +119,10 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
             f"none of {len(scenes)} scenes could be prepared; {some[0]}: {some[1]}", where=str(options.data_dir)
         )
     names = [job.folder.name for job in jobs if job.files.name not in failed]
-    prepared = _assemble(kind, options, plan, folder, done, failed, plan.output_key(names))
-    if not failed and not options.preprocess_cache:
-        shutil.rmtree(parts, ignore_errors=True)
+    said = () if dealt is None else dealt.lines
+    prepared = _assemble(kind, options, plan, folder, done, failed, plan.output_key(names), said)
+    if not failed:
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
     return prepared
 
 
@@ -132,6 +137,13 @@ def _jobs(plan: Plan, parts: Path) -> tuple[list[Job], dict[str, str]]:
         except DataError as error:
             failed[scene.name] = str(error)
     return jobs, failed
+
+
+def _dealt(plan: Plan, jobs: Sequence[Job], parts: Path) -> DealtPoints | None:
+    """Return the points by scene, where labels are points."""
+    if plan.labels is None or plan.labels.points is None or not jobs:
+        return None
+    return deal(plan.labels.points, {job.files.name: plan.grids[job.files.name] for job in jobs}, parts)
 
 
 def _work(jobs: Sequence[Job], options: PrepareOptions) -> dict[str, str]:
@@ -168,6 +180,7 @@ def _assemble(
     parts: Sequence[Part],
     failed: Mapping[str, str],
     key: str,
+    before_all: Sequence[str] = (),
 ) -> Prepared:
     """Write what the folder is for; the manifest says when all is there."""
     dropped: Counter[str] = Counter()
@@ -185,7 +198,7 @@ def _assemble(
         _write_manifest(folder, {"options": plan.options_key, "output": key, "complete": False})
     record = plan.record.to_json()
     write = write_zarr if options.format == "zarr" else write_npy
-    lines = [*plan.lines, *said, *_counted(parts)]
+    lines = [*plan.lines, *before_all, *said, *_counted(parts, options)]
     lines += write(folder, rowsets, parts, plan.record.bands, record, options)
     patches = {name: len(rowset.table) for name, rowset in rowsets.items()}
     _write_beside(kind, options, plan, folder, parts, rowsets)
@@ -225,7 +238,7 @@ def _write_beside(
     atomic_write(folder / "config.toml", config_text(kind, options, plan.record.bands, patches))
 
 
-def _counted(parts: Sequence[Part]) -> list[str]:
+def _counted(parts: Sequence[Part], options: PrepareOptions) -> list[str]:
     """Return lines on what was done to scenes."""
     padded = sum(part.about["padded"] for part in parts)
     by_file: dict[str, int] = {}
@@ -233,6 +246,13 @@ def _counted(parts: Sequence[Part]) -> list[str]:
         by_file |= part.about["mended"]
     mended = sum(by_file.values())
     lines = []
+    counted = [part.about["points"] for part in parts if "points" in part.about]
+    if counted:
+        points, held = (sum(one) for one in zip(*counted, strict=True))
+        merged = f", {points - held} of them in one with another: the {options.points_merge} counts"
+        bare = sum(not one[0] for one in counted)
+        lacking = f"; {bare} of {len(parts)} scenes have none" if bare else ""
+        lines.append(f"points lie in {held} pixels" + (merged if points > held else "") + lacking)
     if padded:
         lines.append(f"{padded} patches are larger than their scene: what is beyond it is missing in them")
     if mended:

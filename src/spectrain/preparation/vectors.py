@@ -140,7 +140,9 @@ def _polygons(path: Path, column: str | None, names: tuple[str, ...], size: int,
     there &= np.isin(shapely.get_type_id(shapes), (3, 6))  # polygons, and several in one
     if not there.any():
         raise DataError(
-            "the vector file holds no polygon", where=str(path), fix="labels are areas: write polygons, or a raster"
+            "the vector file holds no polygon",
+            where=str(path),
+            fix="labels are areas: write polygons, or a raster; points are given by labels=points",
         )
     shapes, rows = shapes[there], rows[there]
     broken = ~shapely.is_valid(shapes)

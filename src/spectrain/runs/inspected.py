@@ -12,31 +12,44 @@ import numpy as np
 
 from ..core.targets import IGNORED
 from ..data.patches import Patches
+from ..data.sparse_labels import SparseLabels
 
 LABELS_READ = 4096
 _AT_ONCE = 1 << 24
 _LISTED = 12
 
 
-def counted_labels(patches: Patches) -> dict[str, int]:
-    """Count the classes of up to `LABELS_READ` patches; of measurements, how many there are. No image is read."""
+def counted_labels(patches: Patches) -> tuple[dict[str, int], int, int]:
+    """Count the classes of up to `LABELS_READ` patches; of measurements, how many there are. No image is read.
+
+    Returns:
+        The counts; how many patches have no measurement at all, 0 where labels are classes; how many were looked at.
+    """
     if not patches.has_labels:
-        return {}
+        return {}, 0, 0
     rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
     step = max(1, _AT_ONCE // (patches.shape[2] * patches.shape[3]))
     counts: Counter[Any] = Counter()
+    bare = 0
     for start in range(0, len(rows), step):
         values = patches.labels(rows[start : start + step])
         if values is None:
             continue
+        if isinstance(values, SparseLabels):
+            measured = int(np.isfinite(values.value).sum())
+            counts.update({"measured": measured, "not measured": values.size - measured})
+            bare += len(values) - len(np.unique(values.row[np.isfinite(values.value)]))
+            continue
         if values.dtype.kind == "f":
-            measured = int(np.isfinite(values).sum())
+            there = np.isfinite(values)
+            measured = int(there.sum())
+            bare += int((~there.reshape(len(values), -1).any(1)).sum())
             counts.update({"measured": measured, "not measured": values.size - measured})
             continue
         classes, numbers = np.unique(values, return_counts=True)
         counts.update(dict(zip(classes.tolist(), numbers.tolist(), strict=True)))
     named = {str(int(one) if isinstance(one, bool) else one): count for one, count in sorted(counts.items())}
-    return {name: count for name, count in named.items() if count or name == "not measured"}
+    return {name: count for name, count in named.items() if count or name == "not measured"}, bare, len(rows)
 
 
 def ignored_labels(patches: Patches, counts: Mapping[str, int]) -> tuple[str, ...]:
@@ -109,7 +122,10 @@ def command(
 
 
 def recipe_for(patches: Patches, counts: Mapping[str, int]) -> str:
-    """Return the recipe that goes with the labels: of maps of classes, else one without labels."""
-    maps = patches.has_labels and patches.labels(np.zeros(1, dtype=np.int64))
-    is_map = isinstance(maps, np.ndarray) and maps.ndim == 3 and "measured" not in counts
-    return "segmentation" if is_map and "not measured" not in counts else "mae"
+    """Return the recipe that goes with the labels: of maps of classes, of maps of values, else one without labels."""
+    maps = patches.labels(np.zeros(1, dtype=np.int64)) if patches.has_labels else None
+    if maps is None or maps.ndim not in (3, 4):
+        return "mae"
+    if "measured" in counts or any(name.isdigit() and int(name) > IGNORED for name in counts):
+        return "regression"
+    return "segmentation" if maps.ndim == 3 and "not measured" not in counts else "mae"

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..config.schema import DatasetOptions
+from ..core.bands import Bands
 from ..core.batch import RawBatch
 from ..core.errors import DataError, RunError
 from ..core.targets import NoTarget
@@ -45,6 +47,8 @@ class SplitFacts:
         names: of the classes, where the data name them.
         statistics: of each band, in physical units.
         warnings: what looks wrong.
+        bare: patches without any measurement among those whose labels were read; 0 where labels are classes.
+        empty: patches without any valid value.
     """
 
     split: str
@@ -56,6 +60,8 @@ class SplitFacts:
     names: tuple[str, ...]
     statistics: Statistics
     warnings: tuple[str, ...]
+    bare: int = 0
+    empty: int = 0
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,7 @@ def inspect(
         split: the splits to look at; all of them where None.
         output: a PNG of the first patches of the first split to write; not for runs.
         window: side in px of the windows to cut cubes and rasters into; None is as `dataset.window` takes it.
-        labels: folder of the labels of .npy files where they lie apart (`dataset.labels_path`).
+        labels: folder of the labels of .npy files or GeoTIFFs where they lie apart (`dataset.labels_path`).
 
     Raises:
         DataError: nothing is there, or it is of no known kind.
@@ -160,9 +166,15 @@ def inspect(
 
 
 def _facts(name: str, patches: Patches) -> SplitFacts:
-    statistics = patches_statistics(patches, Values(patches.bands))
+    values = _Seen(patches.bands)
+    statistics = patches_statistics(patches, values)
+    labels, bare, looked_at = counted_labels(patches)
+    count = len(patches)
     warnings = tuple(statistics.warnings(patches.bands))
-    labels = counted_labels(patches)
+    if values.empty:
+        warnings += (f"{values.empty} of {count} patches have no valid value: they are only missing values",)
+    if bare:
+        warnings += (f"{bare} of {looked_at} patches have no labelled pixel and teach nothing",)
     names = tuple(map(str, ((patches.preparation or {}).get("labels") or {}).get("names", ())))
     return SplitFacts(
         name,
@@ -174,7 +186,28 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
         names,
         statistics,
         warnings,
+        bare,
+        values.empty,
     )
+
+
+class _Seen(Values):
+    """Values that count the images without any valid one.
+
+    Args:
+        bands: one a channel.
+    """
+
+    def __init__(self, bands: Bands) -> None:
+        super().__init__(bands)
+        self.empty = 0
+
+    def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """See `Values.measure`."""
+        found, valid = super().measure(stored, mask)
+        if valid is not None:
+            self.empty += int((~valid.flatten(1).any(1)).sum())
+        return found, valid
 
 
 def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:

@@ -6,14 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..core.batch import Batch
 from ..core.errors import RunError, SpectrainError
 from ..core.step import Step
 from ..core.targets import NoTarget, Target
+from ..data.sparse_labels import Labels
 from ..metrics.base import Metrics, Tables
 from .layers import Layer
 
@@ -58,8 +57,10 @@ class Task(ABC):
         """Numbers that the model is to return for each pixel; None leaves what it returns to the model."""
         return None
 
-    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+    def targets(self, labels: Labels | None) -> Target:
         """Return stored labels (first axis B) as a target on the CPU; called in the loader's workers.
+
+        Values of few measured pixels may come as `SparseLabels`, of which ``np.asarray`` makes a dense array.
 
         Raises:
             DataError: the labels are missing or are not what this task needs.

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..config.option import option
@@ -18,6 +17,7 @@ from ..core.distributed import world_size
 from ..core.errors import DataError
 from ..core.first_samples import first_samples
 from ..core.targets import ClassLabel, NoTarget, Target
+from ..data.sparse_labels import Labels
 from ..losses.supcon import SupConLoss
 from .base import Step, Task
 
@@ -85,7 +85,7 @@ class Contrastive(Task):
         """Return the configured task."""
         return cls(loss, metric, plot, config.method, config.valid_group)
 
-    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+    def targets(self, labels: Labels | None) -> Target:
         """Return the classes [B] as a target.
 
         In simclr they are passed on too, for metrics that look how well classes come apart; what is no class is left.
@@ -93,7 +93,7 @@ class Contrastive(Task):
         Raises:
             DataError: supcon, and the labels are missing or not one integer an image.
         """
-        if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
+        if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iub":
             return ClassLabel(torch.from_numpy(labels.astype(np.int64)))
         if self.method == "simclr":
             return NoTarget()

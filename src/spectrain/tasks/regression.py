@@ -21,6 +21,7 @@ from ..core.first_samples import first_samples
 from ..core.regressed import SMALLEST, ErrorModel, Regressed, variance_of
 from ..core.step import Step, mean_step
 from ..core.targets import DenseValues, NoTarget, SparseValues, Target
+from ..data.sparse_labels import SPARSE, Labels, SparseLabels
 from ..losses.regression import RegressionLoss
 from ..metrics.calibration import Recalibration
 from ..metrics.ensemble import EnsembleMoments
@@ -31,9 +32,6 @@ from .value_layers import VALUE, value_layers, value_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SPARSE = 0.1
-"""Share of measured pixels up to which a batch keeps them as index and value, which is quicker and smaller then."""
 
 
 class Regression(Task):
@@ -134,12 +132,18 @@ class Regression(Task):
         """Numbers a pixel: the means, then what the loss wants of their errors."""
         return self.criterion.channels(len(self.names))
 
-    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+    def targets(self, labels: Labels | None) -> Target:
         """Return labels [B,H,W] or [B,Q,H,W] as `SparseValues` where few are measured of one quantity, else dense.
+
+        Labels that are stored as index and value stay so.
 
         Raises:
             DataError: there are none, they are of one number an image, or of other quantities.
         """
+        if isinstance(labels, SparseLabels) and len(self.names) == 1:
+            kept = counted(labels, self.ignore)
+            index, value, row = (torch.from_numpy(one[kept]) for one in (labels.index, labels.value, labels.row))
+            return SparseValues(index, value, row, labels.shape)
         values = measured(labels, self.ignore)
         if values.shape[1] != len(self.names):
             raise DataError(
@@ -333,7 +337,12 @@ def _mixture(members: Sequence[tuple[Tensor, Tensor | None, ErrorModel]]) -> tup
     return moments.mean, (moments.predictive - SMALLEST).clamp(min=SMALLEST).log()
 
 
-def measured(labels: NDArray[np.generic] | None, ignore: Sequence[float] = ()) -> NDArray[np.float32]:
+def counted(labels: SparseLabels, ignore: Sequence[float] = ()) -> NDArray[np.bool_]:
+    """Return which values [M] of sparse labels are measured."""
+    return np.isfinite(labels.value) & ~np.isin(labels.value, np.array(ignore, dtype=np.float32))
+
+
+def measured(labels: Labels | None, ignore: Sequence[float] = ()) -> NDArray[np.float32]:
     """Return stored labels as float32 [B,Q,H,W] with NaN where nothing was measured; see `Regression.targets`."""
     if labels is None:
         raise DataError(
@@ -347,7 +356,8 @@ def measured(labels: NDArray[np.generic] | None, ignore: Sequence[float] = ()) -
             where="the data",
             fix="give labels of the height and width of the images, NaN where nothing was measured",
         )
-    values: NDArray[Any] = labels if labels.ndim == 4 else labels[:, None]
+    stored: NDArray[Any] = np.asarray(labels)
+    values = stored if stored.ndim == 4 else stored[:, None]
     with np.errstate(over="ignore"):  # beyond float32 is infinite, so not measured
         found: NDArray[np.float32] = values.astype(np.float32)
     if len(ignore):

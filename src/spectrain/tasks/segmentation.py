@@ -18,6 +18,7 @@ from ..core.first_samples import first_samples
 from ..core.segmented import Segmented, logit_channels
 from ..core.step import Step, mean_step
 from ..core.targets import IGNORED, ClassMap, Target
+from ..data.sparse_labels import Labels, SparseLabels
 from ..losses.segmentation import SegmentationLoss
 from ..metrics.segmentation import PUBLISHED, precision_recall, roc
 from .base import Layer, Task
@@ -87,7 +88,7 @@ class Segmentation(Task):
         """Logits a pixel: one for two classes."""
         return logit_channels(self.classes)
 
-    def targets(self, labels: NDArray[np.generic] | None) -> Target:
+    def targets(self, labels: Labels | None) -> Target:
         """Return labels [B,H,W] or [B,1,H,W] as a `ClassMap`; NaN does not count.
 
         Raises:
@@ -154,7 +155,7 @@ class Segmentation(Task):
         return figure
 
 
-def class_map(labels: NDArray[np.generic] | None, classes: int | None, ignore: Sequence[int]) -> NDArray[np.int16]:
+def class_map(labels: Labels | None, classes: int | None, ignore: Sequence[int]) -> NDArray[np.int16]:
     """Return stored labels as classes int16 [B,H,W], 255 where one does not count; see `Segmentation.targets`.
 
     ``classes`` None takes any class.
@@ -163,7 +164,7 @@ def class_map(labels: NDArray[np.generic] | None, classes: int | None, ignore: S
         raise DataError(
             "segmentation needs labels, and the data have none", where="the data", fix="give a map of classes an image"
         )
-    if labels.ndim == 4 and labels.shape[1] == 1:
+    if not isinstance(labels, SparseLabels) and labels.ndim == 4 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 3:
         raise DataError(
@@ -171,7 +172,7 @@ def class_map(labels: NDArray[np.generic] | None, classes: int | None, ignore: S
             where="the data",
             fix="give labels of the height and width of the images",
         )
-    values: NDArray[Any] = labels
+    values: NDArray[Any] = np.asarray(labels)
     skipped = np.isin(values, list(ignore))
     if values.dtype.kind == "f":
         skipped |= np.isnan(values)

@@ -1,10 +1,9 @@
-"""What a regression leaves to the labels: how many quantities there are, their mean and their deviation."""
+"""What a regression leaves to the labels: its quantities, their mean and deviation, bins, and how rare values are."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from ..config import Config
 from ..core.errors import DataError, SpectrainError
 from ..data.mixture import members_of
 from ..data.patches import Patches
+from ..losses.rarity import fit_rarity
 from ..models.weights import read_tensors
-from ..tasks.regression import measured
 from ..tasks.value_layers import VALUE
+from .label_figures import _PIXELS, LabelFigures, LabelSums, label_figures
 from .shared_work import from_main
 from .trained import checkpoint_of, read_trained
 
@@ -27,18 +27,25 @@ HEAD = "meanlayer.conv.weight"
 """In the weights of the published U-Net."""
 FAR, MARGIN = 4.0, 0.03
 """Deviations from the mean label where figures end at most, and what is added to labels that lie nearer: a share."""
-_PIXELS = 1 << 22
+MAGNITUDE = 8.0
+"""Labels that are this many times as large as others, or as small, are about an order of magnitude from them."""
+_LOOKED_AT = 256
+
+Numbers = NDArray[np.float64]
 
 
-def with_measured(cfg: Config, patches: Patches) -> Config:
-    """Return the configuration with names, mean, deviation and limits of the quantities filled in from the labels.
+def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -> Config:
+    """Return the configuration with what it leaves to the training's labels filled in.
 
-    A run's configuration holds what was found, so a checkpoint says in which numbers its model speaks. A task without
-    such options is left as it is. A model that begins from the weights of a regression goes on in their numbers.
+    That are names, mean, deviation and limits of the quantities, bins of a test's table (``metric.quantiles``) and the
+    weights of rare values (``loss.rare``). A run's configuration holds what was found, so a checkpoint says in which
+    numbers its model speaks. A task without such options is left as it is. A model that begins from the weights of a
+    regression goes on in their numbers.
 
     Args:
         cfg: the configuration.
         patches: the training split.
+        valid: the validation split; where its labels seem to be in another unit, a line says so.
 
     Raises:
         DataError: there are no labels, no pixel is measured, or the names are not one a layer.
@@ -46,10 +53,11 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
     options = cfg.task.options
     if not {"centre", "spread", "standardise", "limits"} <= {field.name for field in dataclasses.fields(options)}:
         return cfg
-    if options.centre and options.spread:  # of a run that goes on, or as was said
+    weighs = getattr(cfg.loss.options, "rare", 0) > 0 and not cfg.loss.options.rare_edges
+    if options.centre and options.spread and not weighs:  # of a run that goes on, or as was said
         return cfg
-    moments = from_main(lambda: label_moments(patches, options.ignore))
-    count, mean, deviation, *_ = moments
+    figures = from_main(lambda: label_figures(patches, options.ignore))
+    count, mean, deviation = figures.count, figures.mean, figures.deviation
     layers = len(count)
     where = f"{patches.path}, {patches.split}"
     if not count.all():
@@ -61,44 +69,82 @@ def with_measured(cfg: Config, patches: Patches) -> Config:
     names = list(options.names) or ([VALUE] if layers == 1 else [f"{VALUE}_{number}" for number in range(layers)])
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
-    limits = _limits(*moments[1:])
+    if valid is not None and valid is not patches:
+        from_main(lambda: _doubt_units(valid, options, mean, deviation, "of the training"))
     published = getattr(cfg.loss.options, "variance", None) == "published"
     begun = _of_weights(cfg, layers) if options.standardise == "auto" else None
     if begun is not None:
+        (centre, spread), whose = begun, "of the weights to begin from"
+        if centre.any() or (spread != 1).any():
+            from_main(lambda: _doubt_units(patches, options, centre, spread, whose))
         mean, deviation = begun
     elif options.standardise == "none" or (options.standardise == "auto" and published):
         mean, deviation = np.zeros(layers), np.ones(layers)
-    found = {"names": names, "centre": options.centre or mean.tolist(), "spread": options.spread or deviation.tolist()}
-    origin = "the labels" if begun is None else "the weights of model.init_from"
-    origins = {f"task.{name}": origin for name in found if not getattr(options, name)}
-    if not options.limits:
-        found["limits"], origins["task.limits"] = limits, "the labels"
-    task = dataclasses.replace(cfg.task, options=dataclasses.replace(options, **found))
-    return dataclasses.replace(cfg, task=task, origins={**cfg.origins, **origins})
+    found: dict[str, Any] = {"names": names, "centre": mean.tolist(), "spread": deviation.tolist()}
+    found |= {"limits": _limits(figures)}
+    labels = "the labels"
+    numbers = labels if begun is None else "the weights of model.init_from"
+    cfg = _filled(cfg, "task", found, {"names": labels, "limits": labels, "centre": numbers, "spread": numbers})
+    return _with_rarity(_with_bins(cfg, figures), figures, where)
+
+
+def _filled(cfg: Config, group: str, found: dict[str, Any], origins: dict[str, str]) -> Config:
+    """Return the configuration with options of a part set that were not given, and where they are from."""
+    part = getattr(cfg, group)
+    found = {name: value for name, value in found.items() if not getattr(part.options, name)}
+    changed = dataclasses.replace(part, options=dataclasses.replace(part.options, **found))
+    said = {f"{group}.{name}": origins[name] for name in found}
+    made: Config = dataclasses.replace(cfg, origins={**cfg.origins, **said}, **{group: changed})
+    return made
+
+
+def _with_bins(cfg: Config, figures: LabelFigures) -> Config:
+    """Return the configuration with bins of the target that hold about as many labels each; of one quantity alone."""
+    count = getattr(cfg.metric.options, "quantiles", 0)
+    if count < 2 or len(figures.sample) > 1:
+        return cfg
+    inner = np.quantile(figures.sample[0], np.linspace(0, 1, count + 1)[1:-1])
+    digits = 2 - int(np.floor(np.log10(figures.deviation[0])))
+    edges = sorted({float(edge) for edge in np.round(inner, digits)})
+    return _filled(cfg, "metric", {"bins": edges}, {"bins": "the labels"})
+
+
+def _with_rarity(cfg: Config, figures: LabelFigures, where: str) -> Config:
+    """Return the configuration with the weights of rare values, where they are asked for."""
+    power = getattr(cfg.loss.options, "rare", 0)
+    if not power or cfg.loss.options.rare_edges:
+        return cfg
+    if len(figures.sample) > 1:
+        raise DataError(
+            f"the labels have {len(figures.sample)} quantities, and weights of rare values are of one",
+            where=f"loss.rare, {where}",
+            fix="set loss.rare=0, or train one quantity",
+        )
+    edges, weights = fit_rarity(figures.sample[0], power=power, smooth=1.0)
+    origins = {"rare_edges": "the labels", "rare_weights": "the labels"}
+    return _filled(cfg, "loss", {"rare_edges": edges, "rare_weights": weights}, origins)
 
 
 def with_limits(cfg: Config, patches: Patches) -> Config:
     """Return the configuration of a test, whose figures end where its labels do if the model does not say where."""
     if getattr(cfg.task.options, "limits", None) != []:
         return cfg
-    count, *moments = label_moments(patches, cfg.task.options.ignore, remark=False)
-    if not count.all():
+    figures = label_figures(patches, cfg.task.options.ignore, remark=False)
+    if not figures.count.all():
         return cfg
-    options = dataclasses.replace(cfg.task.options, limits=_limits(*moments))
-    return dataclasses.replace(cfg, task=dataclasses.replace(cfg.task, options=options))
+    return _filled(cfg, "task", {"limits": _limits(figures)}, {"limits": "the labels"})
 
 
-def _limits(
-    mean: NDArray[np.float64], deviation: NDArray[np.float64], lowest: NDArray[np.float64], highest: NDArray[np.float64]
-) -> list[float]:
+def _limits(figures: LabelFigures) -> list[float]:
     """Return where the figures of each quantity begin and end, one after the other: a little beyond its labels."""
-    low, high = np.maximum(lowest, mean - FAR * deviation), np.minimum(highest, mean + FAR * deviation)
+    mean, far = figures.mean, FAR * figures.deviation
+    low, high = np.maximum(figures.lowest, mean - far), np.minimum(figures.highest, mean + far)
     margin = np.maximum(MARGIN * (high - low), 1e-6 * np.maximum(np.abs(mean), 1))
     found: list[float] = np.stack([low - margin, high + margin], 1).ravel().tolist()
     return found
 
 
-def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _of_weights(cfg: Config, layers: int) -> tuple[Numbers, Numbers] | None:
     """Return mean and deviation of the labels in whose numbers the weights to begin from speak; None where they do not.
 
     The published U-Net learns labels as they are, and its file says nothing of them.
@@ -118,37 +164,36 @@ def _of_weights(cfg: Config, layers: int) -> tuple[NDArray[np.float64], NDArray[
     return (np.array(centre), np.array(spread)) if len(centre) == len(spread) == layers else None
 
 
-def label_moments(patches: Patches, ignore: Sequence[float], *, remark: bool = True) -> tuple[NDArray[np.float64], ...]:
-    """Return of each quantity how many labels it has, their mean, deviation (1 where they do not vary) and range, [Q].
+def doubt_units(cfg: Config, patches: Patches) -> None:
+    """Warn where labels of a test are orders of magnitude out of those that a regression was trained on.
 
-    Patches without any are said in a line, with ``remark``: they take no part in the loss.
-
-    Blocks are joined by their means and squares about them, so that heights of 3,000 m that differ by centimetres keep
-    their digits.
+    A model of labels as they are (``task.standardise=none``) does not know what it was trained on.
     """
-    count = mean = square = np.zeros(1)
-    lowest, highest = np.full(1, np.inf), np.full(1, -np.inf)
+    options = cfg.task.options
+    centre, spread = getattr(options, "centre", []), getattr(options, "spread", [])
+    if not centre or not spread or (not any(centre) and all(one == 1 for one in spread)):
+        return
+    _doubt_units(patches, options, np.array(centre), np.array(spread), "of the training")
+
+
+def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbers, whose: str) -> None:
+    """Warn where the labels of up to `_LOOKED_AT` patches of each data set are of another magnitude."""
     for one in members_of(patches):
-        empty = 0
+        if not one.has_labels:
+            continue
+        sums = LabelSums()
         rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
-        for start in range(0, len(one), rows):
-            values = measured(one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64)), ignore)
-            empty += int((~np.isfinite(values).reshape(len(values), -1).any(1)).sum())
-            values = values.swapaxes(0, 1).reshape(values.shape[1], -1)
-            there = np.isfinite(values)
-            n = there.sum(1).astype(np.float64)
-            held = np.where(there, values, 0).astype(np.float64)
-            own = held.sum(1) / np.maximum(n, 1)
-            off = np.where(there, held - own[:, None], 0)
-            total = np.maximum(count + n, 1)
-            square = square + (off**2).sum(1) + (own - mean) ** 2 * count * n / total
-            mean = mean + (own - mean) * n / total
-            count = count + n
-            lowest = np.minimum(lowest, np.where(there, values, np.inf).min(1, initial=np.inf))
-            highest = np.maximum(highest, np.where(there, values, -np.inf).max(1, initial=-np.inf))
-        if empty and remark:
-            said = "%s, %s: %d of %d patches have no labelled pixel and teach nothing"
-            log.warning(said, one.path, one.split, empty, len(one))
-    deviation = np.sqrt(square / np.maximum(count, 1))
-    varies = deviation > 1e-7 * np.abs(mean)  # less is what float32 leaves of labels that are all alike
-    return count, np.where(count > 0, mean, 0), np.where(varies, deviation, 1.0), lowest, highest
+        index = np.unique(np.linspace(0, len(one) - 1, min(len(one), _LOOKED_AT)).astype(np.int64))
+        for at in range(0, len(index), rows):
+            sums.add(one, index[at : at + rows], options.ignore)
+        own = sums.figures()
+        if len(own.mean) != len(mean):  # the task says so itself
+            continue
+        ratio = np.hypot(own.mean, own.deviation) / np.hypot(mean, deviation)
+        names = list(options.names) or [VALUE] * len(mean)
+        for number in np.flatnonzero((own.count > 0) & ((ratio >= MAGNITUDE) | (ratio <= 1 / MAGNITUDE))).tolist():
+            ours, theirs = (own.mean[number], own.deviation[number]), (mean[number], deviation[number])
+            log.warning(
+                "%s, %s: the labels (%s) are %.3g ± %.3g, those %s %.3g ± %.3g: are they in another unit?",
+                one.path, one.split, names[number], *ours, whose, *theirs,
+            )  # fmt: skip

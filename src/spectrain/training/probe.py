@@ -182,7 +182,7 @@ def _column(name: str, patches: Patches, rows: NDArray[np.int64]) -> NDArray[Any
         return column.to_numpy()
     if name == LABEL and patches.has_labels:
         labels = patches.read(rows).labels
-        if labels is not None and labels.ndim == 1 and labels.dtype.kind in "iub":
+        if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iub":
             return labels
         raise DataError("the labels are not one class an image", where="metric.probe", fix="name a metadata column")
     columns = [*(str(column) for column in table), *([LABEL] if patches.has_labels else [])]

@@ -116,7 +116,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
 
     train_patches, valid_patches = on_each(lambda: _open_splits(cfg))
     cfg = with_classes(cfg, [train_patches] if valid_patches is None else [train_patches, valid_patches])
-    cfg = with_measured(cfg, train_patches)
+    cfg = with_measured(cfg, train_patches, valid_patches)
     measured = measure(cfg, train_patches, valid_patches, checkpoint)
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()

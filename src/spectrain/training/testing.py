@@ -26,7 +26,7 @@ from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored
 from .devices import autocast_dtype, resolve_device
 from .ensembles import folder_of_ensemble, is_ensemble, read_ensemble
-from .measured_labels import with_limits
+from .measured_labels import doubt_units, with_limits
 from .members import load_members
 from .other_data import opened_elsewhere
 from .subject import Source, Subject, Together, source_of
@@ -100,6 +100,7 @@ def test(
         if data is None:
             _require_same_patches(models, patches)
         _doubt_transform(trained, patches, options)
+        doubt_units(trained.cfg, patches)
         subject, source = subject_of(
             models, patches, options, target, own=data is None, turns=turns, recalibration=fitted
         )

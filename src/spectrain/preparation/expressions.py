@@ -1,0 +1,238 @@
+"""Expressions over the columns of a table, as a filter or a value: read as a tree, checked, and worked out on arrays.
+
+Besides what formulas of bands have (:mod:`.formulas`) there are ``and or not``, ``in``, chained comparisons, texts, and
+``rh[98]`` for a column of several numbers a row. A name that is no plain word stands in backticks. No code is ever run.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core.errors import DataError
+from .formulas import FUNCTIONS, LONGEST, OPERATORS
+
+_QUOTED = re.compile(r"`([^`]+)`")
+_HELD = "_quoted_{}_"
+_LARGEST = 1e300
+ALLOWED = (
+    "use names of columns, numbers, texts in quotes, + - * / **, comparisons, in [...], and or not, brackets, and min "
+    "max abs sqrt log10 where; a name that is no plain word stands in backticks"
+)
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One expression.
+
+    Attributes:
+        text: as it was written.
+        needs: names of columns in it, in order; ``rh[98]`` is number 98 of the row's numbers.
+    """
+
+    text: str
+    needs: tuple[str, ...]
+
+    @classmethod
+    def read(cls, text: str, option: str) -> Expression:
+        """Read an expression.
+
+        Args:
+            text: as it was written.
+            option: that it was given as, for messages.
+
+        Raises:
+            DataError: it is none, or names no column; the message says what is allowed.
+        """
+        found = cls(text, tuple(dict.fromkeys(_checked(text, option))))
+        if not found.needs:
+            raise _wrong(text, option, "it names no column")
+        return found
+
+    def compute(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the value of each row, [N].
+
+        Args:
+            columns: [N] each, by the names in `needs`.
+
+        Raises:
+            DataError: texts are compared with or reckoned as numbers.
+        """
+        tree, names = _tree(self.text)
+        try:
+            with np.errstate(all="ignore"):
+                found = _value(tree, columns, names)
+        except (TypeError, ValueError) as error:
+            texts = [name for name in self.needs if columns[name].dtype.kind not in "biuf"]
+            raise DataError(
+                f"the expression cannot be worked out: texts ({', '.join(texts)}) are taken for numbers"
+                if texts
+                else f"the expression cannot be worked out: {error}",
+                where=self.text,
+                fix="compare texts by == != and in, with texts in quotes",
+            ) from error
+        return np.broadcast_to(found, columns[self.needs[0]].shape)
+
+    def holds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        """Return for which rows the expression is true, [N]; see `compute`."""
+        return _truth(self.compute(columns))
+
+
+def _tree(text: str) -> tuple[ast.AST, list[str]]:
+    """Return the tree of a text, and the names in backticks, which stand in it as numbered words."""
+    names: list[str] = []
+
+    def hold(found: re.Match[str]) -> str:
+        names.append(found[1])
+        return _HELD.format(len(names) - 1)
+
+    return ast.parse(_QUOTED.sub(hold, text.strip()), mode="eval").body, names
+
+
+def _name(node: ast.AST, names: list[str]) -> str | None:
+    """Return the column that a node names; None where it names none."""
+    if isinstance(node, ast.Subscript):
+        inner, item = _name(node.value, names), node.slice
+        number = item.value if isinstance(item, ast.Constant) and type(item.value) is int else -1
+        return f"{inner}[{number}]" if isinstance(node.value, ast.Name) and number >= 0 else None
+    if not isinstance(node, ast.Name):
+        return None
+    return next((name for number, name in enumerate(names) if node.id == _HELD.format(number)), node.id)
+
+
+def _checked(text: str, option: str) -> list[str]:
+    """Return the names of columns in a text, or raise where it is made of what is not allowed."""
+    try:
+        if len(text) > LONGEST:
+            raise ValueError
+        tree, names = _tree(text)
+        ast.unparse(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise _wrong(text, option, "it cannot be read: count its brackets, quotes and signs") from None
+    found: list[str] = []
+
+    def check(node: ast.AST) -> None:
+        if (name := _name(node, names)) is not None:
+            found.append(name)
+            return
+        if isinstance(node, ast.Constant) and _allowed(node.value):
+            return
+        for part in _parts(node, text, option):
+            check(part)
+
+    check(tree)
+    return found
+
+
+def _allowed(value: Any) -> bool:
+    return type(value) is str or (type(value) in (int, float) and abs(value) < _LARGEST)
+
+
+def _parts(node: ast.AST, text: str, option: str) -> list[ast.expr]:
+    """Return what a node is made of, or raise where there is no such thing in an expression."""
+    if isinstance(node, ast.BoolOp):
+        return node.values
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        return [node.left, node.right]
+    if isinstance(node, ast.UnaryOp) and (type(node.op) in OPERATORS or isinstance(node.op, ast.Not)):
+        return [node.operand]
+    if isinstance(node, ast.Compare):
+        parts = [node.left]
+        for operator, other in zip(node.ops, node.comparators, strict=True):
+            if isinstance(operator, ast.In | ast.NotIn) and isinstance(other, ast.List | ast.Tuple):
+                parts += other.elts
+            elif type(operator) in OPERATORS:
+                parts.append(other)
+            else:
+                raise _wrong(text, option, f"{ast.unparse(node)!r} is not allowed: after in stands a list")
+        return parts
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        if (wanted := FUNCTIONS.get(node.func.id)) is not None and wanted[0] == len(node.args):
+            return node.args
+        listed = ", ".join(f"{name} of {count}" for name, (count, _) in FUNCTIONS.items())
+        raise _wrong(text, option, f"there is no {node.func.id} of {len(node.args)} values, but {listed}")
+    raise _wrong(text, option, f"{ast.unparse(node)!r} is not allowed")
+
+
+def _value(node: ast.AST, columns: Mapping[str, NDArray[Any]], names: list[str]) -> Any:
+    """Work out a checked tree."""
+
+    def value(one: ast.AST) -> Any:
+        return _value(one, columns, names)
+
+    if (name := _name(node, names)) is not None:
+        return columns[name]
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.BoolOp):
+        join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
+        return join.reduce([_truth(one) for one in np.broadcast_arrays(*map(value, node.values))])
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return ~_truth(value(node.operand))
+    if isinstance(node, ast.UnaryOp):
+        return OPERATORS[type(node.op)](_number(value(node.operand)))
+    if isinstance(node, ast.BinOp):
+        return OPERATORS[type(node.op)](_number(value(node.left)), _number(value(node.right)))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        made = [value(one) for one in node.args]
+        if node.func.id == "where":
+            return np.where(_truth(made[0]), _number(made[1]), _number(made[2]))
+        return FUNCTIONS[node.func.id][1](*map(_number, made))
+    assert isinstance(node, ast.Compare)
+    held: Any = True
+    left = value(node.left)
+    for operator, other in zip(node.ops, node.comparators, strict=True):
+        if isinstance(other, ast.List | ast.Tuple):
+            among = np.logical_or.reduce([_compared(np.equal, left, value(one)) for one in other.elts] or [False])
+            held = held & (~among if isinstance(operator, ast.NotIn) else among)
+        else:
+            right = value(other)
+            held = held & _compared(OPERATORS[type(operator)], left, right)
+            left = right
+    return held
+
+
+def _compared(compare: Callable[..., Any], left: Any, right: Any) -> Any:
+    """Return where a comparison holds; never where a value is missing. Whole numbers keep all their digits."""
+    texts = [np.asarray(one).dtype.kind in "OUST" for one in (left, right)]
+    if any(texts) and not all(texts):
+        raise TypeError("texts are compared with numbers")
+    if all(texts):
+        left, right = np.asarray(left, dtype=object), np.asarray(right, dtype=object)
+    return compare(left, right) & _there(left) & _there(right)
+
+
+def _there(value: Any) -> Any:
+    """Return where a value is not missing."""
+    array = np.asarray(value)
+    if array.dtype.kind == "f":
+        return ~np.isnan(array)
+    return np.equal(array, array).astype(bool) if array.dtype.kind == "O" else True
+
+
+def _truth(value: Any) -> NDArray[np.bool_]:
+    """Return a value as true or false; numbers are true but 0 and NaN."""
+    array = np.asarray(value)
+    return array if array.dtype.kind == "b" else _compared(np.not_equal, array, 0)
+
+
+def _number(value: Any) -> Any:
+    """Return a value as decimals.
+
+    Raises:
+        TypeError: it is a text.
+    """
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError("a text is no number")
+    return array.astype(np.float64)
+
+
+def _wrong(text: str, option: str, what: str) -> DataError:
+    return DataError(f"the expression cannot be used: {what}", where=f"{option}={text}", fix=ALLOWED)
