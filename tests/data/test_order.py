@@ -42,7 +42,10 @@ def test_no_sample_twice_and_none_empty(size, batch_size, accumulate, world):
     assert len(set(seen)) == len(seen)
     assert set(seen) <= set(range(size))
     step = batch_size * accumulate * world
-    assert len(seen) == (size // step * step if size >= step else size)
+    if size >= step:
+        assert len(seen) == size // step * step
+    else:  # three samples are not two micro-batches of one for each of two processes
+        assert len(seen) == (size if batch_size > 1 else size // world * world)
     for rank in range(world):
         for micros in TrainOrder(size, batch_size, accumulate, world, rank).steps(1):
             assert all(0 < len(micro) <= batch_size for micro in micros)

@@ -24,7 +24,8 @@ class TrainOrder:
     A step takes ``batch_size * accumulate * world`` consecutive positions of the epoch's permutation; micro-batch m of
     rank r is the contiguous slice number ``m * world + r`` of them. So more processes or more micro-batches cut the
     same step into other pieces, and never change which samples it holds. What is left over at the end of an epoch
-    is dropped; another permutation drops others. A set smaller than one step is one step, cut as evenly as possible.
+    is dropped; another permutation drops others. A set smaller than one step is one step, cut as evenly as possible; of
+    micro-batches of one sample each process has as many, so some may be dropped there too.
 
     Attributes:
         size: samples in the set, at least one a process.
@@ -70,7 +71,12 @@ class TrainOrder:
     @property
     def samples_per_step(self) -> int:
         """Samples a step holds, over micro-batches and processes."""
-        return min(self.size, self._step)
+        return min(self.size, self._step, self._pieces * self.batch_size)
+
+    @property
+    def _pieces(self) -> int:
+        """Micro-batches of a step over all processes, of at least one sample each."""
+        return min(self.accumulate, self.size // self.world) * self.world
 
     @property
     def _step(self) -> int:
@@ -99,8 +105,7 @@ class TrainOrder:
 
     def _bounds(self) -> list[tuple[int, int]]:
         """Return where this rank's micro-batches begin and end within a step."""
-        total = self.samples_per_step
-        pieces = min(self.accumulate, self.size // self.world) * self.world
+        total, pieces = self.samples_per_step, self._pieces
         short, longer = divmod(total, pieces)
         edges = [piece * short + min(piece, longer) for piece in range(pieces + 1)]
         return [(edges[piece], edges[piece + 1]) for piece in range(self.rank, pieces, self.world)]
