@@ -120,8 +120,16 @@ def test_momentum_is_of_sgd_alone():
 
 def test_the_name_of_the_project_and_what_does_nothing():
     assert settings("--wabdb_name") == settings("--wandb-name", "AGB_UNET") == {"wandb.project": "AGB_UNET"}
-    found = layer("--min_gt", "0", "--max_gt", "1000", "--pearson_thresh", "0.95")
-    assert not found.settings and not found.problems and set(found.left_alone) == {"min_gt", "max_gt", "pearson_thresh"}
+    found = layer("--pearson_thresh", "0.95")
+    assert not found.settings and not found.problems and set(found.left_alone) == {"pearson_thresh"}
+
+
+def test_where_figures_of_the_labels_begin_and_end():
+    assert settings("--min_gt", "5", "--max_gt", "400") == {"task.limits": [5.0, 400.0]}
+    assert settings("--max_gt", "400") == {"task.limits": [0.0, 400.0]}
+    for words, key in ((["--min_gt", "1000"], "min_gt"), (["--min_gt", "9", "--max_gt", "8"], "max_gt")):
+        (problem,) = layer(*words).problems
+        assert problem.key == key and "max_gt must be above min_gt" in problem.what
 
 
 def test_the_base_rate_brings_the_published_cycles():

@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import date
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -226,3 +227,14 @@ def test_names_of_experiment_and_run(cfg, changes, experiment, title):
     run = TrackedRun(cfg.but(**changes), cfg.artifact_dir, "of-the-run", "id", cfg.artifact_dir, {})
     assert run.experiment == experiment
     assert title is None or run.title == title
+
+
+def test_a_service_that_needs_a_key_is_used_where_there_is_one(monkeypatch):
+    cfg = SimpleNamespace(trackers=["tensorboard", "wandb"], wandb=SimpleNamespace(mode="key"))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    assert trackers.wanted(cfg) == ["tensorboard"]
+    monkeypatch.setenv("WANDB_API_KEY", "k")
+    assert trackers.wanted(cfg) == ["tensorboard", "wandb"]
+    monkeypatch.delenv("WANDB_API_KEY")
+    cfg.wandb.mode = "offline"
+    assert trackers.wanted(cfg) == ["tensorboard", "wandb"]

@@ -62,9 +62,18 @@ def project(value: Any, theirs: Mapping[str, Any]) -> Any:
 
 
 def only_a_number(value: Any, theirs: Mapping[str, Any]) -> Settings:
-    """Return nothing: the published trainer reads the number and does nothing with it, or only in a picture."""
+    """Return nothing: the published trainer reads the number and does nothing with it."""
     number(value)
     return Settings()
+
+
+def drawn_limits(value: Any, theirs: Mapping[str, Any]) -> Settings:
+    """Return where figures of the labels begin and end, which ``min_gt`` and ``max_gt`` say together; 0 and 1000."""
+    low, high = (number(theirs.get(name, otherwise)) for name, otherwise in (("min_gt", 0), ("max_gt", 1000)))
+    if low >= high:
+        key = "max_gt" if "max_gt" in theirs else "min_gt"
+        raise AliasError(key, f"max_gt must be above min_gt, and they are {high:g} and {low:g}")
+    return Settings({"task.limits": [low, high]})
 
 
 def base_rate(value: Any, theirs: Mapping[str, Any]) -> Settings:
@@ -104,8 +113,8 @@ REGRESSION: dict[str, tuple[str | None, Converter]] = {
     "save_checkpoint": ("hparams.save_freq", every_epoch),
     "wabdb_name": ("wandb.project", project),
     "wandb_name": ("wandb.project", project),
-    "min_gt": (None, only_a_number),
-    "max_gt": (None, only_a_number),
+    "min_gt": ("task.limits", drawn_limits),
+    "max_gt": ("task.limits", drawn_limits),
     "pearson_thresh": (None, only_a_number),
 }
 """``out_dir`` and ``all_checkpoint_dir`` are options of ours by the same names."""
