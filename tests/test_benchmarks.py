@@ -1,4 +1,4 @@
-"""The rules that benchmarks/mixture.py holds a model against, and short runs of it and of benchmarks/mae.py."""
+"""The rules that benchmarks hold a model against, what they count, and short runs of some."""
 
 from __future__ import annotations
 
@@ -73,6 +73,27 @@ def test_nearest_takes_the_same_band_of_the_nearest_visible_pixel(mixture):
     assert found[0, 0, 0].tolist() == [0.0, 0.0, 0.0, 11.0]
     assert found[0, 0, 2, 0] == 0
     assert not found[0, 1].any()  # no visible pixel: the band mean
+
+
+def test_no_step_of_few_labels_waits_for_the_device_and_the_published_form_does(monkeypatch):
+    sparse = module("sparse", monkeypatch)
+    found = sparse.rows(side=32, rounds=1)
+    assert [row["round trips"] for row in found] == [3, 0, 0] * 3 + [0, 0]
+    assert all(row["gradient differs by"] < 1e-5 for row in found[:9])
+
+
+def test_what_waits_is_counted(monkeypatch):
+    sparse = module("sparse", monkeypatch)
+    x = torch.arange(4.0)
+    assert sparse.round_trips(lambda: (x.sum().item(), x[x > 1], x.nonzero(), x.cpu(), float(x[0]), x + 1)) == 5
+    assert sparse.round_trips(lambda: torch.where(x > 1, x, 0.0)[:2].sum()) == 0
+
+
+@pytest.mark.slow
+def test_one_pass_of_an_ensemble_is_what_several_make_when_merged(monkeypatch):
+    ensemble_map = module("ensemble_map", monkeypatch)
+    (row,) = ensemble_map.rows(speed=[("one layer", 300, 260)], memory=[], rounds=1)  # raises where they differ
+    assert row["ratio"] > 0 and row["members"] == 5
 
 
 @pytest.mark.slow
