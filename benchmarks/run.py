@@ -39,8 +39,9 @@ NAMES = [
     "prepare",
     "sweep",
     "barkbeetle",
+    "regression",
 ]
-BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer", "barkbeetle"}
+BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer", "barkbeetle", "regression"}
 """Only run where it is named."""
 
 
