@@ -71,7 +71,7 @@ def santarem(folder: Path) -> Scene:
         with rasterio.open(place / f"s2_santarem_{name}.tif") as file:
             read[name] = file.read().astype("f4")
     cut(folder, {"x": read["image"], "y": read["srtm_sparse"], "everywhere": read["srtm"]})
-    return Scene("Santarem: 12 bands to elevation (m), tracks", folder)
+    return Scene("Santarem, m", folder)
 
 
 def gulfport(folder: Path) -> Scene:
@@ -80,7 +80,7 @@ def gulfport(folder: Path) -> Scene:
 
     with h5py.File(DATA / "hyperspectral" / "muufl_gulfport_sub.h5") as file:
         cut(folder, {"x": file["cube"][()], "y": 100 * file["dsm"][()][None]})
-    return Scene("Gulfport: 64 bands to height (hundredths), all pixels", folder)
+    return Scene("Gulfport", folder)
 
 
 def neon(folder: Path) -> Scene:
@@ -101,7 +101,7 @@ def neon(folder: Path) -> Scene:
             target = folder / ours / split_of(row, column)
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy(made / theirs / "train" / f"{name}.npy", target / f"{row}{column}.npy")
-    return Scene("NEON: RGB to canopy height (m), all pixels", folder, repeated=16)
+    return Scene("NEON, m", folder, repeated=16)
 
 
 def cut(folder: Path, layers: dict[str, Values]) -> None:
