@@ -13,6 +13,7 @@ Goals: a ratio of at least 0.9; memory flat in the height of a scene. It grows w
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -54,11 +56,10 @@ def rows() -> list[dict[str, object]]:
     return result
 
 
-def child(function: str, *words: str) -> str:
-    """Run a function of this module in a process of its own; return what it printed."""
-    code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import predict; predict.{function}(*{words})"
-    )
+def child(function: str, *words: str, module: str = "predict") -> str:
+    """Run a function of a benchmark in a process of its own; return what it printed."""
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); import {module}; {module}.{function}(*{words})"
     environment = {**os.environ, "GDAL_CACHEMAX": "64"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
@@ -66,8 +67,15 @@ def child(function: str, *words: str) -> str:
     return done.stdout
 
 
-def write_scene(path: Path, height: int, width: int, labels: bool = False) -> Path:
-    """Write a made scene row by row: smooth with noise in its low bits, some of it missing."""
+def write_scene(path: Path, height: int, width: int, labels: str = "") -> Path:
+    """Write a made scene row by row: smooth with noise in its low bits, some of it missing.
+
+    Args:
+        path: GeoTIFF to write.
+        height: rows.
+        width: columns.
+        labels: "segmentation" writes its classes instead of ten bands, "regression" its values.
+    """
     import rasterio
 
     rng = np.random.default_rng(0)
@@ -78,13 +86,13 @@ def write_scene(path: Path, height: int, width: int, labels: bool = False) -> Pa
         "count": count,
         "height": height,
         "width": width,
-        "dtype": "uint8" if labels else "uint16",
+        "dtype": {"": "uint16", "segmentation": "uint8", "regression": "float32"}[labels],
     }
     profile |= {"tiled": True, "blockxsize": 512, "blockysize": 512, "compress": "deflate", "zlevel": 1}
     at = 5e6 if "val" in path.parts else 6e6
     profile |= {"crs": "EPSG:32633", "transform": rasterio.transform.from_origin(4e5, at, 10, 10), "nodata": 0}
     if labels:
-        profile["nodata"] = 255
+        profile["nodata"] = 255 if labels == "segmentation" else np.nan
     path.parent.mkdir(parents=True, exist_ok=True)
     with rasterio.open(path, "w", **profile) as file:
         for top in range(0, height, 512):
@@ -92,21 +100,22 @@ def write_scene(path: Path, height: int, width: int, labels: bool = False) -> Pa
             wave = 1000 + 400 * np.sin((np.arange(rows) + top)[:, None] / 40) * np.cos(np.arange(width) / 60)
             block = (wave[None] + noise[:, :rows]).astype("u2")
             block[:, :50, :50] = 0
-            file.write((block > 1000).astype("u1") if labels else block, window=((top, top + rows), (0, width)))
+            block = (block > 1000).astype("u1") if labels == "segmentation" else block
+            file.write(block.astype(profile["dtype"]), window=((top, top + rows), (0, width)))
     return path
 
 
-def make_run(folder: str, model: str) -> None:
+def make_run(folder: str, model: str, recipe: str = "segmentation") -> None:
     import spectrain
 
     register_layer()
     for split in ("train", "val"):
         write_scene(Path(folder) / "data" / split / "images" / "a.tif", 512, 512)
-        write_scene(Path(folder) / "data" / split / "labels" / "a.tif", 512, 512, labels=True)
+        write_scene(Path(folder) / "data" / split / "labels" / "a.tif", 512, 512, labels=recipe)
     words = [f"model={model}", f"dataset.path={folder}/data", f"dataset.window={WINDOW}", "hparams.epochs=1"]
     words += ["hparams.valid_interval=1", "hparams.plot_interval=0", "augmentation=none", "metric=none"]
     words += ["hparams.monitor=loss_valid", "hparams.monitor_mode=min", "show_prediction=none", "general.device=cpu"]
-    spectrain.train("segmentation", overrides=[*words, f"out_dir={folder}/{model}"])
+    spectrain.train(recipe, overrides=[*words, f"out_dir={folder}/{model}"])
 
 
 def register_layer() -> None:
@@ -137,6 +146,24 @@ def private() -> float:
     return int(fields["Anonymous"].split()[0]) / 1024
 
 
+@contextlib.contextmanager
+def most_memory() -> Iterator[list[float]]:
+    """Watch a block; the list's one number is the MiB that private memory has grown by at most."""
+    before, most, going = private(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not going.wait(0.02):
+            most[0] = max(most[0], private() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        going.set()
+        watcher.join()
+
+
 def measure(run: str, scene: str, halo: str) -> None:
     import rasterio
     import torch
@@ -151,29 +178,22 @@ def measure(run: str, scene: str, halo: str) -> None:
         height, width = file.shape
     windows = np.prod([len(Axis.cover(size, WINDOW, int(halo)).starts) for size in (height, width)])
     inputs = torch.randn(8, BANDS, WINDOW, WINDOW).contiguous(memory_format=torch.channels_last)
-    before, most, going = private(), [0.0], threading.Event()
-
-    def watch() -> None:
-        while not going.wait(0.02):
-            most[0] = max(most[0], private())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
     pixels, speeds, alone = height * width / 1e6, [], []
     compared = run.endswith("smp")
-    for _ in range(3 if compared else 1):
-        began = time.perf_counter()
-        spectrain.predict(run, scene, Path(scene).with_name("map.tif"), halo=int(halo), batch_size=8, overwrite=True)
-        speeds.append(pixels / (time.perf_counter() - began))
-        if compared:
+    with most_memory() as most:
+        for _ in range(3 if compared else 1):
             began = time.perf_counter()
-            with torch.inference_mode():
-                for _ in range(int(windows) // 8):
-                    model.network(inputs)
-            alone.append(pixels / (time.perf_counter() - began) * (windows // 8 * 8) / windows)
-    going.set()
-    watcher.join()
-    found = {"speed": float(np.median(speeds)), "memory": most[0] - before}
+            spectrain.predict(
+                run, scene, Path(scene).with_name("map.tif"), halo=int(halo), batch_size=8, overwrite=True
+            )
+            speeds.append(pixels / (time.perf_counter() - began))
+            if compared:
+                began = time.perf_counter()
+                with torch.inference_mode():
+                    for _ in range(int(windows) // 8):
+                        model.network(inputs)
+                alone.append(pixels / (time.perf_counter() - began) * (windows // 8 * 8) / windows)
+    found = {"speed": float(np.median(speeds)), "memory": most[0]}
     if compared:
         ratios = np.array(speeds) / np.array(alone)
         found |= {"alone": float(np.median(alone)), "ratio": float(np.median(ratios))}

@@ -25,10 +25,12 @@ NAMES = [
     "reading",
     "views",
     "step",
+    "sparse",
     "mae",
     "mae_memory",
     "memory",
     "predict",
+    "ensemble_map",
     "caching",
     "startup",
     "embeddings",
@@ -37,8 +39,9 @@ NAMES = [
     "prepare",
     "sweep",
     "barkbeetle",
+    "regression",
 ]
-BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer", "barkbeetle"}
+BY_NAME = {"mae_memory", "embeddings", "mixture", "transfer", "barkbeetle", "regression"}
 """Only run where it is named."""
 
 

@@ -1,4 +1,4 @@
-"""A training step of the contrastive task and of segmentation against its bare arithmetic.
+"""A training step of the contrastive task, of segmentation and of regression against its bare arithmetic.
 
 "bare" is forward, loss, backward and optimiser on a batch that is resident and already augmented; "loop" is our
 optimiser step on the same batch, fed by no loader; "loop with data" is everything, end to end: read through the loader
@@ -27,7 +27,10 @@ CASES = (
     ("resnet18, small stem, 8 × 2 views of 64×64×1", "contrastive", ("resnet18", "small"), 8, 5),
     ("Unet on resnet18, 8 × 128×128×10", "segmentation", ("Unet", "resnet18"), 8, 9),
     ("Unet on resnet50, 4 × 256×256×10", "segmentation", ("Unet", "resnet50"), 4, 5),
+    ("U-Net of regression, 1 % labelled, 4 × 128×128×14", "regression", ("unet", "0.01"), 4, 5),
 )
+SPARSE = 0.01
+"""Share of labelled pixels that a laser leaves, at most."""
 
 
 def rows() -> list[dict[str, object]]:
@@ -41,20 +44,24 @@ def options_of(recipe: str, chosen: tuple[str, str], name: str, folder: Path) ->
     if recipe == "contrastive":
         data = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
         return [f"dataset.path={data}", f"model.backbone={chosen[0]}", f"model.stem={chosen[1]}"]
-    side = int(name.rsplit(" ", 1)[1].split("×")[0])
-    return [f"dataset.path={labelled(folder, side)}", f"model.arch={chosen[0]}", f"model.encoder={chosen[1]}"]
+    side, _, bands = (int(number) for number in name.rsplit(" ", 1)[-1].split("×"))
+    if recipe == "regression":
+        return [f"dataset.path={labelled(folder, side, bands, measured=float(chosen[1]))}", f"model={chosen[0]}"]
+    return [f"dataset.path={labelled(folder, side, bands)}", f"model.arch={chosen[0]}", f"model.encoder={chosen[1]}"]
 
 
-def labelled(folder: Path, side: int) -> Path:
-    """Images of ten bands, 16-bit, and a mask: what they show does not matter here."""
+def labelled(folder: Path, side: int, bands: int, measured: float | None = None) -> Path:
+    """Images of 16 bits and a mask, or a value at a share of the pixels: what they show does not matter here."""
     import h5py
 
-    path, draw = folder / f"{side}.h5", np.random.default_rng(0)
+    path, draw = folder / f"{side} {bands} {measured}.h5", np.random.default_rng(0)
     if not path.exists():
         with h5py.File(path, "w") as file:
             for split, count in (("train", 32), ("valid", 8)):
-                file[split] = draw.integers(0, 3000, (count, 10, side, side)).astype(np.uint16)
-                file[f"{split}_labels"] = (draw.random((count, side, side)) < 0.2).astype(np.uint8)
+                file[split] = draw.integers(0, 3000, (count, bands, side, side)).astype(np.uint16)
+                here = draw.random((count, side, side)) < (0.2 if measured is None else measured)
+                values = np.where(here, draw.normal(100, 30, here.shape), np.nan).astype(np.float32)
+                file[f"{split}_labels"] = here.astype(np.uint8) if measured is None else values
     return path
 
 

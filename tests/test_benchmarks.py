@@ -1,4 +1,4 @@
-"""The rules that benchmarks/mixture.py holds a model against, and short runs of it and of benchmarks/mae.py."""
+"""The rules that benchmarks hold a model against, what they count, and short runs of some."""
 
 from __future__ import annotations
 
@@ -73,6 +73,64 @@ def test_nearest_takes_the_same_band_of_the_nearest_visible_pixel(mixture):
     assert found[0, 0, 0].tolist() == [0.0, 0.0, 0.0, 11.0]
     assert found[0, 0, 2, 0] == 0
     assert not found[0, 1].any()  # no visible pixel: the band mean
+
+
+def test_no_step_of_few_labels_waits_for_the_device_and_the_published_form_does(monkeypatch):
+    sparse = module("sparse", monkeypatch)
+    found = sparse.rows(side=32, rounds=1)
+    assert [row["round trips"] for row in found] == [3, 0, 0] * 3 + [0, 0]
+    assert all(row["gradient differs by"] < 1e-5 for row in found[:9])
+
+
+def test_what_waits_is_counted(monkeypatch):
+    sparse = module("sparse", monkeypatch)
+    x = torch.arange(4.0)
+    assert sparse.round_trips(lambda: (x.sum().item(), x[x > 1], x.nonzero(), x.cpu(), float(x[0]), x + 1)) == 5
+    assert sparse.round_trips(lambda: torch.where(x > 1, x, 0.0)[:2].sum()) == 0
+
+
+def test_squares_of_a_scene_share_no_pixel_and_lie_apart(monkeypatch, tmp_path):
+    scenes = module("regression_scenes", monkeypatch)
+    numbers = np.arange(2 * 27 * 33, dtype="f4").reshape(2, 27, 33)
+    scenes.cut(tmp_path, {"x": numbers, "y": np.where(numbers[:1] % 3 == 0, numbers[:1], np.nan)})
+    scene = scenes.Scene("made", tmp_path)
+    seen = {split: set(scene.read(split)[0][:, 0].ravel()) for split in ("train", "val", "test")}
+    assert {split: len(one) for split, one in seen.items()} == {"train": 375, "val": 125, "test": 125}
+    assert len(set.union(*seen.values())) == 625
+    third = numbers[0, :25, :25] % 3 == 0
+    assert sum(scene.count(split) for split in seen) == third.sum()
+    for kept in ("val", "test"):
+        squares = [place for place in np.ndindex(5, 5) if scenes.split_of(*place) == kept]
+        apart = [max(abs(a - c), abs(b - d)) for a, b in squares for c, d in squares if (a, b) != (c, d)]
+        assert len(squares) == 5 and min(apart) == 2
+
+
+def test_the_mean_of_the_labels_is_scored_as_a_model_is(monkeypatch, tmp_path):
+    scenes = module("regression_scenes", monkeypatch)
+    drawn = np.random.default_rng(0)
+    x = drawn.normal(size=(2, 40, 40)).astype("f4")
+    y = (100 + 5 * x[:1] + drawn.normal(size=(1, 40, 40))).astype("f4")
+    scenes.cut(tmp_path, {"x": x, "y": y})
+    scene = scenes.Scene("made", tmp_path)
+    mean, linear = (scenes.Baseline(kind, scene).metrics(scene, "test", tmp_path / "y") for kind in ("mean", "linear"))
+    assert mean["rmse"] == pytest.approx(26**0.5, rel=0.1) and mean["r2"] == pytest.approx(0, abs=0.02)
+    assert linear["rmse"] == pytest.approx(1, rel=0.15) and linear["coverage_90"] == pytest.approx(0.9, abs=0.05)
+
+
+@pytest.mark.slow
+def test_a_short_regression_of_a_real_scene_has_all_rows(shared_data, monkeypatch, tmp_path):
+    regression = module("regression", monkeypatch)
+    scene = module("regression_scenes", monkeypatch).gulfport(tmp_path / "gulfport")
+    rows = regression.of_scene(scene, tmp_path, {"small": regression.Candidate(regression.SMALL, 2)})
+    assert [row["method"] for row in rows] == [*regression.BASELINES, "small", "small: best on validation, 3 seeds"]
+    assert "±" in rows[-1]["RMSE"] and all(float(row["RMSE"].split()[0]) > 0 for row in rows)
+
+
+@pytest.mark.slow
+def test_one_pass_of_an_ensemble_is_what_several_make_when_merged(monkeypatch):
+    ensemble_map = module("ensemble_map", monkeypatch)
+    (row,) = ensemble_map.rows(speed=[("one layer", 300, 260)], memory=[], rounds=1)  # raises where they differ
+    assert row["ratio"] > 0 and row["members"] == 5
 
 
 @pytest.mark.slow
