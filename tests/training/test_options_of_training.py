@@ -201,3 +201,11 @@ def test_pictures_come_in_the_wanted_format_and_as_png_for_the_report(data, tmp_
     run.cut_back(epoch=1, step=4)
     assert len(list((run.folder / "plots").iterdir())) == 2
     run.finish("interrupted")
+
+
+def test_the_last_validation_is_drawn_whatever_the_interval(data, tmp_path):
+    more = ["show_prediction=views", "hparams.epochs=4", "hparams.plot_interval=3"]
+    run = trained(data, tmp_path / "run", *more, kind="contrastive")
+    assert [path.stem[-1] for path in sorted((run.folder / "plots").iterdir())] == ["1", "4"]
+    run = trained(data, tmp_path / "none", *more[:2], "hparams.plot_interval=0", kind="contrastive")
+    assert not (run.folder / "plots").exists()

@@ -109,7 +109,7 @@ class Hparams:
     early_stopping_patience: int = option(0, "stop after so many validations without improvement; 0 is off", minimum=0)
     test_at_end: bool = option(False, "test the best model on the splits kept for it when the training ends")
     skip_training: bool = option(False, "train nothing: test the run in out_dir, or the weights of model.init_from")
-    plot_interval: int = option(1, "draw a picture every so many validations; 0 draws none", minimum=0)
+    plot_interval: int = option(1, "draw a picture every so many validations, and of the last; 0 draws none", minimum=0)
 
     @property
     def checkpoint_interval(self) -> Interval:

@@ -150,8 +150,8 @@ class Training:
         curves.valid.sums += found.losses.sums
         curves.valid.weights += found.losses.weights
         curves.valid_lengths.append(len(found.losses))
-        interval = session.cfg.hparams.plot_interval
-        if interval and self.state.progress.validations % interval == 0:
+        interval, last = session.cfg.hparams.plot_interval, number == session.cfg.hparams.epochs
+        if interval and (last or self.state.progress.validations % interval == 0):
             self.draw(found, number)
         values = found.values("valid")
         return values if session.probe is None else values | session.probe(session)
