@@ -192,3 +192,12 @@ def test_tiles_that_batch_norm_cannot_take(tmp_path):
     with pytest.raises(RunError, match="batch norm is left with one value a channel") as error:
         spectrain.train("regression", overrides=[*words, f"out_dir={tmp_path / 'R'}", "general.device=cpu"])
     assert error.value.where == "hparams.batch_size"
+
+
+@pytest.mark.parametrize("words", ["general.debug=true", "hparams.overfit_batches=1"])
+def test_a_trial_of_the_code_is_neither_recalibrated_nor_tested(place, tmp_path, words):
+    data = [f"dataset.path={place / 'A'}", f"dataset.labels_path={place / 'B'}", "model=pixel_net", "trackers=[]"]
+    data += [f"out_dir={tmp_path / 'R'}", "hparams.epochs=1", "hparams.batch_size=2", "general.device=cpu", words]
+    run = spectrain.train("regression", overrides=data)
+    assert run.status == "finished" and not (run.folder / "results.txt").exists()
+    assert "recalibration" not in load_checkpoint(run.checkpoint("best"))["meta"]

@@ -54,7 +54,8 @@ def conclude(run: Run, cfg: Config) -> None:
             name: record[name] for name in ("model", "optimizer", "progress", "curves") if name in record
         }
         save_checkpoint(path, kept, record["meta"] | {"recalibration": fitted})
-    if not (cfg.hparams.test_at_end or cfg.hparams.skip_training):
+    trial = cfg.general.debug or bool(cfg.hparams.overfit_batches)  # of the code, not of the model
+    if not cfg.hparams.skip_training and (trial or not cfg.hparams.test_at_end):
         return
     own = trained.cfg.dataset.path == cfg.dataset.path
     test_and_keep(run.folder, cfg, data=None if own else cfg.dataset.path)
