@@ -46,7 +46,7 @@ def buildings(source: Path, folder: Path) -> tuple[Path, Path]:
         values, crs, transform = file.read(), file.crs, file.transform
     stored = np.where(np.isfinite(values), np.round(values / STEP), MISSING).astype(np.int16)
     image, labels = folder / "buildings.tif", folder / "buildings.geojson"
-    _write(image, stored, ["dsm", "dtm", "hag"], crs, transform, nodata=MISSING, scales=[STEP] * 3, units=["m"] * 3)
+    _write(image, stored, ["dsm", "dtm", "hag"], crs, transform, nodata=MISSING, scale=STEP, unit="m")
     outlines = geopandas.read_file(source / "buildings.geojson")[["geometry"]].to_crs(4326)
     labels.unlink(missing_ok=True)
     outlines.to_file(labels, driver="GeoJSON", COORDINATE_PRECISION=6)
@@ -54,19 +54,16 @@ def buildings(source: Path, folder: Path) -> tuple[Path, Path]:
 
 
 def greenness(source: Path, folder: Path) -> tuple[Path, Path]:
-    """Write NDVI in thousandths and elevation in decimetres, and the NDVI of a later day at pixels drawn at random."""
+    """Write the NDVI of some days in thousandths, and the NDVI of a later day at pixels drawn at random."""
     import rasterio
 
     with rasterio.open(source / "ndvi_68dates.tif") as file:
         dates = [name.split("T")[0] for name in file.descriptions]
         days = file.read([dates.index(day) + 1 for day in (*DAYS.values(), WANTED)])[:, :SIDE, :SIDE]
         crs, transform = file.crs, file.transform
-    with rasterio.open(source / "dem.tif") as file:
-        elevation = file.read(1)[:SIDE, :SIDE]
-    stored = np.concatenate([np.round(days[:-1] / 0.001), np.round(elevation[None] / 0.1)]).astype(np.int16)
+    stored = np.round(days[:-1] / 0.001).astype(np.int16)
     image, seen = folder / "ndvi.tif", folder / "ndvi_seen.csv"
-    scales, units = [0.001] * len(DAYS) + [0.1], [""] * len(DAYS) + ["m"]
-    _write(image, stored, [*DAYS, "elevation"], crs, transform, nodata=MISSING, scales=scales, units=units)
+    _write(image, stored, [*DAYS], crs, transform, nodata=MISSING, scale=0.001)
     rows, columns = np.nonzero(np.random.default_rng(0).random((SIDE, SIDE)) < SEEN)
     x, y = rasterio.transform.xy(transform, rows, columns)
     lines = [f"{one:.1f},{two:.1f},{value:.3f}" for one, two, value in zip(x, y, days[-1, rows, columns], strict=True)]
@@ -82,8 +79,8 @@ def _write(
     transform: Any,
     *,
     nodata: int,
-    scales: list[float],
-    units: list[str],
+    scale: float,
+    unit: str = "",
 ) -> None:
     import rasterio
 
@@ -93,8 +90,8 @@ def _write(
     with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, **shape, **packed) as file:
         file.write(pixels)
         file.descriptions = names
-        file.scales = scales
-        file.units = units
+        file.scales = [scale] * count
+        file.units = [unit] * count
 
 
 if __name__ == "__main__":
