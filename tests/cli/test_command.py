@@ -153,9 +153,12 @@ def test_demo_names_its_report(command, monkeypatch):
     asked = []
     monkeypatch.setattr(spectrain.demos, "run", lambda *words: asked.append(words) or made)
     made = SimpleNamespace(folder=Path("r"), info={"status": "finished"})
-    assert command("demo", "contrastive", "hparams.epochs=1")[:2] == (0, "the report: r/report.html\n")
+    monkeypatch.setattr("spectrain.demos.ending.LEARNED", {"contrastive": lambda folder: f"learned in {folder}"})
+    said = "learned in r\n\nthe report: r/report.html\n"
+    assert command("demo", "contrastive", "hparams.epochs=1")[:2] == (0, said)
     assert asked == [("contrastive", ("hparams.epochs=1",))]
     made.info["status"] = "interrupted"
+    assert command("demo")[1] == "the report: r/report.html\n"
     assert command("demo")[0] == 130
 
 

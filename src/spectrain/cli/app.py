@@ -412,15 +412,17 @@ def demo(task: str = "contrastive", /, *words: Words, debug: Switch = False) -> 
     """Train a small model on real data that come with spectrain.
 
     Args:
-        task: Which demo: contrastive (sea-surface temperature) or mae (hyperspectral).
+        task: Which demo: contrastive (sea-surface temperature), mae (hyperspectral), segmentation (buildings from
+            elevation) or regression (NDVI of a day of which few pixels are known).
         words: Options on top of the demo's own, as key=value.
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
     from ..demos import run
+    from ..demos.ending import ended
 
     made = run(task, words)
-    print(f"the report: {made.folder / 'report.html'}")
+    print("\n".join(ended(task, made)))
     if made.info["status"] == "interrupted":
         raise KeyboardInterrupt
 

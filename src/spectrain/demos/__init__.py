@@ -45,20 +45,50 @@ DEMOS: dict[str, list[str]] = {
         "hparams.log_every=5",
         "run_name=demo-mae",
     ],
+    "segmentation": [
+        "dataset.path=demo-segmentation/patches",
+        "trackers=[]",
+        "model.encoder=resnet18",
+        "hparams.epochs=60",
+        "hparams.plot_interval=5",
+        "hparams.test_at_end=true",
+        "task.class_names=[other,building]",
+        "run_name=demo-segmentation",
+    ],
+    "regression": [
+        "dataset.path=demo-regression/patches",
+        "trackers=[]",
+        "task.names=[ndvi]",
+        "hparams.epochs=60",
+        "hparams.batch_size=16",
+        "hparams.valid_interval=5",
+        "hparams.plot_interval=4",
+        "hparams.save_freq=0",
+        "run_name=demo-regression",
+    ],
 }
 
 
 def run(task: str = "contrastive", overrides: Sequence[str] = ()) -> Run:
     """Train the demo of ``task`` into ``./runs`` and return its run.
 
+    Those with scenes prepare them first and map them last, in ``./demo-TASK``; see `demos.chain`.
+
     Raises:
-        SpectrainError: there is no such demo; names those that there are.
+        SpectrainError: there is no such demo; names those that there are. Or a folder ``./demo-TASK`` is not a demo's.
     """
     if task not in DEMOS:
         raise SpectrainError(f"there is no demo {task!r}", fix=f"there is {', '.join(DEMOS)}")
     from ..training.api import resolve, train_config
+    from .chain import CHAINS, mapped, prepared
 
     folder = Path(__file__).resolve().parent
     changed = {override.split("=", 1)[0] for override in overrides}
     ours = [line.format(folder=folder) for line in DEMOS[task] if line.split("=", 1)[0] not in changed]
-    return train_config(resolve(task, overrides=[*ours, *overrides])[0])
+    cfg = resolve(task, overrides=[*ours, *overrides])[0]  # first, so that a mistake leaves nothing
+    if task in CHAINS:
+        prepared(task, folder)
+    made = train_config(cfg)
+    if task in CHAINS and made.info["status"] == "finished":
+        mapped(task, made)
+    return made
