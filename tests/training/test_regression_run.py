@@ -81,6 +81,17 @@ def test_training_ends_by_a_test_of_the_best_weights(place, tmp_path):
     assert float(rows["scaled"]["gaussian_nll"]) == pytest.approx(nll, rel=1e-4)
 
 
+def test_what_was_fitted_is_said_of_variances_and_of_values_alone(place, tmp_path, caplog):
+    data = [f"dataset.path={place / 'A'}", f"dataset.labels_path={place / 'B'}", "general.device=cpu"]
+    words = [*data, "general.threads=1", "hparams.epochs=1", "hparams.test_at_end=false", "model=pixel_net"]
+    with caplog.at_level("INFO", logger="spectrain"):
+        spectrain.train("regression", overrides=[*words, f"out_dir={tmp_path / 'V'}"])
+        assert "variances times" in caplog.text and "90 % of them" not in caplog.text
+        caplog.clear()
+        spectrain.train("regression", overrides=[*words, "loss=mse", f"out_dir={tmp_path / 'M'}"])
+    assert "variances times" not in caplog.text and "90 % of them lie within ± " in caplog.text
+
+
 def test_weights_are_tested_without_a_training(place, tmp_path):
     words = f"--train_input_data_dir {place / 'A'} --train_label_data_dir {place / 'B'} --all_checkpoint_dir {tmp_path}"
     words += " --skip_training true --num_ch 3 general.device=cpu general.threads=1 "
