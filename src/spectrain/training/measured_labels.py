@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ FAR, MARGIN = 4.0, 0.03
 """Deviations from the mean label where figures end at most, and what is added to labels that lie nearer: a share."""
 MAGNITUDE = 8.0
 """Labels that are this many times as large as others, or as small, are about an order of magnitude from them."""
+COMMON, APART = 0.5, 20.0
+"""Share of the labels that are one value, and deviations between such a value and the others, from which it is odd."""
 _LOOKED_AT = 256
 
 Numbers = NDArray[np.float64]
@@ -69,6 +72,7 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     names = list(options.names) or ([VALUE] if layers == 1 else [f"{VALUE}_{number}" for number in range(layers)])
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
+    from_main(lambda: _doubt_fill(figures, names, where))
     if valid is not None and valid is not patches:
         from_main(lambda: _doubt_units(valid, options, mean, deviation, "of the training"))
     published = getattr(cfg.loss.options, "variance", None) == "published"
@@ -187,6 +191,11 @@ def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbe
         for at in range(0, len(index), rows):
             sums.add(one, index[at : at + rows], options.ignore)
         own = sums.figures()
+        if not own.count.any():
+            log.warning(
+                "%s, %s: none of %d patches that were looked at has a labelled pixel, so no score of them is known",
+                one.path, one.split, len(index),
+            )  # fmt: skip
         if len(own.mean) != len(mean):  # the task says so itself
             continue
         ratio = np.hypot(own.mean, own.deviation) / np.hypot(mean, deviation)
@@ -197,3 +206,27 @@ def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbe
                 "%s, %s: the labels (%s) are %.3g ± %.3g, those %s %.3g ± %.3g: are they in another unit?",
                 one.path, one.split, names[number], *ours, whose, *theirs,
             )  # fmt: skip
+
+
+def _doubt_fill(figures: LabelFigures, names: Sequence[str], where: str) -> None:
+    """Warn of a label that may stand for "not measured": it is most of them, or comes again far from all others."""
+    for name, sample in zip(names, figures.sample, strict=True):
+        values, counts = np.unique(sample, return_counts=True)
+        if len(values) < 2:
+            continue
+        most = int(counts.argmax())
+        odd = [most] if counts[most] > COMMON * len(sample) else []
+        odd += [end for end in (0, len(values) - 1) if end not in odd and _stands_apart(end, values, counts)]
+        for number in odd:
+            log.warning(
+                "%s: %.3g %% of the labels (%s) are %.6g: if that stands for 'not measured', set task.ignore=[%.6g]",
+                where, 100 * counts[number] / len(sample), name, values[number], values[number],
+            )  # fmt: skip
+
+
+def _stands_apart(end: int, values: Numbers, counts: NDArray[np.int64]) -> bool:
+    """Say whether the first or last of rising values comes more than once, and many deviations beyond the others."""
+    others, weights = np.delete(values, end), np.delete(counts, end)
+    mean = np.average(others, weights=weights)
+    deviation = np.sqrt(np.average((others - mean) ** 2, weights=weights))
+    return bool(counts[end] > 1 and abs(values[end] - mean) > APART * deviation)
