@@ -111,6 +111,22 @@ def test_weights_are_tested_without_a_training(place, tmp_path):
         spectrain.train("regression", flags=[*flags, "--out_dir", str(tmp_path / "F")])
 
 
+def test_weights_that_are_tested_on_other_data_see_them_by_their_own_statistics(place, tmp_path):
+    """As `spectrain test --data` does: those of other images would be other numbers."""
+    for split in ("train", "val", "test"):
+        for root in ("A", "B"):
+            (tmp_path / root / split).mkdir(parents=True)
+            for file in (place / root / split).iterdir():
+                values = np.load(file)
+                np.save(tmp_path / root / split / file.name, values + 3 if (root, split) == ("A", "train") else values)
+    data = ["--train_input_data_dir", str(tmp_path / "A"), "--train_label_data_dir", str(tmp_path / "B")]
+    words = [*data, "--skip_training", "true", "--num_ch", "3", "--out_dir", str(tmp_path / "D")]
+    words += ["--model_weights_path", str(place / "D")]
+    spectrain.train("regression", flags=words, overrides=["general.device=cpu", "general.threads=1"])
+    ours, theirs = (np.load(folder / "D" / "predictions.npy") for folder in (tmp_path, place))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
 def test_the_test_is_drawn(place, tmp_path):
     command("test", place / "D", "-o", tmp_path)
     drawn = sorted(path.stem for path in (tmp_path / "test" / "pictures").iterdir())

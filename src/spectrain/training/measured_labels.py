@@ -5,27 +5,23 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..core.errors import DataError, SpectrainError
+from ..core.errors import DataError
 from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..losses.rarity import fit_rarity
-from ..models.weights import read_tensors
 from ..tasks.value_layers import VALUE
+from .begun import meta_of_weights
 from .label_figures import _PIXELS, LabelFigures, LabelSums, label_figures
 from .shared_work import from_main
-from .trained import checkpoint_of, read_trained
 
 log = logging.getLogger("spectrain")
 
-HEAD = "meanlayer.conv.weight"
-"""In the weights of the published U-Net."""
 FAR, MARGIN = 4.0, 0.03
 """Deviations from the mean label where figures end at most, and what is added to labels that lie nearer: a share."""
 MAGNITUDE = 8.0
@@ -153,15 +149,7 @@ def _of_weights(cfg: Config, layers: int) -> tuple[Numbers, Numbers] | None:
 
     The published U-Net learns labels as they are, and its file says nothing of them.
     """
-    source = getattr(cfg.model.options, "init_from", None)
-    if source is None or getattr(cfg.model.options, "init_part", "all") != "all":
-        return None
-    task: dict[str, Any] = {}
-    try:
-        task = read_trained(checkpoint_of(Path(source)))["meta"]["config"]["task"]
-    except SpectrainError:  # no checkpoint of ours
-        if HEAD in read_tensors(source):
-            task = {"name": "regression"}
+    task = meta_of_weights(cfg).get("config", {}).get("task", {})
     if task.get("name") != "regression":
         return None
     centre, spread = task.get("centre") or [0.0] * layers, task.get("spread") or [1.0] * layers
