@@ -188,3 +188,16 @@ def test_a_validation_without_labels_is_said_before_the_training(caplog):
     nothing = Labelled(np.full((4, 9, 9), np.nan, "f4"))
     with_measured(load_config("regression"), Labelled(drawn()), nothing)
     assert "none of 4 patches that were looked at has a labelled pixel" in caplog.text
+
+
+def test_images_are_not_their_own_labels(tmp_path):
+    (tmp_path / "A").mkdir()
+    words = [f"dataset.path={tmp_path / 'A'}", f"dataset.labels_path={tmp_path / 'B' / '..' / 'A'}"]
+    with pytest.raises(DataError, match="named as their own labels"):
+        found(drawn(), *words)
+
+
+def test_layers_without_names_are_said(caplog):
+    with caplog.at_level("INFO", logger="spectrain"):
+        found(np.stack([drawn(), drawn(seed=2)], 1))
+    assert "2 layers, taken for as many quantities: value_0, value_1" in caplog.text

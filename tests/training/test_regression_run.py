@@ -17,11 +17,12 @@ import spectrain
 from spectrain import UNet
 from spectrain.cli import main
 from spectrain.config import load_config
-from spectrain.core.errors import RunError
+from spectrain.core.errors import DataError, RunError
 from spectrain.metrics.calibration import Recalibration
 from spectrain.metrics.regression import LEVELS
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.measured_labels import with_measured
+from spectrain.training.testing import test as run_test
 
 BOUNDS = ("lower bound of 90 %", "upper bound of 90 %")
 
@@ -125,6 +126,19 @@ def test_weights_that_are_tested_on_other_data_see_them_by_their_own_statistics(
     spectrain.train("regression", flags=words, overrides=["general.device=cpu", "general.threads=1"])
     ours, theirs = (np.load(folder / "D" / "predictions.npy") for folder in (tmp_path, place))
     np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_other_data_are_tested_with_labels_that_lie_apart(place, tmp_path):
+    for root in ("A", "B"):
+        shutil.copytree(place / root / "test", tmp_path / root / "test")
+    command("test", place / "D", "--data", tmp_path / "A", "--labels", tmp_path / "B", "-o", tmp_path / "T")
+    found = [np.load(folder / "predictions.npy") for folder in (tmp_path / "T" / "test", place / "D")]
+    np.testing.assert_array_equal(*found)
+    with pytest.raises(RunError, match="labels are named without their images"):
+        run_test(place / "D", labels=tmp_path / "B")
+    with pytest.raises(DataError, match="regression needs labels") as caught:
+        run_test(place / "D", tmp_path / "A", tmp_path / "U")
+    assert "--labels" in str(caught.value.fix)
 
 
 def test_the_test_is_drawn(place, tmp_path):

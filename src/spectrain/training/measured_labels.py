@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     weighs = getattr(cfg.loss.options, "rare", 0) > 0 and not cfg.loss.options.rare_edges
     if options.centre and options.spread and not weighs:  # of a run that goes on, or as was said
         return cfg
+    _refuse_images(cfg)
     figures = from_main(lambda: label_figures(patches, options.ignore))
     count, mean, deviation = figures.count, figures.mean, figures.deviation
     layers = len(count)
@@ -66,6 +68,9 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
             fix="look at the labels with `spectrain inspect`; NaN and task.ignore mean 'not measured'",
         )
     names = list(options.names) or ([VALUE] if layers == 1 else [f"{VALUE}_{number}" for number in range(layers)])
+    if layers > 1 and not options.names:
+        said = "%s: the labels have %d layers, taken for as many quantities: %s; task.names names them"
+        log.info(said, where, layers, ", ".join(names))
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
     from_main(lambda: _doubt_fill(figures, names, where))
@@ -86,6 +91,18 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     numbers = labels if begun is None else "the weights of model.init_from"
     cfg = _filled(cfg, "task", found, {"names": labels, "limits": labels, "centre": numbers, "spread": numbers})
     return _with_rarity(_with_bins(cfg, figures), figures, where)
+
+
+def _refuse_images(cfg: Config) -> None:
+    """Raise where the folder of the images is named for that of the labels too: it would be learned band by band."""
+    given, labels = cfg.dataset.path or [], cfg.dataset.labels_path
+    places = [Path(one).expanduser().resolve() for one in ([given] if isinstance(given, str) else given)]
+    if labels is not None and Path(labels).expanduser().resolve() in places:
+        raise DataError(
+            "the images are named as their own labels",
+            where=f"dataset.labels_path={labels}",
+            fix="name the folder of the labels",
+        )
 
 
 def _filled(cfg: Config, group: str, found: dict[str, Any], origins: dict[str, str]) -> Config:

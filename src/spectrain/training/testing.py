@@ -46,6 +46,7 @@ def test(
     data: str | Path | Sequence[str | Path] | None = None,
     output: str | Path | None = None,
     *,
+    labels: str | Path | None = None,
     splits: Sequence[str] = (),
     turns: bool = False,
     batch_size: int | None = None,
@@ -65,6 +66,7 @@ def test(
         data: data set, or several; None is the one the run was trained on, of several runs the same of all.
         output: folder; None is ``test/DATA`` in the run folder, or in that of the ensemble. Each split has a folder in
             it.
+        labels: folder of the labels of ``data``, where they lie apart (`dataset.labels_path`).
         splits: which; none takes ``val-test`` and ``test`` where they are, else the validation split; of other data
             all there is.
         turns: see each image in its eight turns and flips, and average (`Turned`); for tasks with maps.
@@ -91,6 +93,10 @@ def test(
         raise RunError("several runs have no folder of their own", where="test", fix="name one for the results by -o")
     places = _places(trained, data)
     options = overrides or (trained.cfg.dataset if data is None else undrawn(trained.cfg.dataset))
+    if labels is not None:
+        if data is None:
+            raise RunError("labels are named without their images", where="test", fix="name these by --data")
+        options = replace(options, labels_path=str(labels))
     target = resolve_device(device, 0)
     inside = folder_of_ensemble(named[0]) if several else _run_folder(trained)
     folder = folder_of_test(inside, places) if output is None else Path(output)
