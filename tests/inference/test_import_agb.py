@@ -8,6 +8,7 @@ import os
 import numpy as np
 import pytest
 import rasterio
+import regression_runs as small
 import torch
 from model_contract import batch_of, images
 from published_unet import published_forward, published_weights
@@ -168,3 +169,23 @@ def test_a_name_for_each_band(tmp_path):
     checkpoint(tmp_path / "theirs.pt")
     with pytest.raises(DataError, match="2 bands are named, and the model takes 3"):
         import_agb(tmp_path / "theirs.pt", tmp_path / "ours.pt", ["a", "b"])
+
+
+@pytest.mark.parametrize("imported", [False, True])
+def test_weights_that_are_tested_or_trained_further_are_read_as_they_were_trained(tmp_path, imported):
+    """Inputs as they are and the soft-plus, though the recipe standardises and bounds: else the numbers are others."""
+    a, b = small.write_pairs(tmp_path)
+    weights = checkpoint(tmp_path / "theirs.pth")
+    file = tmp_path / "theirs.pth"
+    if imported:
+        file = tmp_path / "ours.pt"
+        import_agb(tmp_path / "theirs.pth", file)
+    words = ["--train_input_data_dir", str(a), "--train_label_data_dir", str(b), "--skip_training", "true"]
+    words += ["--model_weights_path", str(file), "--out_dir", str(tmp_path / "D"), "--batch_size", "2"]
+    run = spectrain.train("regression", flags=words, overrides=["general.device=cpu", "general.threads=1"])
+    assert (run.cfg.model.standardise, run.cfg.loss.variance) == ("none", "published")
+    names = sorted((a / "test").iterdir())
+    image, label = (np.stack([np.load(root / "test" / one.name) for one in names]) for root in (a, b))
+    mean, _ = published_forward(weights, image)
+    kept = np.isfinite(label[:, 0])
+    np.testing.assert_allclose(np.load(tmp_path / "D" / "predictions.npy"), mean[kept], rtol=1e-4, atol=1e-4)

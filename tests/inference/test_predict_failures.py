@@ -259,3 +259,22 @@ def test_a_halo_too_wide(run, scene, tmp_path):
     with pytest.raises(SpectrainError, match="0 to 15 px"):
         spectrain.predict(run, scene, tmp_path / "out.tif", halo=16)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_raster_among_the_runs_is_said_to_be_one(run, scene, tmp_path):
+    with pytest.raises(RunError, match="stands where runs are named") as caught:
+        spectrain.predict([run, scene], "probability", tmp_path / "made.tif")
+    assert "--layers is said again" in str(caught.value.fix)
+
+
+def test_an_export_for_other_programs_is_no_run(scene, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"any")
+    with pytest.raises(RunError, match="an export for other programs"):
+        spectrain.predict(tmp_path / "model.onnx", scene, tmp_path / "made.tif")
+
+
+def test_an_array_without_a_place_is_no_scene(run, tmp_path):
+    np.save(tmp_path / "scene.npy", np.zeros((3, 8, 8), "f4"))
+    with pytest.raises(DataError, match="cannot be opened as a raster") as caught:
+        spectrain.predict(run, tmp_path / "scene.npy", tmp_path / "made.tif")
+    assert "write it as a GeoTIFF" in str(caught.value.fix)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -29,8 +30,7 @@ def part(found, rows, valid=None):
 
 def same(got, expected):
     for name, value in expected.items():
-        near = 0.25 if name.startswith("ence") else 1e-9  # of a few pixels, in coarser bins
-        assert got[name] == pytest.approx(value, rel=1e-9, abs=near), name
+        assert got[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
 
 
 @pytest.mark.parametrize("quantities", [1, 2])
@@ -99,3 +99,17 @@ def test_an_image_without_labels():
     images = collected(drawn(share=0.0)).images()
     assert images["labelled_pixels"] == [0.0] * 4
     assert all(math.isnan(value) for value in images["rmse"])
+
+
+def test_batches_of_other_variances_and_without_labels_add_up():
+    found = drawn(batch=4)
+    assert found.log_variance is not None
+    found = replace(found, log_variance=found.log_variance + torch.tensor([-9.0, 0.0, 5.0, 0.0]).view(-1, 1, 1, 1))
+    empty = part(found, [0], torch.zeros_like(found.valid))
+    tables = RegressionTables()
+    for number, batch in enumerate([part(found, [0]), part(found, [1]), empty, part(found, [2, 3])]):
+        tables.update(batch, batch_of(batch, [10 * number + row for row in range(len(batch.mean))]))
+    same(tables.breakdown({"scene": ["a"] * 5}).everything, computed(found))
+    first = {name: column[0] for name, column in tables.images().items()}
+    same(first, computed(part(found, [0])))
+    assert math.isnan(tables.images()["ence"][2])

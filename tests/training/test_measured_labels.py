@@ -168,3 +168,36 @@ def test_a_sample_is_taken_evenly(monkeypatch):
     labels = np.arange(2000, dtype="f4").reshape(20, 10, 10)
     (sample,) = label_figures(Labelled(labels), ()).sample
     assert sample.tolist() == list(range(0, 2000, 64))
+
+
+@pytest.mark.parametrize(("fill", "share"), [(-9999.0, 0.7), (0.0, 0.7), (-9999.0, 0.02), (1e30, 0.02)])
+def test_labels_that_may_mean_not_measured_are_doubted(caplog, fill, share):
+    rng = np.random.default_rng(3)
+    labels = rng.normal(80, 30, (5, 16, 16)).astype("f4")
+    found(labels)
+    assert "not measured" not in caplog.text
+    labels[rng.random(labels.shape) < share] = fill
+    found(labels)
+    assert f"% of the labels (value) are {fill:g}: if that stands for 'not measured'" in caplog.text
+    caplog.clear()
+    assert found(labels, f"task.ignore=[{fill:g}]").task.centre[0] == pytest.approx(80, abs=3)
+    assert "stands for" not in caplog.text
+
+
+def test_a_validation_without_labels_is_said_before_the_training(caplog):
+    nothing = Labelled(np.full((4, 9, 9), np.nan, "f4"))
+    with_measured(load_config("regression"), Labelled(drawn()), nothing)
+    assert "none of 4 patches that were looked at has a labelled pixel" in caplog.text
+
+
+def test_images_are_not_their_own_labels(tmp_path):
+    (tmp_path / "A").mkdir()
+    words = [f"dataset.path={tmp_path / 'A'}", f"dataset.labels_path={tmp_path / 'B' / '..' / 'A'}"]
+    with pytest.raises(DataError, match="named as their own labels"):
+        found(drawn(), *words)
+
+
+def test_layers_without_names_are_said(caplog):
+    with caplog.at_level("INFO", logger="spectrain"):
+        found(np.stack([drawn(), drawn(seed=2)], 1))
+    assert "2 layers, taken for as many quantities: value_0, value_1" in caplog.text

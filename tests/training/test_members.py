@@ -14,6 +14,7 @@ import regression_runs as small
 import spectrain
 from spectrain.core.errors import RunError, UsageError
 from spectrain.metrics.calibration import Recalibration
+from spectrain.runs.inspection import inspect
 from spectrain.training import several
 from spectrain.training.ensembles import read_ensemble
 from spectrain.training.testing import test as run_test
@@ -147,3 +148,41 @@ def test_runs_that_keep_other_patches_are_refused(made, place, tmp_path):
         spectrain.test([made.runs[0].folder, other.folder], output=tmp_path / "t")
     with pytest.raises(RunError, match="several runs have no folder of their own"):
         spectrain.test([run.folder for run in made.runs])
+
+
+def test_a_model_that_is_named_twice_is_refused(made, tmp_path):
+    one, two = made.runs[0].folder, made.runs[1].folder
+    small.write_scene(tmp_path / "scene.tif", 20, 30)
+    for runs in ([one, two, one], [made.folder, two], [one, one / "checkpoints" / "best.pt"]):
+        with pytest.raises(RunError, match="is named twice"):
+            spectrain.predict(runs, tmp_path / "scene.tif", tmp_path / "map.tif")
+        with pytest.raises(RunError, match="is named twice"):
+            run_test(runs, output=tmp_path / "test")
+
+
+def test_runs_of_other_labels_or_units_are_refused(made, place, tmp_path):
+    for root in ("A", "B"):
+        shutil.copytree(place / root, tmp_path / root)
+    one, other = made.runs[0].folder, begin(tmp_path, tmp_path / "X", "task.unit=m").folder
+    run_test([one, other], output=tmp_path / "same")  # the same labels in another place
+    for file in (tmp_path / "B" / "test").iterdir():
+        np.save(file, np.load(file) / 3)
+    with pytest.raises(RunError, match="other labels for the same patches of 'test'"):
+        run_test([one, other], output=tmp_path / "test")
+    small.write_scene(tmp_path / "scene.tif", 20, 30)
+    feet = begin(place, tmp_path / "Y", "task.unit=ft").folder
+    with pytest.raises(RunError, match="different units: ft and m"):
+        spectrain.predict([feet, other], tmp_path / "scene.tif", tmp_path / "map.tif")
+
+
+def test_where_one_run_is_wanted_an_ensemble_says_what_it_is(made, place, tmp_path):
+    with pytest.raises(RunError, match="this is an ensemble of several runs"):
+        spectrain.train("regression", overrides=["hparams.skip_training=true", f"out_dir={made.folder}"])
+    with pytest.raises(RunError, match="ensemble of several runs"):
+        inspect(made.folder)
+    (tmp_path / "half").mkdir()
+    shutil.copy(made.folder / "members.json", tmp_path / "half")
+    for use in (inspect, run_test, lambda run: spectrain.predict(run, "scene.tif", tmp_path / "map.tif")):
+        with pytest.raises(RunError, match="not all trained yet") as caught:
+            use(tmp_path / "half")
+        assert "spectrain train --resume" in str(caught.value.fix)

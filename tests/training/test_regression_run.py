@@ -17,11 +17,12 @@ import spectrain
 from spectrain import UNet
 from spectrain.cli import main
 from spectrain.config import load_config
-from spectrain.core.errors import RunError
+from spectrain.core.errors import DataError, RunError
 from spectrain.metrics.calibration import Recalibration
 from spectrain.metrics.regression import LEVELS
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.measured_labels import with_measured
+from spectrain.training.testing import test as run_test
 
 BOUNDS = ("lower bound of 90 %", "upper bound of 90 %")
 
@@ -81,6 +82,17 @@ def test_training_ends_by_a_test_of_the_best_weights(place, tmp_path):
     assert float(rows["scaled"]["gaussian_nll"]) == pytest.approx(nll, rel=1e-4)
 
 
+def test_what_was_fitted_is_said_of_variances_and_of_values_alone(place, tmp_path, caplog):
+    data = [f"dataset.path={place / 'A'}", f"dataset.labels_path={place / 'B'}", "general.device=cpu"]
+    words = [*data, "general.threads=1", "hparams.epochs=1", "hparams.test_at_end=false", "model=pixel_net"]
+    with caplog.at_level("INFO", logger="spectrain"):
+        spectrain.train("regression", overrides=[*words, f"out_dir={tmp_path / 'V'}"])
+        assert "variances times" in caplog.text and "90 % of them" not in caplog.text
+        caplog.clear()
+        spectrain.train("regression", overrides=[*words, "loss=mse", f"out_dir={tmp_path / 'M'}"])
+    assert "variances times" not in caplog.text and "90 % of them lie within ± " in caplog.text
+
+
 def test_weights_are_tested_without_a_training(place, tmp_path):
     words = f"--train_input_data_dir {place / 'A'} --train_label_data_dir {place / 'B'} --all_checkpoint_dir {tmp_path}"
     words += " --skip_training true --num_ch 3 general.device=cpu general.threads=1 "
@@ -98,6 +110,35 @@ def test_weights_are_tested_without_a_training(place, tmp_path):
     with pytest.raises(RunError, match="nothing to test: no run in out_dir, and no weights"):
         flags = [word for word in words.split() if "=" not in word]
         spectrain.train("regression", flags=[*flags, "--out_dir", str(tmp_path / "F")])
+
+
+def test_weights_that_are_tested_on_other_data_see_them_by_their_own_statistics(place, tmp_path):
+    """As `spectrain test --data` does: those of other images would be other numbers."""
+    for split in ("train", "val", "test"):
+        for root in ("A", "B"):
+            (tmp_path / root / split).mkdir(parents=True)
+            for file in (place / root / split).iterdir():
+                values = np.load(file)
+                np.save(tmp_path / root / split / file.name, values + 3 if (root, split) == ("A", "train") else values)
+    data = ["--train_input_data_dir", str(tmp_path / "A"), "--train_label_data_dir", str(tmp_path / "B")]
+    words = [*data, "--skip_training", "true", "--num_ch", "3", "--out_dir", str(tmp_path / "D")]
+    words += ["--model_weights_path", str(place / "D")]
+    spectrain.train("regression", flags=words, overrides=["general.device=cpu", "general.threads=1"])
+    ours, theirs = (np.load(folder / "D" / "predictions.npy") for folder in (tmp_path, place))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+def test_other_data_are_tested_with_labels_that_lie_apart(place, tmp_path):
+    for root in ("A", "B"):
+        shutil.copytree(place / root / "test", tmp_path / root / "test")
+    command("test", place / "D", "--data", tmp_path / "A", "--labels", tmp_path / "B", "-o", tmp_path / "T")
+    found = [np.load(folder / "predictions.npy") for folder in (tmp_path / "T" / "test", place / "D")]
+    np.testing.assert_array_equal(*found)
+    with pytest.raises(RunError, match="labels are named without their images"):
+        run_test(place / "D", labels=tmp_path / "B")
+    with pytest.raises(DataError, match="regression needs labels") as caught:
+        run_test(place / "D", tmp_path / "A", tmp_path / "U")
+    assert "--labels" in str(caught.value.fix)
 
 
 def test_the_test_is_drawn(place, tmp_path):

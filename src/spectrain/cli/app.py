@@ -101,6 +101,7 @@ def test(
     /,
     *more: Path,
     data: Annotated[list[Path] | None, Parameter(negative="")] = None,
+    labels: Path | None = None,
     split: Several = None,
     output: Output = None,
     turns: Switch = False,
@@ -115,6 +116,7 @@ def test(
         run: Run folder, checkpoint, or folder of an ensemble.
         more: Further runs, which are tested together with it.
         data: Data set; by default the one the run was trained on. May be repeated.
+        labels: Folder of the labels of .npy files or GeoTIFFs, where they lie apart from --data.
         split: Splits to test on; by default test, else the validation split, of other data all there is.
         output: Folder to write; by default test/DATA in the run folder. Several runs need one.
         turns: See each image in its eight turns and flips, and average.
@@ -130,6 +132,7 @@ def test(
         [run, *more],
         data,
         output,
+        labels=labels,
         splits=split or (),
         turns=turns,
         batch_size=batch_size,

@@ -85,11 +85,10 @@ def open_raster(path: Path) -> Any:
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
             return rasterio.open(path)
     except rasterio.errors.RasterioError as error:
-        raise DataError(
-            f"cannot be opened as a raster: {error}",
-            where=str(path),
-            fix="see that it is whole, else copy or write it again",
-        ) from error
+        fix = "see that it is whole, else copy or write it again"
+        if path.suffix.lower() == ".npy":
+            fix = "a .npy file does not say where it lies: write it as a GeoTIFF"
+        raise DataError(f"cannot be opened as a raster: {error}", where=str(path), fix=fix) from error
 
 
 @lru_cache(maxsize=1 << 16)

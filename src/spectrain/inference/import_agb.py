@@ -70,7 +70,7 @@ def import_agb(
     options = ("model.standardise=none", *overrides, f"model.init_from={output}")
     commands = (
         f"spectrain predict {output} SCENE -o MAP.tif --window 256",  # weights do not tell how large tiles were
-        f"spectrain test {output} --data DATA",
+        f"spectrain test {output} --data DATA --labels LABELS",
         f"spectrain train {recipe} dataset.path=DATA dataset.labels_path=LABELS {' '.join(options)}",
     )
     return Imported(output, "unet", bands, None, epoch, tuple(notes), recipe, options=options, commands=commands)

@@ -28,6 +28,7 @@ from .tiles import Axis, default_halo
 
 log = logging.getLogger("spectrain")
 
+RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img", ".nc")
 DISAGREEMENT = 0.2
 """Windows that differ by more of the map's deviation are a warning."""
 SAY_EVERY = 10.0
@@ -107,6 +108,7 @@ def predict(
         raise RunError("no run is named", fix="name one, or several for an ensemble")
     output, place = Path(output).expanduser(), Path(scene).expanduser()
     _check_output(output, place)
+    _check_runs(chosen_runs, place)
     target = resolve_device(device, 0)
     members = load_members(chosen_runs, plugins)
     if interval is not None:
@@ -181,6 +183,17 @@ def _check_output(output: Path, scene: Path) -> None:
         raise RunError("is a folder", where=str(output), fix=f"name a file, such as {output / 'map.tif'}")
     if output.resolve() == scene.resolve():
         raise RunError("the map would replace the scene", where=str(output), fix="give another -o")
+
+
+def _check_runs(runs: Sequence[str | Path], scene: Path) -> None:
+    """Refuse a raster among the runs, as where `--layers mean lower` came last, of which the second is no layer."""
+    for run in map(Path, runs):
+        if run.is_file() and run.suffix.lower() in RASTERS:
+            raise RunError(
+                "is a raster, and stands where runs are named",
+                where=str(run),
+                fix=f"name runs first and one scene last, here {scene}; --layers is said again for each layer",
+            )
 
 
 def _refuse_existing(paths: Sequence[Path], overwrite: bool) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..core.bands import Bands
 from ..core.batch import Batch
@@ -20,8 +21,8 @@ from .regression import named, of_sums, quantity_of, sums_of
 DRAWS = 1000
 """Bootstrap samples."""
 LEVEL = 0.95
-COARSE = 64
-"""Bins of the log-variance: what is kept of each image is small. ENCE of groups of images is a little coarser by it."""
+FINE = "fine_"
+"""Begins the names of sums by fine bins of the log-variance."""
 
 Sums = dict[str, Tensor]
 
@@ -37,7 +38,7 @@ class RegressionTables(Tables):
         self.edges = tuple(bins)
         self.names: tuple[str, ...] = ()
         self._index: list[int] = []
-        self._parts: list[Sums] = []
+        self._parts: list[tuple[int, Sums]] = []
 
     @torch.no_grad()
     def update(self, output: Any, batch: Batch) -> None:
@@ -49,9 +50,11 @@ class RegressionTables(Tables):
         bins = len(self.edges) + 1
         images, quantities = len(real), len(self.names)
         cell = ((output.images * quantities) + quantity_of(output)) * bins + self._bin(output)
-        sums = sums_of(output, cell, images * quantities * bins, COARSE)
+        sums = sums_of(output, cell, images * quantities * bins)
         shape = (images, quantities, bins)
-        self._parts.append({name: x.cpu().double().view(*shape, *x.shape[1:])[real] for name, x in sums.items()})
+        self._parts.append(
+            _trimmed({name: x.cpu().double().view(*shape, *x.shape[1:])[real] for name, x in sums.items()})
+        )
 
     def _bin(self, output: Regressed) -> Tensor:
         """Return the bin of each label."""
@@ -61,8 +64,8 @@ class RegressionTables(Tables):
     def _sums(self) -> Sums:
         """Return the sums [images,quantities,bins,...]."""
         if len(self._parts) > 1:
-            self._parts = [{name: torch.cat([part[name] for part in self._parts]) for name in self._parts[0]}]
-        return self._parts[0]
+            self._parts = [_joined(self._parts)]
+        return self._parts[0][1]
 
     def images(self) -> dict[str, list[Any]]:
         """Return ``index``, how many labels count, and the metrics of each image; NaN where it has none."""
@@ -152,3 +155,30 @@ def _of_one(sums: Sums) -> dict[str, list[float]]:
     """Return how many labels count and the metrics of rows of one quantity, [rows,1,...]."""
     values = {name: x[:, 0].tolist() for name, x in of_sums(sums).items()}
     return {"labelled_pixels": sums["count"][:, 0].tolist(), **values}
+
+
+def _trimmed(sums: Sums) -> tuple[int, Sums]:
+    """Return sums without the fine bins before the first and after the last with labels, and which the first is.
+
+    Variances of one model lie in a small part of all that there could be, so what is kept of each image stays small
+    though the bins are those of the whole test: joined from coarser ones the ENCE would be another.
+    """
+    if FINE + "count" not in sums:
+        return 0, sums
+    filled = sums[FINE + "count"].flatten(0, -2).sum(0).nonzero().flatten().tolist() or [0, -1]
+    first, end = filled[0], filled[-1] + 1
+    return first, {name: x[..., first:end].clone() if name.startswith(FINE) else x for name, x in sums.items()}
+
+
+def _joined(parts: Sequence[tuple[int, Sums]]) -> tuple[int, Sums]:
+    """Return the sums of several `_trimmed` batches, images one after the other."""
+    some = [(at, at + sums[FINE + "count"].shape[-1]) for at, sums in parts if FINE + "count" in sums]
+    some = [(low, high) for low, high in some if high > low]
+    first, end = min((low for low, _ in some), default=0), max((high for _, high in some), default=0)
+
+    def widened(name: str, at: int, x: Tensor) -> Tensor:
+        if not name.startswith(FINE) or not x.shape[-1]:
+            return x.new_zeros(*x.shape[:-1], end - first) if name.startswith(FINE) else x
+        return pad(x, (at - first, end - at - x.shape[-1]))
+
+    return first, {name: torch.cat([widened(name, at, sums[name]) for at, sums in parts]) for name in parts[0][1]}

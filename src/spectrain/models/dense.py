@@ -41,7 +41,7 @@ class DenseNetwork(nn.Module):
 
         backbone: ResNetName | str = option(
             "resnet18",
-            "the encoder: resnet18, resnet34, resnet50, resnet101, or the path of a run or checkpoint to take it from",
+            "the encoder: resnet18, resnet34, resnet50, resnet101, or that of a run or checkpoint by path, as ./RUN",
             pattern=BACKBONE,
         )
         stem: Stem = option("large", "small for images of about 32 to 96 px; large is 16 times cheaper")

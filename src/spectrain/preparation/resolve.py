@@ -47,6 +47,8 @@ def resolve(
     if kind not in KINDS:
         near = nearest(kind, KINDS)
         fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS)}"
+        if Path(kind).is_dir():
+            fix = f"the kind comes before the folder: `spectrain prepare scenes data-dir={kind} ...`"
         raise ConfigError([Problem(kind, "command line", "is no kind of scenes", fix)])
     known = options_of(PrepareOptions)
     values: dict[str, Any] = dict(PRESETS[kind])

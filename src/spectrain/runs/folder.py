@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 CHECKPOINTS = "checkpoints"
+ENSEMBLE, MEMBERS = "ensemble.json", "members.json"
+"""Files of a folder of several models: what it is made of, and how many are to be trained in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,11 @@ def find_folder(path: Path | str) -> Path:
             return folder
     if path.is_file():
         what, fix = "the file does not lie in a run folder", "give the run folder itself"
+    elif (path / ENSEMBLE).is_file():
+        what, fix = "this is an ensemble of several runs, and one is wanted", "give one of its members"
+    elif (path / MEMBERS).is_file():
+        what = "the members of this ensemble are not all trained yet"
+        fix = f"go on with them by `spectrain train --resume {path}`, or give one of its members"
     elif path.is_dir():
         what, fix = "this is not a run folder: it has no run.json", "give the folder with run.json in it"
     else:

@@ -23,7 +23,7 @@ from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
-from .folder import find_folder
+from .folder import ENSEMBLE, MEMBERS, find_folder
 from .info import RunInfo
 from .inspected import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
 
@@ -134,7 +134,7 @@ def inspect(
         DataError: nothing is there, or it is of no known kind.
     """
     path = Path(path)
-    if (path / "run.json").is_file():
+    if any((path / name).is_file() for name in ("run.json", ENSEMBLE, MEMBERS)):  # the latter are refused
         folder = find_folder(path)
         return Inspection(folder, [], (), (), RunInfo.read(folder).facts())
     reader = recognise(path)

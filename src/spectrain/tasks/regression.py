@@ -348,7 +348,7 @@ def measured(labels: Labels | None, ignore: Sequence[float] = ()) -> NDArray[np.
         raise DataError(
             "regression needs labels, and the data have none",
             where="the data",
-            fix="give a map of values an image; dataset.labels_path names a folder of them",
+            fix="give a map of values an image; dataset.labels_path (for a test --labels) names a folder of them",
         )
     if labels.ndim not in (3, 4):
         raise DataError(

@@ -30,6 +30,7 @@ from .backbone import with_backbone
 from .checkpoint import load_checkpoint
 from .conclusion import conclude
 from .devices import advice_on, hardware_facts, resolve_device, set_threads
+from .ensembles import is_ensemble
 from .evaluate import rehearse
 from .interrupts import stop_on_signal
 from .loop import Training
@@ -116,6 +117,12 @@ def tested_instead(cfg: Config) -> Run | None:
         conclude(run, cfg)
         return run
     if getattr(cfg.model.options, "init_from", None) is None:
+        if cfg.out_dir and is_ensemble(Path(cfg.out_dir)):
+            raise RunError(
+                "this is an ensemble of several runs, and one is tested so",
+                where=f"out_dir {cfg.out_dir}",
+                fix=f"test them as one by `spectrain test {cfg.out_dir}`",
+            )
         raise RunError(
             "there is nothing to test: no run in out_dir, and no weights",
             where="hparams.skip_training",

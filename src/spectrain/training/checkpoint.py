@@ -18,6 +18,7 @@ from ..runs.atomic import atomic_write
 from ..runs.migrations import migrated
 
 NAME, VERSION = "spectrain.checkpoint", 1
+EXPORTED = (".onnx", ".pt2")
 
 
 def save_checkpoint(path: Path | str, state: dict[str, Any], meta: dict[str, Any]) -> None:
@@ -62,6 +63,10 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise RunError("there is no such checkpoint", where=str(path), fix="give a run folder or a .pt file in it")
+    if path.suffix in EXPORTED:
+        raise RunError(
+            "this is an export for other programs", where=str(path), fix="name the run, or its export as safetensors"
+        )
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # reading damaged bytes raises whatever it stumbles over

@@ -18,9 +18,12 @@ from ..core.batch import Batch
 from ..core.step import Step
 from ..data.mixture import eval_order
 from ..data.opening import open_patches
+from ..metrics.calibration import Recalibration
 from ..metrics.labelled import LabelledPixels
 from ..runs.atomic import atomic_write, disk_errors
 from ..runs.run import Run
+from ..tasks.base import Task
+from ..tasks.value_layers import ALEATORIC
 from .checkpoint import load_checkpoint, save_checkpoint
 from .devices import resolve_device
 from .evaluate import evaluate
@@ -78,7 +81,7 @@ def test_and_keep(folder: Path, cfg: Config, data: str | list[str] | None = None
     _keep(found[-1], folder)
     for one in found:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in list(one.items())[:8] if math.isfinite(value))
-        log.info("%s: %s → %s", one.split, shown, one.folder)
+        log.info("%s: %s → %s", one.split, shown or "no score, as nothing in it is measured", one.folder)
 
 
 def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) -> dict[str, Any] | None:
@@ -102,9 +105,16 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
     if fitted is None:
         log.warning("%s, %s: no labels to recalibrate the model on", patches.path, split)
         return None
-    said = ", ".join(f"{factor:.3g}" for factor in fitted.factors)
-    log.info("recalibrated on %d labels of %s: variances times %s", sum(fitted.counts), split, said)
+    log.info("recalibrated on %d labels of %s: %s", sum(fitted.counts), split, _said(fitted, subject.task))
     return fitted.to_json()
+
+
+def _said(fitted: Recalibration, task: Task) -> str:
+    """Return what was fitted in words: of a model of values alone there is no variance, but one width."""
+    if any(layer.name == ALEATORIC for layer in task.layers()):
+        return "variances times " + ", ".join(f"{factor:.3g}" for factor in fitted.factors)
+    at = fitted.levels.index(0.9)
+    return "90 % of them lie within ± " + ", ".join(f"{row[at]:.3g}" for row in fitted.widths) + " of the prediction"
 
 
 def _into(pixels: LabelledPixels) -> Any:

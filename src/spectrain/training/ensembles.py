@@ -13,8 +13,9 @@ from typing import Any
 
 from ..core.errors import RunError
 from ..runs.atomic import atomic_write
+from ..runs.folder import ENSEMBLE
 
-FILE = "ensemble.json"
+FILE = ENSEMBLE
 NAME, VERSION = "spectrain.ensemble", 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import Config
-from ..core.errors import DataError, SpectrainError
+from ..core.errors import DataError
 from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..losses.rarity import fit_rarity
-from ..models.weights import read_tensors
 from ..tasks.value_layers import VALUE
+from .begun import meta_of_weights
 from .label_figures import _PIXELS, LabelFigures, LabelSums, label_figures
 from .shared_work import from_main
-from .trained import checkpoint_of, read_trained
 
 log = logging.getLogger("spectrain")
 
-HEAD = "meanlayer.conv.weight"
-"""In the weights of the published U-Net."""
 FAR, MARGIN = 4.0, 0.03
 """Deviations from the mean label where figures end at most, and what is added to labels that lie nearer: a share."""
 MAGNITUDE = 8.0
 """Labels that are this many times as large as others, or as small, are about an order of magnitude from them."""
+COMMON, APART = 0.5, 20.0
+"""Share of the labels that are one value, and deviations between such a value and the others, from which it is odd."""
 _LOOKED_AT = 256
 
 Numbers = NDArray[np.float64]
@@ -56,6 +56,7 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     weighs = getattr(cfg.loss.options, "rare", 0) > 0 and not cfg.loss.options.rare_edges
     if options.centre and options.spread and not weighs:  # of a run that goes on, or as was said
         return cfg
+    _refuse_images(cfg)
     figures = from_main(lambda: label_figures(patches, options.ignore))
     count, mean, deviation = figures.count, figures.mean, figures.deviation
     layers = len(count)
@@ -67,8 +68,12 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
             fix="look at the labels with `spectrain inspect`; NaN and task.ignore mean 'not measured'",
         )
     names = list(options.names) or ([VALUE] if layers == 1 else [f"{VALUE}_{number}" for number in range(layers)])
+    if layers > 1 and not options.names:
+        said = "%s: the labels have %d layers, taken for as many quantities: %s; task.names names them"
+        log.info(said, where, layers, ", ".join(names))
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
+    from_main(lambda: _doubt_fill(figures, names, where))
     if valid is not None and valid is not patches:
         from_main(lambda: _doubt_units(valid, options, mean, deviation, "of the training"))
     published = getattr(cfg.loss.options, "variance", None) == "published"
@@ -86,6 +91,18 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     numbers = labels if begun is None else "the weights of model.init_from"
     cfg = _filled(cfg, "task", found, {"names": labels, "limits": labels, "centre": numbers, "spread": numbers})
     return _with_rarity(_with_bins(cfg, figures), figures, where)
+
+
+def _refuse_images(cfg: Config) -> None:
+    """Raise where the folder of the images is named for that of the labels too: it would be learned band by band."""
+    given, labels = cfg.dataset.path or [], cfg.dataset.labels_path
+    places = [Path(one).expanduser().resolve() for one in ([given] if isinstance(given, str) else given)]
+    if labels is not None and Path(labels).expanduser().resolve() in places:
+        raise DataError(
+            "the images are named as their own labels",
+            where=f"dataset.labels_path={labels}",
+            fix="name the folder of the labels",
+        )
 
 
 def _filled(cfg: Config, group: str, found: dict[str, Any], origins: dict[str, str]) -> Config:
@@ -149,15 +166,7 @@ def _of_weights(cfg: Config, layers: int) -> tuple[Numbers, Numbers] | None:
 
     The published U-Net learns labels as they are, and its file says nothing of them.
     """
-    source = getattr(cfg.model.options, "init_from", None)
-    if source is None or getattr(cfg.model.options, "init_part", "all") != "all":
-        return None
-    task: dict[str, Any] = {}
-    try:
-        task = read_trained(checkpoint_of(Path(source)))["meta"]["config"]["task"]
-    except SpectrainError:  # no checkpoint of ours
-        if HEAD in read_tensors(source):
-            task = {"name": "regression"}
+    task = meta_of_weights(cfg).get("config", {}).get("task", {})
     if task.get("name") != "regression":
         return None
     centre, spread = task.get("centre") or [0.0] * layers, task.get("spread") or [1.0] * layers
@@ -187,6 +196,11 @@ def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbe
         for at in range(0, len(index), rows):
             sums.add(one, index[at : at + rows], options.ignore)
         own = sums.figures()
+        if not own.count.any():
+            log.warning(
+                "%s, %s: none of %d patches that were looked at has a labelled pixel, so no score of them is known",
+                one.path, one.split, len(index),
+            )  # fmt: skip
         if len(own.mean) != len(mean):  # the task says so itself
             continue
         ratio = np.hypot(own.mean, own.deviation) / np.hypot(mean, deviation)
@@ -197,3 +211,27 @@ def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbe
                 "%s, %s: the labels (%s) are %.3g ± %.3g, those %s %.3g ± %.3g: are they in another unit?",
                 one.path, one.split, names[number], *ours, whose, *theirs,
             )  # fmt: skip
+
+
+def _doubt_fill(figures: LabelFigures, names: Sequence[str], where: str) -> None:
+    """Warn of a label that may stand for "not measured": it is most of them, or comes again far from all others."""
+    for name, sample in zip(names, figures.sample, strict=True):
+        values, counts = np.unique(sample, return_counts=True)
+        if len(values) < 2:
+            continue
+        most = int(counts.argmax())
+        odd = [most] if counts[most] > COMMON * len(sample) else []
+        odd += [end for end in (0, len(values) - 1) if end not in odd and _stands_apart(end, values, counts)]
+        for number in odd:
+            log.warning(
+                "%s: %.3g %% of the labels (%s) are %.6g: if that stands for 'not measured', set task.ignore=[%.6g]",
+                where, 100 * counts[number] / len(sample), name, values[number], values[number],
+            )  # fmt: skip
+
+
+def _stands_apart(end: int, values: Numbers, counts: NDArray[np.int64]) -> bool:
+    """Say whether the first or last of rising values comes more than once, and many deviations beyond the others."""
+    others, weights = np.delete(values, end), np.delete(counts, end)
+    mean = np.average(others, weights=weights)
+    deviation = np.sqrt(np.average((others - mean) ** 2, weights=weights))
+    return bool(counts[end] > 1 and abs(values[end] - mean) > APART * deviation)

@@ -37,8 +37,8 @@ def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> lis
     named; of several runs nobody knows one.
 
     Raises:
-        RunError: no such run; an ensemble that is damaged or lacks models; a run whose task has no maps; or they have
-            different tasks, classes or preparations.
+        RunError: no such run; one that comes twice; an ensemble that is damaged or lacks models; a run whose task has
+            no maps; or they have different tasks, classes, units or preparations.
     """
     found, fitted = [], []
     for run in runs:
@@ -58,6 +58,7 @@ def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> lis
                 )
             found.append(Loaded(trained, task))
     first = found[0]
+    _require_different(found)
     for other in found[1:]:
         _require_alike(first, other, str(other.trained.path))
     if len(found) == 1:
@@ -67,6 +68,15 @@ def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> lis
     return found
 
 
+def _require_different(found: Sequence[Loaded]) -> None:
+    """Raise where one model comes twice: it would agree with itself, and the ensemble seem surer than it is."""
+    seen: set[Path] = set()
+    for one in found:
+        if (path := one.trained.path.resolve()) in seen:
+            raise RunError("the model is named twice", where=str(one.trained.path), fix="name each run once")
+        seen.add(path)
+
+
 def _require_alike(first: Loaded, other: Loaded, where: str) -> None:
     fix = "an ensemble is of runs of one task; map them one by one"
     one, two = first.trained.cfg.task.name, other.trained.cfg.task.name
@@ -74,6 +84,18 @@ def _require_alike(first: Loaded, other: Loaded, where: str) -> None:
         raise RunError(f"the runs are of different tasks: {one} and {two}", where=where, fix=fix)
     if (ours := _shown(first.task.layers())) != (theirs := _shown(other.task.layers())):
         raise RunError(f"the runs draw different maps: {ours} and {theirs}", where=where, fix=fix)
+    _require_one_unit(first.task, other.task, where)
+
+
+def _require_one_unit(first: Task, other: Task, where: str) -> None:
+    """Raise where both say a unit and it is not the same."""
+    for ours, theirs in zip(first.layers(), other.layers(), strict=True):
+        if ours.unit and theirs.unit and ours.unit != theirs.unit:
+            raise RunError(
+                f"the runs are of different units: {ours.unit} and {theirs.unit}",
+                where=where,
+                fix="an ensemble is of runs that learned the same labels; map them one by one",
+            )
 
 
 def _shown(layers: Sequence[Layer]) -> str:

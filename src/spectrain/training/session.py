@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ from ..models.banded import BandedModel, build_banded
 from ..tasks.base import Task
 from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
+from .begun import statistics_of_weights, with_begun
 from .classes import with_classes
 from .devices import autocast_dtype, resolve_device, set_threads, wants_compile
 from .measured import Measured, measure
@@ -116,13 +117,18 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
 
     train_patches, valid_patches = on_each(lambda: _open_splits(cfg))
     cfg = with_classes(cfg, [train_patches] if valid_patches is None else [train_patches, valid_patches])
+    cfg = cfg if checkpoint else with_begun(cfg)
     cfg = with_measured(cfg, train_patches, valid_patches)
     measured = measure(cfg, train_patches, valid_patches, checkpoint)
+    complete = measured.complete
+    if hparams.skip_training and checkpoint is None and cfg.task.name == "regression":
+        theirs = statistics_of_weights(cfg)  # weights that are tested as they are see images as in their training
+        measured = replace(measured, statistics=theirs) if _alike(theirs, measured.statistics) else measured
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)
     metric = cfg.metric.build()
     task: Task = cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot)
     probe = build_probe(metric, train_patches, valid_patches)
-    train = source_of(cfg, train_patches, task, device, measured.complete)
+    train = source_of(cfg, train_patches, task, device, complete)
     valid = None
     if valid_patches is not None and measured.valid is not None:
         valid = source_of(cfg, valid_patches, task, device, measured.valid["all_valid"])
@@ -197,6 +203,10 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
         joined=joined,
         probe=probe,
     )
+
+
+def _alike(one: Sequence[Statistics], other: Sequence[Statistics]) -> bool:
+    return [len(figures.mean) for figures in one] == [len(figures.mean) for figures in other]
 
 
 def build_model(

@@ -13,7 +13,7 @@ from ..core.errors import RunError
 from ..core.launched import launched_world
 from ..core.registry import lookup
 from ..runs.atomic import atomic_write, disk_errors
-from ..runs.folder import claimed_folder
+from ..runs.folder import MEMBERS, claimed_folder
 from ..runs.run import Run
 from ..tasks.base import Task
 from .conclusion import recalibration, test_and_keep
@@ -24,7 +24,7 @@ from .whole_run import StoppedError, whole_run
 
 log = logging.getLogger("spectrain")
 
-PLAN, CONFIG = "members.json", "config.yaml"
+PLAN, CONFIG = MEMBERS, "config.yaml"
 NAME, VERSION = "spectrain.members", 1
 
 

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..config.schema import DatasetOptions
@@ -36,12 +37,16 @@ from .turned import Turned
 
 log = logging.getLogger("spectrain")
 
+_AT_ONCE = 64
+"""Patches whose labels are compared at once."""
+
 
 def test(
     run: str | Path | Sequence[str | Path],
     data: str | Path | Sequence[str | Path] | None = None,
     output: str | Path | None = None,
     *,
+    labels: str | Path | None = None,
     splits: Sequence[str] = (),
     turns: bool = False,
     batch_size: int | None = None,
@@ -61,6 +66,7 @@ def test(
         data: data set, or several; None is the one the run was trained on, of several runs the same of all.
         output: folder; None is ``test/DATA`` in the run folder, or in that of the ensemble. Each split has a folder in
             it.
+        labels: folder of the labels of ``data``, where they lie apart (`dataset.labels_path`).
         splits: which; none takes ``val-test`` and ``test`` where they are, else the validation split; of other data
             all there is.
         turns: see each image in its eight turns and flips, and average (`Turned`); for tasks with maps.
@@ -87,6 +93,10 @@ def test(
         raise RunError("several runs have no folder of their own", where="test", fix="name one for the results by -o")
     places = _places(trained, data)
     options = overrides or (trained.cfg.dataset if data is None else undrawn(trained.cfg.dataset))
+    if labels is not None:
+        if data is None:
+            raise RunError("labels are named without their images", where="test", fix="name these by --data")
+        options = replace(options, labels_path=str(labels))
     target = resolve_device(device, 0)
     inside = folder_of_ensemble(named[0]) if several else _run_folder(trained)
     folder = folder_of_test(inside, places) if output is None else Path(output)
@@ -177,7 +187,11 @@ def subject_of(
 
 
 def _require_same_patches(models: Sequence[Trained], patches: Patches) -> None:
-    """Raise unless all models keep the same patches for this split, by their ids: else some were trained on them."""
+    """Raise unless all models keep the same patches for this split: else some were trained on them.
+
+    They are told by their ids, and where runs read other files by their labels too: height and biomass of the same
+    places have the same names, and a mean of both is neither.
+    """
     ids = patches.metadata()["patch_id"].astype(str).tolist()
     for other in models[1:]:
         theirs = open_patches(other.cfg.dataset.path or (), patches.split, other.cfg.dataset)
@@ -190,6 +204,27 @@ def _require_same_patches(models: Sequence[Trained], patches: Patches) -> None:
                 where=str(other.path),
                 fix="test them one by one, or name data that none was trained on by --data",
             )
+        ours = models[0].cfg.dataset
+        if (ours.path, ours.labels_path) != (other.cfg.dataset.path, other.cfg.dataset.labels_path):
+            _require_same_labels(patches, theirs, str(other.path))
+
+
+def _require_same_labels(patches: Patches, other: Patches, where: str) -> None:
+    """Raise unless two data sets of the same patches have the same labels."""
+    for one, two in zip(members_of(patches), members_of(other), strict=True):
+        for start in range(0, len(one), _AT_ONCE):
+            rows = np.arange(start, min(start + _AT_ONCE, len(one)))
+            ours, theirs = one.labels(rows), two.labels(rows)
+            if ours is None and theirs is None:
+                continue
+            ours, theirs = np.asarray(ours), np.asarray(theirs)
+            decimals = ours.dtype.kind == theirs.dtype.kind == "f"
+            if not np.array_equal(ours, theirs, equal_nan=decimals):
+                raise RunError(
+                    f"the runs have other labels for the same patches of {patches.split!r}: not those of {one.path}",
+                    where=where,
+                    fix="test them one by one: an ensemble is of runs that learned the same labels",
+                )
 
 
 def write_page(
