@@ -19,7 +19,7 @@ FLAGS = (
 DEFAULTS = {
     "model": "unet", "model.bilinear": True, "loss.kind": "gaussian_nll", "optimizer": "adam",
     "optimizer.weight_decay": 1e-8, "hparams.epochs": 100, "hparams.batch_size": 32, "hparams.gradient_clipping": 1.0,
-    "general.use_amp": False, "hparams.save_freq": 1,
+    "general.use_amp": False, "hparams.save_freq": None,
 }  # fmt: skip
 """What the document has where nothing is said, in our keys."""
 OTHERWISE = {"model.num_ch": None, "optimizer.lr": 1e-3, "scheduler": "cosine", "out_dir": None}

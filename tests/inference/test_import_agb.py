@@ -98,8 +98,9 @@ def test_the_command_takes_it_and_the_checkpoint_is_predicted_by_as_it_was_train
         file.write(image[0])
     spectrain.predict(ours, tmp_path / "scene.tif", tmp_path / "map.tif", window=64)
     with rasterio.open(tmp_path / "map.tif") as file:
-        assert file.descriptions == ("mean", "aleatoric")
-        mean, deviation = file.read()
+        assert file.descriptions == ("mean", "aleatoric", "lower bound of 90 %", "upper bound of 90 %")
+        mean, deviation, lower, upper = file.read()
+    np.testing.assert_allclose(upper - lower, 2 * 1.6448536 * deviation, rtol=1e-4)  # nothing was calibrated
     padded = np.zeros((1, BANDS, 64, 64), "f4")
     padded[:, :, :24, :40] = image
     expected, s = (found[0, :24, :40] for found in published_forward(weights, padded))

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from spectrain.training.api import ended
 from spectrain.training.state import Progress, State
 
-SESSION = SimpleNamespace(cfg=SimpleNamespace(hparams=SimpleNamespace(epochs=60)), monitor="jaccard_valid")
+HPARAMS = SimpleNamespace(epochs=60, skip_training=False, test_at_end=False)
+SESSION = SimpleNamespace(cfg=SimpleNamespace(hparams=HPARAMS), monitor="jaccard_valid")
 
 
 def said(**progress):
@@ -25,3 +26,10 @@ def test_a_training_that_was_stopped_early_says_why_and_how_good_it_was():
 
 def test_one_without_validation_names_no_best():
     assert said(epoch=60, stopped=True) == "finished after epoch 60 of 60; next: spectrain test runs/a/b"
+
+
+def test_one_that_is_tested_at_its_end_names_its_folder(monkeypatch):
+    monkeypatch.setattr(HPARAMS, "test_at_end", True)
+    assert said(epoch=60) == "finished after epoch 60 of 60 → runs/a/b"
+    monkeypatch.setattr(HPARAMS, "skip_training", True)
+    assert said(epoch=0) == "nothing is trained, the weights are tested → runs/a/b"

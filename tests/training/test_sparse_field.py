@@ -124,7 +124,9 @@ def test_maps_show_where_the_noise_is(run, tmp_path):
     regression_runs.save_scene(tmp_path / "scene.tif", image)
     spectrain.predict(run, tmp_path / "scene.tif", tmp_path / "map.tif", plugins=PLUGINS)
     with rasterio.open(tmp_path / "map.tif") as file:
-        mean, spread = file.read()
+        mean, spread, lower, upper = file.read()
+    held = (lower <= value) & (value <= upper)
+    assert held.mean() > 0.9  # of the value without its noise, so more than of what would be measured
     assert np.sqrt(np.mean((mean - value) ** 2)) < 1.5
     assert np.corrcoef(np.log(spread).ravel(), np.log(deviation(image)).ravel())[0, 1] > 0.95
     assert np.median(spread / deviation(image)) == pytest.approx(1, abs=0.1)

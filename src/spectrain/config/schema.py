@@ -96,7 +96,11 @@ class Hparams:
     batch_size: int = option(32, "images in a micro-batch, on each process", minimum=1)
     batch_size_valid: int | None = option(None, "images in a validation batch; null is batch_size", minimum=1)
     valid_interval: int = option(1, "validate every so many epochs", minimum=1)
-    save_freq: int = option(0, "keep a checkpoint every so many epochs; 0 keeps only last and best", minimum=0)
+    save_freq: int | None = option(
+        None,
+        "keep a checkpoint every so many epochs; 0 keeps last and best alone; null is 1 with all_checkpoint_dir, else 0",
+        minimum=0,
+    )
     checkpoint_every: int | str = option(
         "10min", "write last.pt every so many steps (500) or so often (10min, 30s)", pattern=PATTERN, minimum=1
     )

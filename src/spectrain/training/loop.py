@@ -134,7 +134,10 @@ class Training:
         self.line.epoch(number, row, best=best)
         if best:
             self.save("best")
-        if hparams.save_freq and number % hparams.save_freq == 0:
+        every = hparams.save_freq
+        if every is None:  # a folder for them is named where they are wanted
+            every = int(bool(self.session.cfg.all_checkpoint_dir))
+        if every and number % every == 0:
             self.save(f"epoch_{number:04d}")
         if not last and self.checkpoint_is_due(agreed=True, at_epoch_end=True):
             self.save("last")
