@@ -63,7 +63,6 @@ DEMOS: dict[str, list[str]] = {
         "hparams.batch_size=16",
         "hparams.valid_interval=5",
         "hparams.plot_interval=4",
-        "hparams.save_freq=0",
         "run_name=demo-regression",
     ],
 }
