@@ -98,7 +98,7 @@ class Hparams:
     valid_interval: int = option(1, "validate every so many epochs", minimum=1)
     save_freq: int | None = option(
         None,
-        "keep a checkpoint every so many epochs; 0 keeps last and best alone; null is 1 with all_checkpoint_dir, else 0",
+        "keep a checkpoint every so many epochs; 0 keeps last and best; null is 1 with all_checkpoint_dir, else 0",
         minimum=0,
     )
     checkpoint_every: int | str = option(
