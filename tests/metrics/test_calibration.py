@@ -47,6 +47,15 @@ def test_the_factor_of_the_variance_is_where_the_likelihood_is_greatest():
     assert variance_factor(np.zeros(3)) > 0
 
 
+def test_of_laplace_errors_it_is_where_theirs_is():
+    draw = np.random.default_rng(0)
+    b = np.exp(draw.uniform(-2, 3, 4000))
+    off = np.abs(1.7 * b * draw.laplace(size=b.size))
+    best = minimize_scalar(lambda k: np.mean(off / (k * b) + np.log(k * b)), bounds=(0.1, 20), method="bounded")
+    assert variance_factor(off**2 / (2 * b**2), "laplace") == pytest.approx(best.x**2, rel=1e-5)
+    assert best.x == pytest.approx(1.7, rel=0.05)
+
+
 def test_conformal_widths_by_hand():
     sizes = np.arange(1.0, 10.0)[::-1]
     assert conformal_widths(sizes, [0.5, 0.68, 0.9, 0.95]) == [5, 7, 9, math.inf]

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..core.errors import DataError, RunError
+from ..core.regressed import ErrorModel
 from .regression import GROUPS, LEVELS, join_bins
 
 Numbers = NDArray[np.float64]
@@ -106,6 +107,7 @@ def fit_recalibration(
     variance: Mapping[str, ArrayLike],
     y: Mapping[str, ArrayLike],
     levels: Sequence[float] = LEVELS,
+    error: ErrorModel = "gaussian",
 ) -> Recalibration:
     """Fit the recalibration of each quantity on labels that the model was not trained on.
 
@@ -114,6 +116,7 @@ def fit_recalibration(
         variance: predicted variances, likewise.
         y: labels, likewise.
         levels: of the intervals.
+        error: how errors are taken to be distributed.
 
     Raises:
         DataError: a quantity has no labels, or a number that is not finite.
@@ -128,17 +131,25 @@ def fit_recalibration(
             raise DataError(
                 f"{name!r} has {what} to calibrate on", where="the validation split", fix="give it labels, or leave out"
             )
-        factors.append(variance_factor(squares))
+        factors.append(variance_factor(squares, error))
         widths.append(tuple(conformal_widths(np.sqrt(squares), levels)))
         counts.append(len(squares))
     return Recalibration(tuple(mean), tuple(factors), tuple(levels), tuple(widths), tuple(counts))
 
 
-def variance_factor(squares: Numbers) -> float:
-    """Return the factor c of all variances v at which the Gaussian NLL is least: the mean of (p - y)² / v.
+def variance_factor(squares: Numbers, error: ErrorModel = "gaussian") -> float:
+    """Return the factor c of all variances v at which the labels are likeliest; 1e-8 where all are met exactly.
 
-    The derivative of the mean of (p - y)² / 2cv + log(cv) / 2 by c is 0 there. Labels that are met exactly give 1e-8.
+    Of Gaussian errors it is the mean of (p - y)² / v, where the derivative of the mean of (p - y)² / 2cv + log(cv) / 2 by
+    c is 0. Of Laplace errors, whose scale b is the root of v / 2, the scale's factor is the mean of |p - y| / b, where
+    that of |p - y| / kb + log(kb) by k is 0, and c its square.
+
+    Args:
+        squares: (p - y)² / v of each label, [n].
+        error: how errors are taken to be distributed.
     """
+    if error == "laplace":
+        return max(2 * float(np.sqrt(squares).mean()) ** 2, 1e-8)
     return max(float(squares.mean()), 1e-8)
 
 

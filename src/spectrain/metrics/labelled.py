@@ -122,6 +122,7 @@ class LabelledPixels:
             {name: np.ones_like(one.mean) if one.variance is None else one.variance for name, one in found.items()},
             {name: one.y for name, one in found.items()},
             levels,
+            next(iter(found.values())).error,
         )
 
     def calibration(self) -> dict[str, list[Any]]:
