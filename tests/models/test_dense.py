@@ -93,6 +93,20 @@ def test_the_encoder_of_a_contrastive_run(data, tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(theirs.encoder.parameters(), ours.encoder.parameters(), strict=True))
 
 
+def test_a_regression_on_the_encoder_of_a_run(data, tmp_path):
+    trained("contrastive", tmp_path / "c", f"dataset.path={data}", "augmentation=none", "model.feat_dim=8")
+    values = tmp_path / "values.h5"
+    with h5py.File(data) as source, h5py.File(values, "w") as file:
+        for split in ("train", "valid"):
+            file[split], file[f"{split}_labels"] = source[split][()], source[split][:, 0] * 3 + 40
+    chosen = ["model=dense", f"model.backbone={tmp_path / 'c'}", "model.width=32", "model.freeze=true"]
+    run = trained("regression", tmp_path / "r", f"dataset.path={values}", *chosen)
+    theirs, ours = load_trained(tmp_path / "c").model.network, load_trained(run.folder).model.network
+    assert all(torch.equal(a, b) for a, b in zip(theirs.encoder.parameters(), ours.encoder.parameters(), strict=True))
+    (result,) = spectrain.test(run.folder)
+    assert 0 < result["rmse"] < 30 and 0 <= result["coverage_90"] <= 1
+
+
 def test_the_encoder_of_a_masked_autoencoder(data, tmp_path):
     sizes = ["patch_size=[4,2]", "embed_dim=32", "encoder_depth=2", "encoder_num_heads=2", "decoder_num_heads=2"]
     chosen = ["model=mae_spectral", *(f"model.{size}" for size in sizes), WAVELENGTHS, "show_prediction=none"]

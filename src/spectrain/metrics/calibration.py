@@ -141,8 +141,8 @@ def variance_factor(squares: Numbers, error: ErrorModel = "gaussian") -> float:
     """Return the factor c of all variances v at which the labels are likeliest; 1e-8 where all are met exactly.
 
     Of Gaussian errors it is the mean of (p - y)² / v, where the derivative of the mean of (p - y)² / 2cv + log(cv) / 2
-    by c is 0. Of Laplace errors, whose scale b is the root of v / 2, the scale's factor is the mean of |p - y| / b, where
-    that of |p - y| / kb + log(kb) by k is 0, and c its square.
+    by c is 0. Of Laplace errors, whose scale b is the root of v / 2, the scale's factor is the mean of |p - y| / b,
+    where that of |p - y| / kb + log(kb) by k is 0, and c its square.
 
     Args:
         squares: (p - y)² / v of each label, [n].
