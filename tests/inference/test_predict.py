@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import map_runs as small
 import numpy as np
@@ -164,7 +165,8 @@ def test_members_alike_share_their_batches(run, scene, tmp_path, monkeypatch):
     made = []
     batch = Member.batch
     monkeypatch.setattr(Member, "batch", lambda self, *read: made.append(1) or batch(self, *read))
-    spectrain.predict([run, run, run], scene, tmp_path / "out.tif")
+    copies = [shutil.copy(run / "checkpoints" / "best.pt", tmp_path / f"{number}.pt") for number in range(3)]
+    spectrain.predict(copies, scene, tmp_path / "out.tif")
     several = len(made)
     spectrain.predict(run, scene, tmp_path / "one.tif")
     assert len(made) == 2 * several
