@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from ..config.option import option
-from ..core.bands import Bands
 from ..core.batch import Batch
 from ..core.errors import SpectrainError
 from ..core.regressed import Regressed
 from ..core.step import Step
-from .reconstruction import Format
+from .samples import SamplesPlot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class RegressionPlot:
+class RegressionPlot(SamplesPlot):
     """The part called "regression": a row a sample: the image, its labels, the prediction, its deviation, its error.
 
     Labels and prediction share their colours, which are those of the labels drawn; the deviation is that of the
     model's own errors and is left out where it has no error model; the error is at labelled pixels. Few labels are dots
     larger than a pixel, so that they are seen. What is missing is grey. Each of several quantities has rows and colours
     of its own, below each other. See `plots.regression_sheet`.
-
-    Args:
-        nb_to_plot: how many samples, from the first on; fewer where the batch has fewer.
-        save_format: what ``figure.savefig`` writes where the file's name does not say.
-        dpi: dots per inch.
-        bands: of the data set; their wavelengths give true colours.
     """
-
-    @dataclass(frozen=True)
-    class Config:
-        """Keys of ``show_prediction=regression``."""
-
-        nb_to_plot: int = option(6, "how many samples to draw", minimum=1)
-        save_format: Format = option("png", "file format where the file's name does not say")
-        dpi: int = option(110, "dots per inch", minimum=10)
-
-    def __init__(
-        self, nb_to_plot: int = 6, save_format: Format = "png", dpi: int = 110, bands: Bands | None = None
-    ) -> None:
-        self.nb_to_plot, self.save_format, self.dpi, self.bands = nb_to_plot, save_format, dpi, bands
-
-    @classmethod
-    def from_config(cls, config: Config, *, bands: Bands | None = None) -> RegressionPlot:
-        """Return the configured plot."""
-        return cls(config.nb_to_plot, config.save_format, config.dpi, bands)
 
     def __call__(self, step: Step, batch: Batch) -> Figure:
         """Return the figure; rows of padding are left out.

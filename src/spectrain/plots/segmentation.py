@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config.option import option
-from ..core.bands import Bands
 from ..core.batch import Batch
 from ..core.errors import SpectrainError
 from ..core.segmented import Segmented
 from ..core.step import Step
 from ..core.targets import IGNORED
-from .reconstruction import Format
+from .samples import SamplesPlot
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,36 +22,12 @@ RIGHT, WRONG, MISSED = (0.0, 0.62, 0.45), (0.84, 0.37, 0.0), (0.94, 0.89, 0.26)
 _GREY = 0.6
 
 
-class SegmentationPlot:
+class SegmentationPlot(SamplesPlot):
     """The part called "segmentation": a row a sample: the image, its labels, what was found, and how surely.
 
     For two classes the third picture shows what of class 1 is right, wrong and missed; for more, the classes found.
     What is not labelled is grey.
-
-    Args:
-        nb_to_plot: how many samples, from the first on; fewer where the batch has fewer.
-        save_format: what ``figure.savefig`` writes where the file's name does not say.
-        dpi: dots per inch.
-        bands: of the data set; their wavelengths give true colours.
     """
-
-    @dataclass(frozen=True)
-    class Config:
-        """Keys of ``show_prediction=segmentation``."""
-
-        nb_to_plot: int = option(6, "how many samples to draw", minimum=1)
-        save_format: Format = option("png", "file format where the file's name does not say")
-        dpi: int = option(110, "dots per inch", minimum=10)
-
-    def __init__(
-        self, nb_to_plot: int = 6, save_format: Format = "png", dpi: int = 110, bands: Bands | None = None
-    ) -> None:
-        self.nb_to_plot, self.save_format, self.dpi, self.bands = nb_to_plot, save_format, dpi, bands
-
-    @classmethod
-    def from_config(cls, config: Config, *, bands: Bands | None = None) -> SegmentationPlot:
-        """Return the configured plot."""
-        return cls(config.nb_to_plot, config.save_format, config.dpi, bands)
 
     def __call__(self, step: Step, batch: Batch) -> Figure:
         """Return the figure; rows of padding are left out.
