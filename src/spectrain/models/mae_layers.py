@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,7 +108,7 @@ class Encoder(nn.Module):
         return found
 
 
-class Decoder(nn.Module):
+class Decoder(nn.Module, ABC):
     """From what the encoder saw to the values of the tokens asked for.
 
     Attributes:
@@ -136,9 +137,9 @@ class Decoder(nn.Module):
         )
         return out
 
+    @abstractmethod
     def decoded(self, visible: Tensor, place: Tensor, plan: Plan, everything: bool) -> Tensor:
         """Return the tokens asked for [B,M or K+M,dim], from the visible ones [B,K,dim] and all places [L,dim]."""
-        raise NotImplementedError
 
 
 class FullDecoder(Decoder):
