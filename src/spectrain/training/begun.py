@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,21 @@ def meta_of_weights(cfg: Config) -> Mapping[str, Any]:
     if source is None or getattr(cfg.model.options, "init_part", "all") != "all":
         return {}
     try:
-        found: dict[str, Any] = read_trained(checkpoint_of(Path(source)))["meta"]
+        path = checkpoint_of(Path(source))
+        stat = path.stat()
+    except (SpectrainError, OSError):  # which building the model says better
+        return {}
+    return _meta(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=4)
+def _meta(path: Path, size: int, modified: int) -> Mapping[str, Any]:
+    """Read it once: it is asked for thrice, and lies in some hundred megabytes of weights."""
+    try:
+        found: dict[str, Any] = read_trained(path)["meta"]
         return found
     except SpectrainError:  # no checkpoint of ours
-        return {"config": AS_PUBLISHED} if HEAD in read_tensors(source) else {}
+        return {"config": AS_PUBLISHED} if HEAD in read_tensors(str(path)) else {}
 
 
 def with_begun(cfg: Config) -> Config:
@@ -47,8 +59,10 @@ def with_begun(cfg: Config) -> Config:
     Weights that were trained on values as they are, and whose second channel is the soft-plus of the published form,
     mean nothing read in another way. What was said by the user stays.
     """
+    if cfg.task.name != "regression":
+        return cfg
     theirs = meta_of_weights(cfg).get("config", {})
-    if cfg.task.name != "regression" or theirs.get("task", {}).get("name") != "regression":
+    if theirs.get("task", {}).get("name") != "regression":
         return cfg
     for group, key in (("model", "standardise"), ("loss", "variance")):
         part, value = getattr(cfg, group), theirs.get(group, {}).get(key)

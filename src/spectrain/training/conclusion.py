@@ -94,7 +94,7 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
     if not wanted or not split or cfg.hparams.overfit_batches or cfg.general.debug:
         return None
     patches = open_patches(cfg.dataset.path or (), split, cfg.dataset)
-    subject, source = subject_of(models, patches, cfg.dataset, device)
+    subject, source = subject_of(models, patches, cfg.dataset, device, scored=False)
     pixels = subject.task.pixels()
     if pixels is None:
         return None

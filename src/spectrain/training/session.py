@@ -121,7 +121,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     cfg = with_measured(cfg, train_patches, valid_patches)
     measured = measure(cfg, train_patches, valid_patches, checkpoint)
     complete = measured.complete
-    if hparams.skip_training and checkpoint is None and cfg.task.name == "regression":
+    if hparams.skip_training and checkpoint is None:
         theirs = statistics_of_weights(cfg)  # weights that are tested as they are see images as in their training
         measured = replace(measured, statistics=theirs) if _alike(theirs, measured.statistics) else measured
     plot = cfg.show_prediction.build(bands=Values(train_patches.bands, cfg.dataset.transform).transformed)

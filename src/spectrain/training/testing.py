@@ -141,6 +141,7 @@ def subject_of(
     *,
     own: bool = True,
     turns: bool = False,
+    scored: bool = True,
     recalibration: dict[str, Any] | None = None,
 ) -> tuple[Subject, Source]:
     """Return trained models with their task, and a split, ready to be evaluated.
@@ -152,14 +153,17 @@ def subject_of(
         device: where they run.
         own: they were trained on these data.
         turns: each image is seen in its eight turns and flips.
+        scored: its metrics are taken and its pictures drawn; False computes neither.
         recalibration: of what they say together.
 
     Raises:
         DataError: the split's bands are not theirs.
         RunError: they were trained on values of different transforms.
     """
-    bands = Values(patches.bands, options.transform).transformed
-    metric, plot = models[0].cfg.metric.build(), models[0].cfg.show_prediction.build(bands=bands)
+    metric = plot = None
+    if scored:
+        bands = Values(patches.bands, options.transform).transformed
+        metric, plot = models[0].cfg.metric.build(), models[0].cfg.show_prediction.build(bands=bands)
     found = []
     for trained in models:
         if trained.cfg.dataset.transform != models[0].cfg.dataset.transform:
