@@ -7,7 +7,7 @@ READY   = .venv/.ready
 # Each process comes to 5 GB. A file's tests stay together, and files in their order: the long ones are not last.
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-all lint types docs bench pins clean
+.PHONY: help setup demo test test-all lint types docs package bench pins clean
 
 help:
 	@echo "make setup     install spectrain and all it needs into .venv"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-all  the slow ones too"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      write the generated pages"
+	@echo "make package   build the wheel, and use it in an empty environment"
 	@echo "make bench     measure, and write benchmarks/README.md"
 
 setup: $(READY)
@@ -49,6 +50,11 @@ types: setup
 
 docs: setup
 	$(BIN)/python -m spectrain.config.options_page docs/options.md
+	$(BIN)/python release/licences.py docs/licences.md
+
+package: setup
+	$(BIN)/python release/licences.py docs/licences.md --check
+	$(BIN)/python release/try_wheel.py $(UV) dist
 
 bench: setup
 	$(BIN)/python benchmarks/run.py

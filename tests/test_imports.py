@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "spectrain"
 
@@ -72,3 +74,20 @@ def test_help_imports_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "HEAVY []" in result.stdout
+
+
+def test_whatever_is_imported_is_declared():
+    """A package that comes only because another needs it today is gone when that one no longer does."""
+    project = tomllib.loads((PACKAGE.parent.parent / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    declared = {Requirement(line).name.lower().replace("-", "_") for line in lines}
+    names = {"PIL": "pillow", "hydra": "hydra_core", "umap": "umap_learn", "yaml": "pyyaml"}
+    foreign = set()
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                foreign |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                foreign.add(node.module.split(".")[0])
+    foreign -= set(sys.stdlib_module_names) | {"spectrain"}
+    assert {names.get(name, name) for name in foreign} - declared == set()

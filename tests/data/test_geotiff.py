@@ -13,7 +13,7 @@ from reader_contract import CASES as ALL_CASES
 from reader_contract import Content, ReaderContract
 
 from spectrain.config.schema import DatasetOptions
-from spectrain.core.errors import DataError
+from spectrain.core.errors import DataError, SpectrainError
 from spectrain.data.geotiff import GeotiffReader
 from spectrain.data.ground import footprints, shared_pairs
 from spectrain.data.opening import open_patches, recognise
@@ -211,7 +211,7 @@ class TestWrongFolders:
     def test_rasterio_is_not_installed(self, tmp_path, monkeypatch):
         tiles(tmp_path)
         monkeypatch.setattr(builtins, "__import__", without("rasterio"))
-        with pytest.raises(DataError, match=r"'rasterio' is needed to read(.|\n)*pip install 'spectrain\[geo\]'"):
+        with pytest.raises(SpectrainError, match=r"'rasterio' is needed to read(.|\n)*pip install 'spectrain\[geo\]'"):
             open_patches(tmp_path, "all")
 
     @pytest.mark.parametrize(

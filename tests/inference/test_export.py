@@ -16,7 +16,7 @@ from exported_runs import SIZE, train, write_patches
 import spectrain
 from spectrain.cli import main
 from spectrain.core.batch import Batch
-from spectrain.core.errors import DataError, RunError
+from spectrain.core.errors import DataError, RunError, SpectrainError
 from spectrain.core.targets import NoTarget
 from spectrain.inference import export_check, export_graph
 from spectrain.inference.export_check import TOLERANCE, difference, samples_of
@@ -342,5 +342,5 @@ def test_a_missing_package_is_named(monkeypatch, run):
     import sys
 
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(RunError, match=r"'onnxruntime' is needed for --to onnx\n.*spectrain\[export\]"):
+    with pytest.raises(SpectrainError, match=r"'onnxruntime' is needed for --to onnx\n.*spectrain\[export\]"):
         spectrain.export(run, "onnx")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -60,6 +61,26 @@ class ConfigError(SpectrainError):
         count = len(self.problems)
         head = f"{count} {'mistake' if count == 1 else 'mistakes'} in the configuration"
         super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))
+
+
+@contextmanager
+def needs(extra: str, purpose: str, *, otherwise: str = "") -> Iterator[None]:
+    """Say how a package is had that an import in this block does not find.
+
+    Args:
+        extra: the extra of spectrain that brings the package.
+        purpose: what it is needed for, as "to read GeoTIFFs".
+        otherwise: what can be done without it, as ", or workers=N".
+
+    Raises:
+        SpectrainError: an import failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise SpectrainError(
+            f"the package {error.name!r} is needed {purpose}", fix=f"pip install 'spectrain[{extra}]'{otherwise}"
+        ) from error
 
 
 def nearest(name: str, choices: Iterable[str], count: int = 1) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError
+from ..core.errors import DataError, needs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,11 +120,7 @@ def refuse_shared(parts: Mapping[str, NDArray[np.int64]], places: Polygons, ids:
 
 def packages() -> tuple[Any, Any]:
     """Return shapely and pyproj, or say how to get them."""
-    try:
+    with needs("geo", "to look at the ground"):
         import pyproj
         import shapely
-    except ImportError as error:
-        raise DataError(
-            f"the package {error.name!r} is needed to look at the ground", fix="pip install 'spectrain[geo]'"
-        ) from error
     return shapely, pyproj

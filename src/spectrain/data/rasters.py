@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Band, Bands
-from ..core.errors import DataError
+from ..core.errors import DataError, needs
 from .band_table import bands_in_nm
 from .library_images import LibraryImages
 from .mapped import MappedFiles, cut_short
@@ -66,14 +66,10 @@ def read_raster(path: Path) -> Raster:
 
 def rasterio_package() -> Any:
     """Return rasterio, or say how to get it."""
-    try:
+    with needs("geo", "to read GeoTIFFs"):
         import rasterio
         import rasterio.errors
         import rasterio.windows
-    except ImportError as error:
-        raise DataError(
-            f"the package {error.name!r} is needed to read GeoTIFFs", fix="pip install 'spectrain[geo]'"
-        ) from error
     return rasterio
 
 

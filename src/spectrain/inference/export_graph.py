@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from ..core.errors import RunError
+from ..core.errors import RunError, needs
 from ..runs.atomic import atomic_write
 from ..training.trained import Trained
 from .export_check import TOLERANCE, difference, noise, own_size
@@ -190,12 +190,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _packages() -> Any:
-    try:
+    with needs("export", "for --to onnx"):
         import onnx  # noqa: F401
         import onnxruntime
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise RunError(
-            f"the package {error.name!r} is needed for --to onnx", fix="pip install 'spectrain[export]'"
-        ) from error
     return onnxruntime

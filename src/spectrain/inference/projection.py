@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError, SpectrainError
+from ..core.errors import DataError, needs
 
 Floats = NDArray[np.floating]
 
@@ -100,10 +100,8 @@ def umap_positions(rows: Floats, seed: int) -> NDArray[np.float32]:
     Raises:
         SpectrainError: umap-learn is not installed.
     """
-    try:
+    with needs("umap", "for a map by UMAP"):
         from umap import UMAP
-    except ImportError as error:
-        raise SpectrainError("UMAP is not installed", where="umap", fix="pip install 'spectrain[umap]'") from error
     rows = np.asarray(rows, np.float32)
     kept = np.isfinite(rows).all(axis=1)
     found = np.full((len(rows), 2), np.nan, np.float32)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from ..core.batch import Batch
+from ..core.errors import needs
 from ..core.segmented import Segmented
 from .base import Breakdown, Tables
 from .segmentation import areas, confusion, of_confusion, scores
@@ -57,7 +58,8 @@ class SegmentationTables(Tables):
             self._count_objects(output, real, self.object_iou)
 
     def _count_objects(self, output: Segmented, real: Sequence[bool], iou: float) -> None:
-        from .objects import ObjectCounts  # scipy takes a while
+        with needs("segmentation", "to count objects"):
+            from .objects import ObjectCounts  # scipy takes a while
 
         y, p = output.y.cpu().numpy(), output.probabilities.float().cpu().numpy()
         counted = output.counted.cpu().numpy()

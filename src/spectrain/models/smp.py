@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..config.option import option
 from ..core.bands import Bands
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, nearest, needs
 from .banded import ModelConfig
 from .weights import read_tensors
 
@@ -185,12 +185,8 @@ def _differ_in_bands(one: Tensor, other: Tensor) -> bool:
 
 
 def _package() -> Any:
-    try:
+    with needs("segmentation", "for model=smp"):
         import segmentation_models_pytorch
-    except ImportError as error:
-        raise DataError(
-            f"the package {error.name!r} is needed for model=smp", fix="pip install 'spectrain[segmentation]'"
-        ) from error
     return segmentation_models_pytorch
 
 

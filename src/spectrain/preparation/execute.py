@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from ..core.errors import DataError
+from ..core.errors import DataError, needs
 from .job import Job, Outcome, work
 
 log = logging.getLogger("spectrain")
@@ -51,15 +51,10 @@ def _in_processes(jobs: Sequence[Job], workers: int) -> Iterator[Outcome]:
 
 
 def _on_dask(jobs: Sequence[Job], scheduler: str) -> Iterator[Outcome]:
-    try:
+    with needs("cluster", "for a scheduler", otherwise=", or workers=N"):
         import distributed
 
         library: Any = distributed
-    except ImportError as error:
-        raise DataError(
-            f"the package {error.name!r} is needed for a scheduler",
-            fix="pip install 'spectrain[cluster]', or workers=N",
-        ) from error
     try:
         client = library.Client(scheduler, timeout="10s")
     except (OSError, TimeoutError, ValueError) as error:

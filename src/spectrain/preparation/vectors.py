@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, nearest, needs
 from ..data.ground import packages
 
 SUFFIXES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".zip", ".kml", ".gml")
@@ -89,12 +89,8 @@ def _stat(path: Path) -> Any:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, size: int, modified: int) -> Any:
-    try:
+    with needs("geo", "to read vector files"):
         import geopandas
-    except ImportError as error:
-        raise DataError(
-            f"the package {error.name!r} is needed to read vector files", fix="pip install 'spectrain[geo]'"
-        ) from error
     try:
         table = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
     except Exception as error:

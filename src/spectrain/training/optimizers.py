@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config.option import option
-from ..core.errors import SpectrainError
+from ..core.errors import SpectrainError, needs
 
 
 class Sgd(torch.optim.SGD):
@@ -102,14 +102,8 @@ class Lars:
         Raises:
             SpectrainError: timm is not installed, or parameters are sharded (FSDP): a layer's norm needs all of it.
         """
-        try:
+        with needs("encoders", "for optimizer=lars"):
             from timm.optim.lars import Lars as TimmLars  # with torchvision, two seconds that others need not wait
-        except ImportError as error:
-            raise SpectrainError(
-                "LARS comes from timm, which is not installed",
-                where="optimizer=lars",
-                fix="pip install 'spectrain[encoders]'",
-            ) from error
         listed = list(parameters)
         if any(hasattr(parameter, "to_local") for parameter in listed):
             raise SpectrainError(
