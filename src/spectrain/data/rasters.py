@@ -225,7 +225,7 @@ class RasterImages(LibraryImages[Any]):
         rasterio = rasterio_package()
         window = rasterio.windows.Window(column, row, size[1], size[0])
         try:
-            values: Values = handle.read_masks([1], window=window) if self._masks else handle.read(window=window)
+            values: Values = self._read(handle, window)
         except rasterio.errors.RasterioError as error:
             raise DataError(
                 f"cannot be read: {error.__cause__ or error}",
@@ -233,3 +233,7 @@ class RasterImages(LibraryImages[Any]):
                 fix="the file is damaged: copy or write it again",
             ) from error
         return values
+
+    def _read(self, handle: Any, window: Any) -> Any:
+        """Return what a raster is read for; a subclass may read something else of it."""
+        return handle.read_masks([1], window=window) if self._masks else handle.read(window=window)

@@ -30,6 +30,26 @@ class Metrics(ABC):
         """Return the metrics from the (summed) sums; NaN where nothing was counted."""
 
 
+class Summed(Metrics):
+    """Metrics of which each batch gives the same named sums; `update` hands them to `add_sums`."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add_sums(self, new: Mapping[str, Tensor]) -> None:
+        """Add what a batch gives."""
+        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
+
+    def sums(self) -> dict[str, Tensor]:
+        """Return the sums by name; none before the first batch."""
+        return self._sums
+
+
+def read_sums(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return sums as float64 on the CPU; waits for the device."""
+    return {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+
+
 def widest(device: torch.device) -> torch.dtype:
     """Return float64 where the device has it."""
     return torch.float32 if device.type == "mps" else torch.float64

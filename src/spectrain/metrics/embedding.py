@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config.option import option
 from ..core.batch import Batch
 from ..core.fill import fill_invalid
-from .base import Metrics, widest
+from .base import Summed, read_sums, widest
 
 _SHARPNESS = 2.0  # of the uniformity kernel; the value of its authors
 
@@ -62,11 +62,8 @@ class EmbeddingMetric:
         return EmbeddingSums()
 
 
-class EmbeddingSums(Metrics):
+class EmbeddingSums(Summed):
     """Sums over the rows of an evaluation: two pair sums, and the first two moments."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
 
     def update(self, output: Tensor, batch: Batch) -> None:
         """Add embeddings [V*B,D]; rows of padding do not count, whatever they hold."""
@@ -90,15 +87,11 @@ class EmbeddingSums(Metrics):
             pairs = torch.outer(weight, weight).triu(diagonal=1)
             new["repelled"] += (_kernel(rows) * pairs).sum()
             new["repelled_pairs"] += pairs.sum()
-        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
-
-    def sums(self) -> dict[str, Tensor]:
-        """Return the sums by name; none before the first batch."""
-        return self._sums
+        self.add_sums(new)
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the four metrics."""
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        host = read_sums(sums)
         if not host:
             return dict.fromkeys(("alignment", "uniformity", "effective_rank", "embedding_std"), math.nan)
         mean = host["first_moment"] / host["count"]

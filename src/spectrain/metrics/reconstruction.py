@@ -21,7 +21,7 @@ from ..core.batch import Batch
 from ..core.errors import SpectrainError
 from ..core.fill import fill_invalid
 from ..core.reconstruction import Reconstruction
-from .base import Metrics, Tables, widest
+from .base import Summed, Tables, read_sums, widest
 
 _VALUES = 2**22  # most values of a part: 16 MiB in float32
 _WINDOW, _SIGMA = 11, 1.5  # of SSIM, as its authors have them, as are the two constants
@@ -75,12 +75,12 @@ class ReconstructionMetric:
         return ReconstructionSums(self.ssim)
 
 
-class ReconstructionSums(Metrics):
+class ReconstructionSums(Summed):
     """Sums over the images of an evaluation, whatever the number of bands of each batch."""
 
     def __init__(self, ssim: bool = True) -> None:
+        super().__init__()
         self._ssim = ssim
-        self._sums: dict[str, Tensor] = {}
 
     @torch.no_grad()
     def update(self, output: Reconstruction, batch: Batch) -> None:
@@ -97,15 +97,11 @@ class ReconstructionSums(Metrics):
             values = values.clamp(max=_MOST_DECIBELS) if name.startswith("psnr") else values
             new[name] = fill_invalid(values, counted).sum()
             new[f"{name}_count"] = counted.sum().to(values.dtype)
-        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
-
-    def sums(self) -> dict[str, Tensor]:
-        """Return the sums by name, scalars; none before the first batch."""
-        return self._sums
+        self.add_sums(new)
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the metrics."""
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        host = read_sums(sums)
         names = _names(self._ssim)
         if not host or host["not_finite"] > 0:
             return dict.fromkeys(names, math.nan)

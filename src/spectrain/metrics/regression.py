@@ -16,7 +16,7 @@ from ..core.batch import Batch
 from ..core.errors import SpectrainError
 from ..core.fill import fill_invalid
 from ..core.regressed import Regressed
-from .base import Metrics, Tables, widest
+from .base import Summed, Tables, read_sums, widest
 from .distributions import crps, half_width
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
@@ -100,16 +100,16 @@ class RegressionMetric:
         return RegressionTables(self.bins)
 
 
-class RegressionSums(Metrics):
-    """Sums over the labelled pixels of an evaluation, a column a quantity.
+class RegressionSums(Summed):
+    """Sums over the labelled pixels of an evaluation, those of `sums_of` and `figure_sums`: a row a quantity.
 
     Attributes:
         limits: lowest and highest value of each quantity in figures; None makes no sums that are only drawn.
     """
 
     def __init__(self, limits: Sequence[tuple[float, float]] | None = None) -> None:
+        super().__init__()
         self.limits = limits
-        self._sums: dict[str, Tensor] = {}
         self._names: tuple[str, ...] = ()
 
     @torch.no_grad()
@@ -122,15 +122,11 @@ class RegressionSums(Metrics):
             from .regression_figures import figure_sums  # which needs what is here
 
             new |= figure_sums(output, self.limits)
-        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
-
-    def sums(self) -> dict[str, Tensor]:
-        """Return the sums of `sums_of` and `figure_sums`, a row a quantity."""
-        return self._sums
+        self.add_sums(new)
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the metrics by name."""
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        host = read_sums(sums)
         if not host:
             return dict.fromkeys(VALUES, math.nan)
         return named({name: value.tolist() for name, value in of_sums(host).items()}, self._names)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..config.option import option
 from ..core.batch import Batch
 from ..core.segmented import Segmented
-from .base import Metrics, Tables, widest
+from .base import Summed, Tables, read_sums, widest
 
 BINS = 4096
 """Bins of a histogram of scores: areas under curves are exact to about 1e-4."""
@@ -77,25 +77,20 @@ class SegmentationMetric:
         return SegmentationTables(self.object_iou if self.objects else None)
 
 
-class SegmentationSums(Metrics):
-    """Sums over the pixels of an evaluation: a confusion matrix, and histograms of scores by class."""
+class SegmentationSums(Summed):
+    """Sums over the pixels of an evaluation.
 
-    def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+    ``confusion`` [K,K] (true, predicted) and ``scores`` [S,2,BINS] (class; others or of it; score).
+    """
 
     def update(self, output: Any, batch: Batch) -> None:
         """Add a batch of `Segmented`; pixels that do not count, and rows of padding, are left out."""
         assert isinstance(output, Segmented)
-        new = {"confusion": confusion(output).sum(0), "scores": scores(output)}
-        self._sums = {name: self._sums[name] + value if self._sums else value for name, value in new.items()}
-
-    def sums(self) -> dict[str, Tensor]:
-        """Return ``confusion`` [K,K] (true, predicted) and ``scores`` [S,2,BINS] (class; others or of it; score)."""
-        return self._sums
+        self.add_sums({"confusion": confusion(output).sum(0), "scores": scores(output)})
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
         """Return the metrics by name."""
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        host = read_sums(sums)
         if not host:
             return dict.fromkeys([name for name in PUBLISHED if name != "loss"], math.nan)
         return {**of_confusion(host["confusion"]), **areas(host["scores"])}

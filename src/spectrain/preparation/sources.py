@@ -14,7 +14,6 @@ from ..core.errors import DataError
 from ..data.ground import packages
 from ..data.rasters import Raster, RasterImages, Transform, rasterio_package
 from ..data.scene import SceneGrid
-from ..data.stored import Values
 from .affine import apply, chained, inverse
 from .resampling import (
     COARSER,
@@ -256,17 +255,8 @@ class _ChosenBands(RasterImages):
         self.shapes[:, 0] = len(numbers)
         self._numbers = list(numbers)
 
-    def _window(self, handle: Any, image: int, row: int, column: int, size: tuple[int, int]) -> Values:
-        rasterio = rasterio_package()
-        try:
-            values: Values = handle.read(self._numbers, window=rasterio.windows.Window(column, row, size[1], size[0]))
-        except rasterio.errors.RasterioError as error:
-            raise DataError(
-                f"cannot be read: {error.__cause__ or error}",
-                where=f"{self._files.paths[image]}, pixels from row {row}, column {column}",
-                fix="the file is damaged: copy or write it again",
-            ) from error
-        return values
+    def _read(self, handle: Any, window: Any) -> Any:
+        return handle.read(self._numbers, window=window)
 
 
 def _same_crs(one: str, other: str) -> bool:

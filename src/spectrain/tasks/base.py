@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..core.batch import Batch
 from ..core.errors import RunError, SpectrainError
+from ..core.first_samples import first_samples
 from ..core.step import Step
 from ..core.targets import NoTarget, Target
 from ..data.sparse_labels import Labels
@@ -41,6 +42,7 @@ class Task(ABC):
             that of the model's own output, such as "logits".
         metric: the configured metric: ``start()`` makes fresh sums, ``tables()`` the tables of a test where there are
             such; None measures nothing besides the loss.
+        plot: the configured figure, called with a step and its batch; None draws none.
         recalibrated: `recalibrate` gave it something to use.
     """
 
@@ -50,6 +52,7 @@ class Task(ABC):
     evaluation_group: int | None = None
     exports: str = "output"
     metric: Any = None
+    plot: Any = None
     recalibrated: bool = False
 
     @property
@@ -137,12 +140,19 @@ class Task(ABC):
         return {}
 
     def picture(self, step: Step, batch: Batch) -> Figure | None:
-        """Return a figure of the first few samples of a validation batch, or None."""
-        return None
+        """Return a figure of the first few samples of a validation batch, or None: by default the configured one."""
+        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
+        return figure
 
     def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
-        """Return what `picture` looks at of a step's output and its batch; they are kept while validation goes on."""
-        return output, batch
+        """Return what `picture` looks at of a step's output and its batch; they are kept while validation goes on.
+
+        By default the samples that the configured figure draws, all where it does not say how many these are.
+        """
+        if type(self).picture is not Task.picture:
+            return output, batch
+        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
+        return first_samples(output, batch, count)
 
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
         """Return the maps that can be drawn of a scene by so many models, the main one first; () for none.

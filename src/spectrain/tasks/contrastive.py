@@ -15,14 +15,13 @@ from ..config.option import option
 from ..core.batch import Batch
 from ..core.distributed import world_size
 from ..core.errors import DataError
-from ..core.first_samples import first_samples
 from ..core.targets import ClassLabel, NoTarget, Target
 from ..data.sparse_labels import Labels
 from ..losses.supcon import SupConLoss
 from .base import Step, Task
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -144,16 +143,6 @@ class Contrastive(Task):
         """Return the loss where all embeddings are the same."""
         scale = self.criterion.temperature / self.criterion.base_temperature
         return scale * math.log(max(1, self.views * images - 1))
-
-    def picture(self, step: Step, batch: Batch) -> Figure | None:
-        """Return the configured figure."""
-        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
-        return figure
-
-    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
-        """Return the samples that the configured figure draws; all where it does not say how many these are."""
-        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
-        return first_samples(output, batch, count)
 
     def _warn_if_alone(self, samples: int) -> None:
         """Say once that a batch of one image teaches nothing: there is nothing to be far from."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from ..core.batch import Batch
-from ..core.first_samples import first_samples
 from ..core.reconstruction import Reconstruction
 from ..core.step import Step
 from ..losses.mae_spectral import Compared, MAESpectralLoss
@@ -20,7 +19,7 @@ from ..models.tokens import put, take
 from .base import Task
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
 class MaskedAutoencoding(Task):
@@ -96,16 +95,6 @@ class MaskedAutoencoding(Task):
             said["mse"] = f"Of whole images, what was visible as it stood. {unit}"
             said |= dict.fromkeys(("sam", "psnr", "ssim"), "Of whole images, what was visible as it stood.")
         return said
-
-    def picture(self, step: Step, batch: Batch) -> Figure | None:
-        """Return the configured figure."""
-        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
-        return figure
-
-    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
-        """Return the samples that the configured figure draws; all where it does not say how many these are."""
-        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
-        return first_samples(output, batch, count)
 
 
 def _compared(

@@ -23,6 +23,7 @@ from ..core.step import Step, mean_step
 from ..core.targets import DenseValues, NoTarget, SparseValues, Target
 from ..data.sparse_labels import SPARSE, Labels, SparseLabels
 from ..losses.regression import RegressionLoss
+from ..metrics.base import read_sums
 from ..metrics.calibration import Recalibration
 from ..metrics.ensemble import EnsembleMoments
 from ..metrics.labelled import LabelledPixels
@@ -264,13 +265,7 @@ class Regression(Task):
             return {}
         from .regression_figures import figures_of  # matplotlib takes half a second
 
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
-        return figures_of(host, self.names, self.limits, self.unit)
-
-    def picture(self, step: Step, batch: Batch) -> Figure | None:
-        """Return the configured figure."""
-        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
-        return figure
+        return figures_of(read_sums(sums), self.names, self.limits, self.unit)
 
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
         """See `value_layers`; there is an interval where there is an error model, or a recalibration."""

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from ..config.option import option
 from ..core.batch import Batch
 from ..core.errors import DataError
-from ..core.first_samples import first_samples
 from ..core.segmented import Segmented, logit_channels
 from ..core.step import Step, mean_step
 from ..core.targets import IGNORED, ClassMap, Target
 from ..data.sparse_labels import Labels, SparseLabels
 from ..losses.segmentation import SegmentationLoss
+from ..metrics.base import read_sums
 from ..metrics.segmentation import PUBLISHED, precision_recall, roc
 from .base import Layer, Task
 from .layers import class_layers, class_maps, class_quantities
@@ -130,29 +130,19 @@ class Segmentation(Task):
         """Return the class of the members' mean probability, that mean, and the members' deviation from it."""
         return class_maps(quantities)
 
-    def shown(self, output: Any, batch: Batch) -> tuple[Any, Batch]:
-        """Return the samples that the configured figure draws; all where it does not say how many these are."""
-        count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
-        return first_samples(output, batch, count)
-
     def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
         """Return ``confusion``, ``roc`` and ``precision_recall`` of the sums of `SegmentationMetric`; else nothing."""
         if not {"confusion", "scores"} <= set(sums):
             return {}
         from ..plots.scores import draw_confusion, draw_precision_recall, draw_roc  # matplotlib takes half a second
 
-        host = {name: value.to("cpu", torch.float64) for name, value in sums.items()}
+        host = read_sums(sums)
         curves = dict(zip(self.names[1:] if self.classes == 2 else self.names, host["scores"], strict=True))
         return {
             "confusion": draw_confusion(host["confusion"].numpy(), self.names),
             "roc": draw_roc({name: roc(one) for name, one in curves.items()}),
             "precision_recall": draw_precision_recall({name: precision_recall(one) for name, one in curves.items()}),
         }
-
-    def picture(self, step: Step, batch: Batch) -> Figure | None:
-        """Return the configured figure."""
-        figure: Figure | None = None if self.plot is None else self.plot(step, batch)
-        return figure
 
 
 def class_map(labels: Labels | None, classes: int | None, ignore: Sequence[int]) -> NDArray[np.int16]:
