@@ -42,6 +42,7 @@ class Task(ABC):
         metric: the configured metric: ``start()`` makes fresh sums, ``tables()`` the tables of a test where there are
             such; None measures nothing besides the loss.
         recalibrated: `recalibrate` gave it something to use.
+        interval: share of pixels that the bounds in maps are to hold; None where there are no bounds.
     """
 
     views: int = 1
@@ -51,6 +52,7 @@ class Task(ABC):
     exports: str = "output"
     metric: Any = None
     recalibrated: bool = False
+    interval: float | None = None
 
     @property
     def channels(self) -> int | None:
@@ -113,6 +115,10 @@ class Task(ABC):
 
     def recalibrate(self, record: Mapping[str, Any] | None) -> None:
         """Take what was fitted on a trained model's validation labels, or nothing; most tasks have no use for it."""
+        return None
+
+    def join(self, others: Sequence[Task]) -> None:
+        """Make ready to be put together in maps with the models of these tasks, whose maps are alike."""
         return None
 
     def interval_of(self, level: float) -> None:

@@ -111,9 +111,12 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
 
 def _said(fitted: Recalibration, task: Task) -> str:
     """Return what was fitted in words: of a model of values alone there is no variance, but one width."""
-    if any(layer.name == ALEATORIC for layer in task.layers()):
-        return "variances times " + ", ".join(f"{factor:.3g}" for factor in fitted.factors)
     at = fitted.levels.index(0.9)
+    if any(layer.name == ALEATORIC for layer in task.layers()):
+        said = "variances times " + ", ".join(f"{factor:.3g}" for factor in fitted.factors)
+        if fitted.widenings:
+            said += ", the ends of 90 % moved outwards by " + ", ".join(f"{row[at]:.3g}" for row in fitted.widenings)
+        return said
     return "90 % of them lie within ± " + ", ".join(f"{row[at]:.3g}" for row in fitted.widths) + " of the prediction"
 
 
