@@ -16,6 +16,7 @@ from spectrain.core.errors import RunError, UsageError
 from spectrain.metrics.calibration import Recalibration
 from spectrain.runs.inspection import inspect
 from spectrain.training import several
+from spectrain.training.checkpoint import load_checkpoint, save_checkpoint
 from spectrain.training.ensembles import read_ensemble
 from spectrain.training.testing import test as run_test
 from spectrain.training.whole_run import StoppedError
@@ -72,8 +73,6 @@ def test_variances_are_those_of_the_mixture_recalibrated_as_one(made):
 
 
 def meta_of(run):
-    from spectrain.training.checkpoint import load_checkpoint
-
     return load_checkpoint(run.checkpoint("best"))["meta"]
 
 
@@ -173,6 +172,22 @@ def test_runs_of_other_labels_or_units_are_refused(made, place, tmp_path):
     feet = begin(place, tmp_path / "Y", "task.unit=ft").folder
     with pytest.raises(RunError, match="different units: ft and m"):
         spectrain.predict([feet, other], tmp_path / "scene.tif", tmp_path / "map.tif")
+
+
+def test_runs_that_say_other_shares_are_mapped_by_one_that_is_named(made, tmp_path):
+    one, other = made.runs[0].folder, tmp_path / "other.pt"
+    record = load_checkpoint(made.runs[1].checkpoint("best"))
+    record["meta"]["config"]["task"]["interval"] = 0.5
+    save_checkpoint(
+        other, {name: record[name] for name in ("model", "optimizer", "progress", "curves")}, record["meta"]
+    )
+    small.write_scene(tmp_path / "scene.tif", 20, 30)
+    with pytest.raises(RunError, match="different shares") as caught:
+        spectrain.predict([one, other], tmp_path / "scene.tif", tmp_path / "map.tif")
+    assert "0.5" in caught.value.where and "0.9" in caught.value.where and "--interval" in caught.value.fix
+    found = spectrain.predict([one, other], tmp_path / "scene.tif", tmp_path / "map.tif", interval=0.68)
+    assert read(found.paths[0])[1][-1] == "upper bound of 68 %"
+    run_test([one, other], output=tmp_path / "test")  # whose scores are of all shares
 
 
 def test_where_one_run_is_wanted_an_ensemble_says_what_it_is(made, place, tmp_path):
