@@ -134,7 +134,7 @@ def patches_statistics(patches: Patches, values: Values, batch: int | None = Non
     columns = [torch.where(none, math.nan, column).tolist() for column in (mean, std, low, high)]
     counts = [int(number) for number in count.tolist()]
     figures: list[Any] = [tuple(column) for column in columns]
-    return Statistics(tuple(counts), tuple(size - n for n in counts), *figures, empty)
+    return Statistics(tuple(counts), tuple(size - n for n in counts), *figures, empty=empty)
 
 
 def _of_batch(image: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
