@@ -131,10 +131,10 @@ def patches_statistics(patches: Patches, values: Values, batch: int | None = Non
     size = patches.shape[0] * patches.shape[2] * patches.shape[3]
     none = count == 0
     std = (squares / count.clamp(min=1)).sqrt()
-    columns = [torch.where(none, math.nan, column).tolist() for column in (mean, std, low, high)]
-    counts = [int(number) for number in count.tolist()]
-    figures: list[Any] = [tuple(column) for column in columns]
-    return Statistics(tuple(counts), tuple(size - n for n in counts), *figures, empty=empty)
+    ends = (tuple(torch.where(none, math.nan, column).tolist()) for column in (mean, std, low, high))
+    average, deviation, lowest, highest = ends
+    counts = tuple(int(number) for number in count.tolist())
+    return Statistics(counts, tuple(size - n for n in counts), average, deviation, lowest, highest, empty)
 
 
 def _of_batch(image: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

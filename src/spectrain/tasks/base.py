@@ -35,6 +35,7 @@ class Task(ABC):
             whose loss couples the samples of a batch (contrastive) says False and splits `loss` into `outputs` and
             `loss_of`; the loop then caches the outputs of all micro-batches (gradient caching).
         published: names by which users of another system know values of ours; both are logged.
+        headline: the scores that the last line of a training says of its test; () says the first few.
         evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
         exports: what an exported graph returns: "embedding" is the encoder's vector of an image, any other name is
@@ -48,6 +49,7 @@ class Task(ABC):
     views: int = 1
     additive: bool = True
     published: Mapping[str, str] = {}
+    headline: Sequence[str] = ()
     evaluation_group: int | None = None
     exports: str = "output"
     metric: Any = None

@@ -62,6 +62,7 @@ class Regression(Task):
     """
 
     published = PUBLISHED
+    headline = ("loss", "rmse", "mae", "me", "r2", "coverage_90", "crps")
     interval: float
 
     @dataclass(frozen=True)

@@ -80,8 +80,7 @@ def test_and_keep(folder: Path, cfg: Config, data: str | list[str] | None = None
     found = test(folder, data, splits=splits, device=str(device), overrides=cfg.dataset)
     _keep(found[-1], folder)
     for one in found:
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(one.items())[:8] if math.isfinite(value))
-        log.info("%s: %s → %s", one.split, shown or "no score, as nothing in it is measured", one.folder)
+        log.info("%s: %s → %s", one.split, one.line() or "no score, as nothing in it is measured", one.folder)
 
 
 def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) -> dict[str, Any] | None:
