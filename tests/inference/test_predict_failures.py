@@ -128,6 +128,23 @@ def test_another_wavelength_under_the_same_name():
         choose_bands(trained, Bands.from_json([{"name": "band_1", "wavelength": 665.0}]), "scene")
 
 
+def test_bands_of_another_number_that_nothing_tells_apart(caplog):
+    twelve, named = Bands.unnamed(12), Bands.from_json([{"name": name} for name in ("B02", "B03")])
+    with pytest.raises(DataError, match="has 3 bands without names, and the model was trained on 12 without") as caught:
+        choose_bands(twelve, Bands.unnamed(3), "scene")
+    assert caught.value.fix == "give a scene of the 12 bands in the order of the training"
+    with pytest.raises(DataError, match="has 2 bands, and the model was trained on 12 without names"):
+        choose_bands(twelve, named, "scene")
+    with pytest.raises(DataError, match="trained on 2: B02, B03") as caught:
+        choose_bands(named, Bands.unnamed(3), "scene")
+    assert "or describe the scene's bands by these names" in str(caught.value.fix)
+    assert not caplog.records
+    assert choose_bands(twelve, Bands.unnamed(14), "scene").channels == tuple(range(12))
+    assert "the first 12 of 14 are taken" in caplog.text
+    second = Bands([Bands.unnamed(3)[1]])
+    assert choose_bands(second, Bands.unnamed(3), "scene").channels == (1,) and len(caplog.records) == 1
+
+
 def test_a_scene_without_a_place(run, expected, tmp_path, caplog):
     scene = small.write_scene(tmp_path / "s.tif", IMAGE, crs=None)
     np.testing.assert_allclose(probability(run, scene, tmp_path), expected, atol=1e-6)

@@ -126,7 +126,7 @@ def test_what_stands_at_pixels_without_label_does_not_matter(kind, spoilt):
     spoilt_mean = found.mean.masked_fill(~valid, spoilt).requires_grad_()
     s = None if found.log_variance is None else found.log_variance.masked_fill(~valid, spoilt).requires_grad_()
     q = None if found.quantiles is None else found.quantiles.masked_fill(~valid[:, None], spoilt).requires_grad_()
-    result = loss(Regressed(spoilt_mean, s, found.y, valid, ("h",), found.error, None, q))
+    result = loss(Regressed(spoilt_mean, s, found.y, valid, ("h",), found.error, None, q, found.levels))
     assert float(result.detach()) == pytest.approx(float(loss(found)), rel=1e-6)
     result.backward()
     for leaf in (spoilt_mean, s, q):

@@ -9,6 +9,7 @@ import pytest
 
 import spectrain.demos
 from spectrain.core.errors import DataError
+from spectrain.runs import label_ranges
 from spectrain.runs.inspected import command
 from spectrain.runs.inspection import inspect
 
@@ -57,10 +58,40 @@ def test_labels_wrong_units_constant_and_empty_bands_are_said(tmp_path):
 def test_measurements_are_counted(tmp_path):
     path = tmp_path / "sparse.h5"
     labels = np.full((4, 8, 8), np.nan, np.float32)
-    labels[0, 0, :4] = 1
+    labels[0, 0, :4] = 1, 2, 30, -9999
     with h5py.File(path, "w") as file:
         file["train"], file["train_labels"] = np.ones((4, 1, 8, 8), np.uint8), labels
-    assert inspect(path).splits[0].labels == {"measured": 4, "not measured": 252}
+    found = inspect(path)
+    assert found.splits[0].labels == {"measured": 4, "not measured": 252}
+    assert "measured labels: 4 from -9999 to 30, median 1.5\n" in str(found)
+    (said,) = json.loads(json.dumps(found.to_json()))["splits"][0]["ranges"]
+    assert said == {"count": 4, "minimum": -9999, "median": 1.5, "maximum": 30}
+
+
+def test_whole_numbers_that_are_no_classes_and_several_layers_have_ranges_too(tmp_path):
+    path = tmp_path / "whole.h5"
+    with h5py.File(path, "w") as file:
+        file["train"] = np.ones((2, 1, 8, 8), np.uint8)
+        file["train_labels"] = np.arange(128, dtype=np.int16).reshape(2, 8, 8) * 10
+    assert "measured labels: 128 from 0 to 1270, median 635\n" in str(inspect(path))
+    with h5py.File(path, "a") as file:
+        del file["train_labels"]
+        layers = np.stack([np.full((2, 8, 8), 3.0), np.full((2, 8, 8), np.nan)], axis=1)
+        file["train_labels"] = layers.astype(np.float32)
+    text = str(inspect(path))
+    assert "measured labels of layer 0: 128 from 3 to 3, median 3\n" in text
+    assert "measured labels of layer 1: none\n" in text
+
+
+def test_the_range_of_many_labels_is_of_all_of_them(monkeypatch):
+    layer = label_ranges._Layer()
+    monkeypatch.setattr(label_ranges, "KEPT", 50)
+    values = np.random.default_rng(0).permutation(10_000).astype(np.float32)
+    for part in np.split(values, [7, 1000, 1001, 6000]):
+        layer.add(part)
+    found = layer.found()
+    assert (found.count, found.minimum, found.maximum) == (10_000, 0, 9999) and len(layer.held) <= 100
+    np.testing.assert_array_equal(layer.held, values[:: layer.every])
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text"])

@@ -14,6 +14,7 @@ import torch.multiprocessing as mp
 from steps_of import TASKS, config, write_data
 
 import spectrain
+from spectrain.config import load_config
 from spectrain.core.errors import DataError, RunError
 from spectrain.data.opening import open_patches
 from spectrain.training import measured, statistics_cache
@@ -76,6 +77,20 @@ def test_integers_that_cannot_have_holes_are_not_looked_at_for_any(passes, tmp_p
         file["train"] = file["valid"] = np.random.default_rng(0).integers(8, 90, (16, 2, 16, 16)).astype("u2")
     assert of(path, *nodata).valid.values.all_valid
     assert passes == looks
+
+
+def test_patches_without_any_value_are_said(tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("SPECTRAIN_CACHE", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).normal(size=(5, 2, 8, 8)).astype("f4")
+    images[1:3], images[3, 0], images[4, :, 1:] = np.nan, np.nan, np.nan
+    with h5py.File(tmp_path / "data.h5", "w") as file:
+        file["train"] = images
+    cfg = load_config("mae", overrides=[f"dataset.path={tmp_path / 'data.h5'}"])
+    for _ in range(2):  # the second time from what was kept
+        caplog.clear()
+        measured.measure(cfg, open_patches(cfg.dataset.path, "train"), None, None)
+        assert "data.h5, train: 2 of 5 patches have no valid value and teach nothing" in caplog.text
+    assert list((tmp_path / "cache").rglob("*.json"))
 
 
 def test_a_run_that_goes_on_looks_at_nothing(passes, data, tmp_path):

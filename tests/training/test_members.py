@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -15,7 +17,8 @@ import spectrain
 from spectrain.core.errors import RunError, UsageError
 from spectrain.metrics.calibration import Recalibration
 from spectrain.runs.inspection import inspect
-from spectrain.training import several
+from spectrain.training import api, several
+from spectrain.training.checkpoint import load_checkpoint, save_checkpoint
 from spectrain.training.ensembles import read_ensemble
 from spectrain.training.testing import test as run_test
 from spectrain.training.whole_run import StoppedError
@@ -72,8 +75,6 @@ def test_variances_are_those_of_the_mixture_recalibrated_as_one(made):
 
 
 def meta_of(run):
-    from spectrain.training.checkpoint import load_checkpoint
-
     return load_checkpoint(run.checkpoint("best"))["meta"]
 
 
@@ -121,6 +122,33 @@ def test_stopped_members_go_on_where_they_were(made, place, monkeypatch, tmp_pat
     assert again.status == "finished" and seen == ["model_1", "model_2", "model_1", "model_2", "model_3"]
     for name in ("predictions", "variances"):
         np.testing.assert_array_equal(npy(again.folder, name), npy(made.folder, name))
+
+
+def interrupt(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.slow
+def test_ctrl_c_after_the_training_of_a_member_is_gone_on_with(place, monkeypatch, tmp_path, caplog):
+    """While it is recalibrated and tested, and while all are; what it says is of the whole."""
+    caplog.set_level("INFO", logger="spectrain")
+    out = tmp_path / "E"
+    with monkeypatch.context() as patched:
+        patched.setattr(api, "conclude", interrupt)
+        first = begin(place, out, members=2)
+    assert first.status == "interrupted" and json.loads((out / "model_1" / "run.json").read_text())["status"] == (
+        "interrupted"
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(several, "recalibration", interrupt)
+        (tmp_path / "more.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.seen').touch()\n")
+        second = spectrain.train(resume=out, plugins=[str(tmp_path / "more.py")])
+    assert (tmp_path / "more.seen").exists()
+    assert second.status == "interrupted" and not (out / "ensemble.json").exists()
+    assert (out / "model_1" / "results.txt").is_file()
+    said = [record.getMessage() for record in caplog.records if "continue with" in record.getMessage()]
+    assert said == 2 * [f"stopped; continue with: spectrain train --resume {out}"]
+    assert spectrain.train(resume=out).status == "finished" and read_ensemble(out).recalibration
 
 
 def test_what_is_no_ensemble_is_refused(made, place, tmp_path):
@@ -173,6 +201,22 @@ def test_runs_of_other_labels_or_units_are_refused(made, place, tmp_path):
     feet = begin(place, tmp_path / "Y", "task.unit=ft").folder
     with pytest.raises(RunError, match="different units: ft and m"):
         spectrain.predict([feet, other], tmp_path / "scene.tif", tmp_path / "map.tif")
+
+
+def test_runs_that_say_other_shares_are_mapped_by_one_that_is_named(made, tmp_path):
+    one, other = made.runs[0].folder, tmp_path / "other.pt"
+    record = load_checkpoint(made.runs[1].checkpoint("best"))
+    record["meta"]["config"]["task"]["interval"] = 0.5
+    save_checkpoint(
+        other, {name: record[name] for name in ("model", "optimizer", "progress", "curves")}, record["meta"]
+    )
+    small.write_scene(tmp_path / "scene.tif", 20, 30)
+    with pytest.raises(RunError, match="different shares") as caught:
+        spectrain.predict([one, other], tmp_path / "scene.tif", tmp_path / "map.tif")
+    assert "0.5" in caught.value.where and "0.9" in caught.value.where and "--interval" in caught.value.fix
+    found = spectrain.predict([one, other], tmp_path / "scene.tif", tmp_path / "map.tif", interval=0.68)
+    assert read(found.paths[0])[1][-1] == "upper bound of 68 %"
+    run_test([one, other], output=tmp_path / "test")  # whose scores are of all shares
 
 
 def test_where_one_run_is_wanted_an_ensemble_says_what_it_is(made, place, tmp_path):

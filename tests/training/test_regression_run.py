@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 
 import numpy as np
@@ -20,8 +21,10 @@ from spectrain.config import load_config
 from spectrain.core.errors import DataError, RunError
 from spectrain.metrics.calibration import Recalibration
 from spectrain.metrics.regression import LEVELS
+from spectrain.tasks.regression import Regression
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.measured_labels import with_measured
+from spectrain.training.tested import Tested
 from spectrain.training.testing import test as run_test
 
 BOUNDS = ("lower bound of 90 %", "upper bound of 90 %")
@@ -91,6 +94,10 @@ def test_what_was_fitted_is_said_of_variances_and_of_values_alone(place, tmp_pat
         caplog.clear()
         spectrain.train("regression", overrides=[*words, "loss=mse", f"out_dir={tmp_path / 'M'}"])
     assert "variances times" not in caplog.text and "90 % of them lie within ± " in caplog.text
+    found = {"loss": 1.0, "loss_mse": 2.0, "rmse": math.nan, "mae": 0.5, "mse": 2.0, "coverage_90": 0.8125}
+    one = Tested(found, {}, {}, tmp_path, headline=Regression.headline)
+    assert one.line() == "loss 1, mae 0.5, coverage_90 0.8125"
+    assert Tested({"a": 1.0}, {}, {}, tmp_path).line() == "a 1"
 
 
 def test_weights_are_tested_without_a_training(place, tmp_path):

@@ -279,7 +279,8 @@ def predict(
         more: Further runs of the ensemble, and last the scene: a raster, or a folder with one a band.
         output: GeoTIFF to write; layers of another type go into files beside it.
         layers: Which maps to write, e.g. class; all by default. May be repeated.
-        interval: Share of pixels that the bounds of a regression are to hold: 0.5, 0.68, 0.9 (by default) or 0.95.
+        interval: Share of pixels that the bounds of a regression are to hold: 0.5, 0.68, 0.9 (by default) or 0.95; of a
+            model of quantiles also that between two of its own.
         turns: See each window in its eight turns and flips, and average.
         window: Side in px of the windows; by default that of the training's images.
         halo: Pixels at each side of a window that are context alone; by default a quarter of the window.

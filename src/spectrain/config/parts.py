@@ -14,6 +14,9 @@ from .schema import Part
 from .targets import part_of, refused
 from .translate import Setting
 
+_NAMED = 3
+"""Parts that are named at most."""
+
 
 class Node:
     """One group's node on its way to a `Part`.
@@ -90,11 +93,27 @@ class Node:
             return
         near = nearest(key, self.options)
         has = f"{self.group} {self.name} has {', '.join(self.options) or 'no options'}"
-        fix = f"did you mean {self.group}.{near[0]}? {has}" if near else has
+        fix = f"did you mean {self.group}.{near[0]}? {has}" if near else f"{self._elsewhere(key)}{has}"
         self.problems.append(Problem(self._shown(key, setting), setting.origin, "is not an option", fix))
+
+    def _elsewhere(self, key: str) -> str:
+        """Return which other parts of the group have an option, as words to begin with; nothing where none has."""
+        others = [name for name in names(self.group) if _has_option(self.group, name, key)][:_NAMED]
+        if not others:
+            return ""
+        named = " or ".join(f"{self.group}={name}" for name in others)
+        return f"it is an option of {named}: leave it out, or choose that; "
 
     def _shown(self, key: str, setting: Setting) -> str:
         return shown_key(f"{self.group}.{key}", setting)
+
+
+def _has_option(group: str, name: str, key: str) -> bool:
+    try:
+        kind = lookup(group, name).Config
+        return kind is not None and key in options_of(kind)
+    except (SpectrainError, ImportError, AttributeError):  # a plugin's, which is not what went wrong
+        return False
 
 
 def shown_key(key: str, setting: Setting) -> str:

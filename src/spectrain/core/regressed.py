@@ -33,7 +33,10 @@ class Regressed:
         names: of the Q quantities.
         error: what ``log_variance`` is of.
         row: int64 [M], the image of each measured pixel; None for [B,Q,H,W].
-        quantiles: float32 [B,L,Q,H,W] or [M,L,Q] where the model gives quantiles, in the order of their levels.
+        quantiles: float32 [B,L,Q,H,W] or [M,L,Q] where the model gives quantiles, in the order of ``levels``; they may
+            cross. Where they were recalibrated, as they are then.
+        levels: the L levels of ``quantiles``; () where there are none.
+        own: quantiles and their levels as the model gives them, where those above are recalibrated; else None.
         whole: for a picture of [M,Q]: mean and log-variance [N,Q,H,W] of the first N images; None draws none.
         unit: of the values, for a picture; None where it is not known.
     """
@@ -46,6 +49,8 @@ class Regressed:
     error: ErrorModel = "none"
     row: Tensor | None = None
     quantiles: Tensor | None = None
+    levels: tuple[float, ...] = ()
+    own: tuple[Tensor, tuple[float, ...]] | None = None
     whole: tuple[Tensor, Tensor | None] | None = None
     unit: str | None = None
 
@@ -59,6 +64,8 @@ class Regressed:
             raise ValueError(f"an error model {self.error!r} and the log-variance do not go together")
         if self.log_variance is not None and self.log_variance.shape != self.mean.shape:
             raise ValueError(f"log-variance {tuple(self.log_variance.shape)} of values {tuple(self.mean.shape)}")
+        if self.quantiles is not None and self.quantiles.shape[1] != len(self.levels):
+            raise ValueError(f"{self.quantiles.shape[1]} quantiles of {len(self.levels)} levels")
 
     @property
     def spread(self) -> Tensor:
@@ -79,6 +86,11 @@ class Regressed:
             return self.row[:, None]
         number = torch.arange(self.mean.shape[0], device=self.mean.device)
         return number.view(-1, *[1] * (self.mean.ndim - 1))
+
+    @property
+    def offsets(self) -> Tensor | None:
+        """Quantiles, sorted, less their median ``mean``; None where there are none."""
+        return None if self.quantiles is None else self.quantiles.sort(dim=1).values - self.mean[:, None]
 
     def detach(self) -> Regressed:
         """Return the same without the graph."""

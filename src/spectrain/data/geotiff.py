@@ -16,7 +16,7 @@ from .alike import require_alike
 from .band_table import read_band_table
 from .csv_table import read_csv_table
 from .ground import footprints, refuse_shared
-from .group_splits import drawn_splits, rows_of
+from .group_splits import drawn_splits, refuse_folder_of_split, rows_of
 from .patches import Patches
 from .raster_ground import RasterGround, file_polygons, joined_by_ground
 from .rasters import Raster, RasterImages, read_raster, resolution
@@ -142,6 +142,7 @@ def _labels_folder(root: Path, split: str) -> Path:
         for name in names:
             if (root / inner / name).is_dir():
                 return _with_labels(root / inner / name)
+    refuse_folder_of_split(root, split, GIVEN)
     there = [one.name for one in sorted(root.iterdir()) if one.is_dir()]
     raise DataError(
         f"there are no labels of the split {split}" + (f", but of {', '.join(there)}" if there else ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,6 +126,24 @@ def rows_of(splits: Mapping[str, Rows], name: str, count: int, where: str) -> Ro
     if (rows := splits.get(name, splits.get(split_name(name)))) is not None:
         return rows
     raise no_split(name, [f"{one} ({len(rows)} images)" for one, rows in splits.items()], where, list(splits))
+
+
+def refuse_folder_of_split(root: Path, split: str, given: Mapping[str, str]) -> None:
+    """Raise where labels are named by the folder of another split: files of the same names would be taken for all.
+
+    Args:
+        root: folder of labels.
+        split: whose labels are wanted.
+        given: folders that are splits, and what we call them.
+    """
+    own = given.get(root.name)
+    beside = [name for name, one in given.items() if one == split and (root.parent / name).is_dir()]
+    if own is not None and own != split and beside:
+        raise DataError(
+            f"this is the folder of the split {own}, and labels of {split} are wanted",
+            where=str(root),
+            fix=f"name the folder that the splits are in: dataset.labels_path={root.parent}",
+        )
 
 
 def no_split(name: str, listed: Iterable[str], where: str, names: Iterable[str]) -> DataError:

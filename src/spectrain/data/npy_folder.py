@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from ..core.errors import DataError
-from .group_splits import no_split
+from .group_splits import no_split, refuse_folder_of_split
 from .native_format import PREPARATION, TABLE
 from .reader import ALL
 
@@ -127,6 +127,8 @@ def _labels_folder(root: Path, split: str) -> Path:
             fix=f"give it a folder {' or '.join(names)} as the images have, or name another folder "
             "(dataset.labels_path)",
         )
+    if split not in there:
+        refuse_folder_of_split(root, split, GIVEN)
     outer = next((root / name for name in names if (root / name).is_dir()), root)
     inner = [outer / kind for kind in FOLDERS["labels"]]
     place = next((one for one in inner if one.is_dir()), outer)

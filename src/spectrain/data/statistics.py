@@ -34,6 +34,7 @@ class Statistics:
         std: of the population; NaN where a band has no valid value, 0 where it is constant.
         minimum: smallest valid value, NaN where there is none.
         maximum: largest valid value, NaN where there is none.
+        empty: images without any valid value.
     """
 
     count: tuple[int, ...]
@@ -42,6 +43,7 @@ class Statistics:
     std: tuple[float, ...]
     minimum: tuple[float, ...]
     maximum: tuple[float, ...]
+    empty: int = 0
 
     @property
     def all_valid(self) -> bool:
@@ -55,8 +57,9 @@ class Statistics:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values (NaN as None)."""
-        values = {name: [_or_none(v) for v in column] for name, column in asdict(self).items()}
-        return {"format": {"name": NAME, "version": VERSION}, **values}
+        columns = {name: column for name, column in asdict(self).items() if name != "empty"}
+        values = {name: [_or_none(v) for v in column] for name, column in columns.items()}
+        return {"format": {"name": NAME, "version": VERSION}, **values, "empty": self.empty}
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Statistics:
@@ -69,9 +72,11 @@ class Statistics:
         if tag.get("name") != NAME or tag.get("version") != VERSION:
             raise DataError(f"these are no statistics of version {VERSION}: {tag}", fix="compute them anew")
         columns: dict[str, Any] = {
-            name: tuple(math.nan if v is None else v for v in record[name]) for name in cls.__dataclass_fields__
+            name: tuple(math.nan if v is None else v for v in record[name])
+            for name in cls.__dataclass_fields__
+            if name != "empty"
         }
-        return cls(**columns)
+        return cls(**columns, empty=record.get("empty", 0))
 
     def warnings(self, bands: Bands) -> list[str]:
         """Return what looks wrong: empty and constant bands, and values that cannot be in the band's unit."""
@@ -111,10 +116,12 @@ def patches_statistics(patches: Patches, values: Values, batch: int | None = Non
     count = torch.zeros(channels, dtype=torch.float64)
     mean, squares = torch.zeros_like(count), torch.zeros_like(count)
     low, high = torch.full_like(count, math.inf), torch.full_like(count, -math.inf)
+    empty = 0
     with Loader(patches) as loader:
         for raw in loader.load(_in_order(len(patches), rows)):
             image, valid = values.measure(raw.image, raw.mask)
             n, m, s, smallest, largest = _of_batch(image, valid)
+            empty += 0 if valid is None else int((~valid.flatten(1).any(1)).sum())
             total = count + n
             shift = torch.where(n > 0, m - mean, 0)
             weight = torch.where(total > 0, n / total.clamp(min=1), 0)
@@ -124,9 +131,10 @@ def patches_statistics(patches: Patches, values: Values, batch: int | None = Non
     size = patches.shape[0] * patches.shape[2] * patches.shape[3]
     none = count == 0
     std = (squares / count.clamp(min=1)).sqrt()
-    columns = [torch.where(none, math.nan, column).tolist() for column in (mean, std, low, high)]
-    counts = [int(number) for number in count.tolist()]
-    return Statistics(tuple(counts), tuple(size - n for n in counts), *(tuple(column) for column in columns))
+    ends = (tuple(torch.where(none, math.nan, column).tolist()) for column in (mean, std, low, high))
+    average, deviation, lowest, highest = ends
+    counts = tuple(int(number) for number in count.tolist())
+    return Statistics(counts, tuple(size - n for n in counts), average, deviation, lowest, highest, empty)
 
 
 def _of_batch(image: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

@@ -40,6 +40,11 @@ def choose_bands(trained: Bands, scene: Bands, where: str) -> Chosen:
         DataError: a band is missing, which names it and the nearest names; or one of another wavelength.
     """
     missing = [name for name in trained.names if name not in scene.names]
+    if missing and len(scene) != len(trained) and (_unnamed(scene) or _unnamed(trained)):
+        raise _nothing_says_which(trained, scene, where)
+    if len(scene) > len(trained) and _unnamed(scene) and _unnamed(trained):
+        said = "%s: neither it nor the training names bands, so the first %d of %d are taken"
+        log.warning(said, where, len(trained), len(scene))
     if missing and len(scene) == len(trained) and (_unnamed(scene) or _unnamed(trained)):
         said = "the scene" if _unnamed(scene) else "the training"
         log.warning("%s: %s names no bands, so they are taken in order: %s", where, said, ", ".join(trained.names))
@@ -62,14 +67,25 @@ def _missing(missing: Sequence[str], trained: Bands, scene: Bands, where: str) -
     near = [(name, close[0]) for name in missing if (close := nearest(name, scene.names))]
     alike = "; ".join(f"{name!r} may be {close!r}" for name, close in near)
     count = "" if len(scene) == len(trained) else f" of {len(trained)}"
-    if _unnamed(scene):
-        fix = f"the scene has {len(scene)} bands without names: describe them, or give the {len(trained)} of the model"
-    else:
-        fix = (f"{alike}; " if near else "") + f"the scene has {', '.join(scene.names)}"
+    fix = (f"{alike}; " if near else "") + f"the scene has {', '.join(scene.names)}"
     return DataError(
         f"the scene lacks {len(missing)}{count} bands that the model was trained on: {', '.join(missing)}",
         where=where,
         fix=fix,
+    )
+
+
+def _nothing_says_which(trained: Bands, scene: Bands, where: str) -> DataError:
+    """Return the error for bands of another number that are not told by names."""
+    if _unnamed(trained):
+        known, order = " without names", "the order of the training"
+    else:
+        known, order = f": {', '.join(trained.names)}", "this order, or describe the scene's bands by these names"
+    return DataError(
+        f"the scene has {len(scene)} bands{' without names' * _unnamed(scene)}, and the model was trained on "
+        f"{len(trained)}{known}",
+        where=where,
+        fix=f"give a scene of the {len(trained)} bands in {order}",
     )
 
 

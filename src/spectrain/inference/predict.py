@@ -18,7 +18,7 @@ from ..core.errors import RunError, SpectrainError, nearest
 from ..runs.progress import duration
 from ..tasks.base import Layer
 from ..training.devices import memory_advice, resolve_device
-from ..training.members import Loaded, load_members
+from ..training.members import Loaded, load_members, require_one_interval
 from .map_members import Member, all_bands, window_of
 from .map_polygons import Polygons, polygon_layer, write_polygons
 from .map_raster import block_cache, files_of, map_files
@@ -86,8 +86,8 @@ def predict(
         window: side of the windows in px; None is the size of the images that the model was trained on.
         halo: px at each side of a window that serve as context alone; None is a quarter of the window.
         layers: which of the task's maps to write; all where empty.
-        interval: share of pixels that the bounds of a regression are to hold, 0.5, 0.68, 0.9 or 0.95; None is as the
-            run says (``task.interval``).
+        interval: share of pixels that the bounds of a regression are to hold, 0.5, 0.68, 0.9 or 0.95, of a model of
+            quantiles also that between two of its own; None is as the runs say (``task.interval``).
         turns: see each window in its eight turns and flips, and average (`training.turned.Turned`).
         polygons: GeoJSON (longitude and latitude) or GeoParquet (CRS of the scene) to write besides: connected pixels
             of one class, with class, name, area_m2 and mean probability; of two classes only the second.
@@ -111,7 +111,9 @@ def predict(
     _check_runs(chosen_runs, place)
     target = resolve_device(device, 0)
     members = load_members(chosen_runs, plugins)
-    if interval is not None:
+    if interval is None:
+        require_one_interval(members)
+    else:
         members[0].task.interval_of(interval)
     shown = _chosen_layers(members, layers)
     places = files_of(output, shown)

@@ -110,6 +110,11 @@ class RegressionLoss(nn.Module):
         each = len(self.levels) if self.kind == "quantile" else 1 if self.error == "none" else 2
         return each * quantities
 
+    @property
+    def quantile_levels(self) -> tuple[float, ...]:
+        """Levels of the quantiles that the model gives; () where it gives none."""
+        return self.levels if self.kind == "quantile" else ()
+
     def found(
         self, raw: Tensor, y: Tensor, valid: Tensor, names: Sequence[str], row: Tensor | None = None
     ) -> Regressed:
@@ -125,7 +130,7 @@ class RegressionLoss(nn.Module):
             row: see `Regressed`.
         """
         mean, s, quantiles = self.moments(raw, len(names))
-        return Regressed(mean, s, y, valid, tuple(names), self.error, row, quantiles)
+        return Regressed(mean, s, y, valid, tuple(names), self.error, row, quantiles, self.quantile_levels)
 
     def moments(self, raw: Tensor, quantities: int = 1) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return mean, log-variance and quantiles [B,L,Q,H,W] of a model's numbers, float32; None what it has not."""

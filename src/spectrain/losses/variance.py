@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Literal
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..core.quantiles import quantile_at
 
 VarianceForm = Literal["bounded", "published"]
 LOW, HIGH = -10.0, 10.0
@@ -52,13 +53,10 @@ def moments_of_quantiles(quantiles: Tensor, levels: Sequence[float]) -> tuple[Te
         levels: L rising numbers between 0 and 1, on both sides of 0.5 or 0.5 itself between others.
 
     Returns:
-        Both [N,...]; the median is interpolated between the two levels around 0.5.
+        Both [N,...]; the median is interpolated where 0.5 is no level, see `quantile_weights`.
     """
     found = quantiles.float().sort(dim=1).values
-    above = next(place for place, level in enumerate(levels) if level >= 0.5)
-    before = max(above - 1, 0)
-    share = 1.0 if above == before else (0.5 - levels[before]) / (levels[above] - levels[before])
-    median = torch.lerp(found[:, before], found[:, above], share)
+    median = quantile_at(found, levels, 0.5)
     normal = NormalDist()
     apart = normal.inv_cdf(levels[-1]) - normal.inv_cdf(levels[0])
     sigma = (found[:, -1] - found[:, 0]) / apart

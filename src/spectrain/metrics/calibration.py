@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ..core.errors import DataError, RunError
+from ..core.quantiles import central_interval
 from ..core.regressed import ErrorModel
 from .regression import GROUPS, LEVELS, join_bins
 
@@ -30,6 +31,8 @@ class Recalibration:
         widths: a row a quantity: half of each interval in predicted standard deviations, before ``factors``; infinite
             where there were too few labels for the level.
         counts: how many labels each was fitted on.
+        widenings: of a model of quantiles a row a quantity: what its own interval of each level is to reach further on
+            either side, in the unit of the labels; below 0 where it is too wide, infinite as above. () of others.
     """
 
     names: tuple[str, ...]
@@ -37,6 +40,7 @@ class Recalibration:
     levels: tuple[float, ...]
     widths: tuple[tuple[float, ...], ...]
     counts: tuple[int, ...]
+    widenings: tuple[tuple[float, ...], ...] = ()
 
     def variance(self, variance: Tensor, axis: int = 1) -> Tensor:
         """Return predicted variances scaled; ``axis`` is the one over quantities."""
@@ -62,6 +66,34 @@ class Recalibration:
         at = self.levels.index(level)
         return variance.sqrt() * self._along([row[at] for row in self.widths], variance, axis)
 
+    def quantiles(self, offsets: Tensor, levels: Sequence[float]) -> tuple[Tensor, tuple[float, ...]]:
+        """Return a model's quantiles recalibrated, and their levels: the ends of all intervals, and the median.
+
+        Conformalised quantile regression (Romano et al. 2019): both ends of the model's own interval are moved by what
+        held the level's share of the labels; where these were too few they stay. No interval is narrower than a smaller
+        one's or without the median, which makes them hold no less.
+
+        Args:
+            offsets: [N,L,Q,...], the model's quantiles, sorted, less the median.
+            levels: of them.
+
+        Returns:
+            Offsets [N,2K+1,Q,...] of K intervals, and their levels, rising.
+        """
+        lower = upper = torch.zeros_like(offsets[:, 0])
+        found, at_level = [lower], [0.5]
+        for share, *amounts in sorted(zip(self.levels, *self.widenings, strict=True)):
+            more = self._along([one if math.isfinite(one) else 0.0 for one in amounts], lower, axis=1)
+            low, high = central_interval(offsets, levels, share)
+            lower, upper = torch.minimum(lower, low - more), torch.maximum(upper, high + more)
+            found, at_level = [lower, *found, upper], [(1 - share) / 2, *at_level, (1 + share) / 2]
+        return torch.stack(found, dim=1), tuple(at_level)
+
+    def only(self, at: int) -> Recalibration:
+        """Return that of one quantity."""
+        parts = {name: (getattr(self, name)[at],) for name in ("names", "factors", "widths", "counts")}
+        return replace(self, **parts, widenings=self.widenings[at : at + 1])
+
     def _along(self, values: Sequence[float], like: Tensor, axis: int) -> Tensor:
         if like.shape[axis] != len(self.names):
             raise ValueError(f"{like.shape[axis]} quantities on axis {axis}, not {len(self.names)}")
@@ -75,8 +107,9 @@ class Recalibration:
             "names": list(self.names),
             "variance_factors": list(self.factors),
             "levels": list(self.levels),
-            "half_widths": [[x if math.isfinite(x) else None for x in row] for row in self.widths],
+            "half_widths": [_finite(row) for row in self.widths],
             "labels": list(self.counts),
+            **({"widenings": [_finite(row) for row in self.widenings]} if self.widenings else {}),
         }
 
     @classmethod
@@ -91,15 +124,25 @@ class Recalibration:
                 tuple(str(name) for name in record["names"]),
                 tuple(float(x) for x in record["variance_factors"]),
                 tuple(float(x) for x in record["levels"]),
-                tuple(tuple(math.inf if x is None else float(x) for x in row) for row in record["half_widths"]),
+                _infinite(record["half_widths"]),
                 tuple(int(x) for x in record["labels"]),
+                _infinite(record.get("widenings", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"this is no record of a recalibration: {error!r}", fix="fit it again") from error
-        sizes = {len(found.names), len(found.factors), len(found.widths), len(found.counts)}
-        if len(sizes) > 1 or any(len(row) != len(found.levels) for row in found.widths):
+        sizes = {len(part) for part in (found.names, found.factors, found.widths, found.counts)}
+        sizes |= {len(found.widenings)} if found.widenings else set()
+        if len(sizes) > 1 or any(len(row) != len(found.levels) for row in (*found.widths, *found.widenings)):
             raise RunError("a record of a recalibration has parts of different lengths", fix="fit it again")
         return found
+
+
+def _finite(row: Sequence[float]) -> list[float | None]:
+    return [x if math.isfinite(x) else None for x in row]
+
+
+def _infinite(rows: Sequence[Sequence[float | None]]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(math.inf if x is None else float(x) for x in row) for row in rows)
 
 
 def fit_recalibration(
@@ -137,6 +180,27 @@ def fit_recalibration(
     return Recalibration(tuple(mean), tuple(factors), tuple(levels), tuple(widths), tuple(counts))
 
 
+def fit_widenings(
+    quantiles: ArrayLike, levels: Sequence[float], y: ArrayLike, shares: Sequence[float]
+) -> tuple[float, ...]:
+    """Return how much further the interval of each share is to reach on either side to hold it.
+
+    By split-conformal prediction of how far a label lies beyond the nearer end, below 0 inside (Romano et al. 2019).
+
+    Args:
+        quantiles: [n,L] of each label's pixel, sorted.
+        levels: of them.
+        y: labels [n].
+        shares: that the intervals are to hold.
+    """
+    given, labels = torch.from_numpy(np.asarray(quantiles, np.float64)), np.asarray(y, np.float64)
+    found = []
+    for share in shares:
+        low, high = (end.numpy() for end in central_interval(given, levels, share))
+        found += conformal_widths(np.maximum(low - labels, labels - high), [share])
+    return tuple(found)
+
+
 def variance_factor(squares: Numbers, error: ErrorModel = "gaussian") -> float:
     """Return the factor c of all variances v at which the labels are likeliest; 1e-8 where all are met exactly.
 
@@ -161,7 +225,7 @@ def conformal_widths(sizes: Numbers, levels: Sequence[float]) -> list[float]:
     is too small. Labels of one track or scene are alike, and count for fewer than they are.
 
     Args:
-        sizes: |p - y| / sigma of each label, [n].
+        sizes: |p - y| / sigma of each label, [n]; or any other number that is lower the nearer a label is.
         levels: between 0 and 1.
     """
     held = np.sort(sizes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from ..core.batch import Batch
+from ..core.quantiles import central_interval, own_shares
 from ..core.regressed import ErrorModel, Regressed
-from .calibration import Recalibration, fit_recalibration
+from .calibration import Recalibration, fit_recalibration, fit_widenings
 from .distributions import half_width
 from .regression import LEVELS
 
@@ -38,6 +39,8 @@ class Labelled:
         variance: float32 [n], predicted; None where the model gives values alone.
         y: float32 [n], measured.
         error: how errors are taken to be distributed.
+        quantiles: float32 [n,L], sorted, as the model gives them; None where it gives none.
+        levels: of them.
     """
 
     index: NDArray[np.int64]
@@ -45,10 +48,12 @@ class Labelled:
     variance: Floats | None
     y: Floats
     error: ErrorModel = "none"
+    quantiles: Floats | None = None
+    levels: tuple[float, ...] = ()
 
     def __getitem__(self, which: slice) -> Labelled:
-        variance = None if self.variance is None else self.variance[which]
-        return Labelled(self.index[which], self.mean[which], variance, self.y[which], self.error)
+        kept: dict[str, Any] = {name: None if (own := getattr(self, name)) is None else own[which] for name in _ARRAYS}
+        return replace(self, **kept)
 
 
 class LabelledPixels:
@@ -73,11 +78,13 @@ class LabelledPixels:
         assert isinstance(output, Regressed)
         index = batch.index.to(output.mean.device)[output.images].expand_as(output.mean)
         variance = None if output.log_variance is None else output.variance
+        quantiles, levels = output.own or (output.quantiles, output.levels)
         for number, name in enumerate(output.names):
             kept = output.valid[:, number]
             index_, mean, y = (x[:, number][kept].cpu().numpy() for x in (index, output.mean, output.y))
             v = None if variance is None else variance[:, number][kept].cpu().numpy()
-            found = Labelled(index_, mean, v, y, output.error)
+            q = None if quantiles is None else quantiles[:, :, number].movedim(1, -1)[kept].sort(dim=1).values
+            found = Labelled(index_, mean, v, y, output.error, None if q is None else q.cpu().numpy(), levels)
             self._held.setdefault(name, _Thinned(self._most)).add(found)
             self._write(name if len(output.names) > 1 else "", found)
 
@@ -112,26 +119,38 @@ class LabelledPixels:
     def recalibration(self, levels: tuple[float, ...] = LEVELS) -> Recalibration | None:
         """Return what is fitted on these pixels; None where a quantity has none.
 
-        A model that gives values alone is taken to be as sure everywhere: its deviation is 1 before recalibration.
+        A model that gives values alone is taken to be as sure everywhere: its deviation is 1 before recalibration. Of
+        one that gives quantiles its own intervals are fitted too.
         """
         found = {name: self.of(name) for name in self._held}
         if not found or not all(len(one.y) for one in found.values()):
             return None
-        return fit_recalibration(
+        one = next(iter(found.values()))
+        levels = tuple(sorted({*levels, *own_shares(one.levels)}))
+        fitted = fit_recalibration(
             {name: one.mean for name, one in found.items()},
             {name: np.ones_like(one.mean) if one.variance is None else one.variance for name, one in found.items()},
             {name: one.y for name, one in found.items()},
             levels,
-            next(iter(found.values())).error,
+            one.error,
         )
+        if one.quantiles is None:
+            return fitted
+        rows = [
+            fit_widenings(own.quantiles, own.levels, own.y, levels)
+            for own in found.values()
+            if own.quantiles is not None
+        ]
+        return replace(fitted, widenings=tuple(rows))
 
     def calibration(self) -> dict[str, list[Any]]:
         """Return how far intervals hold what they promise, as columns, a row a quantity and ``interval``.
 
         That is the model's own ("model"), and with a recalibration that of scaled variances ("scaled") and the
-        conformal one ("conformal"). Columns ``coverage_90`` and so on are the share of labels in it, ``width_90`` its
-        mean width in the unit of the labels; ``z_rms`` and ``gaussian_nll`` are as in `RegressionMetric`, NaN for
-        conformal intervals, which have no variance. Empty without an error model and without a recalibration.
+        conformal one ("conformal"). Of a model of quantiles they are between these, conformal where they are widened.
+        Columns ``coverage_90`` and so on are the share of labels in it, ``width_90`` its mean width in the unit of the
+        labels; ``z_rms`` and ``gaussian_nll`` are as in `RegressionMetric`, NaN for conformal intervals, which have no
+        variance. Empty without an error model and without a recalibration.
         """
         rows: list[dict[str, Any]] = []
         for name in self._held:
@@ -145,12 +164,27 @@ class LabelledPixels:
                 kinds["scaled"] = variance * factor
             for kind, spread in kinds.items():
                 halves = [half_width(level, found.error) * np.sqrt(spread) for level in LEVELS]
-                rows.append({"quantity": name, "interval": kind, **_held_by(off, halves), **_scores(off, spread)})
+                held = _held_by(off, halves)
+                if kind == "model" and found.quantiles is not None:
+                    held = _held_between(found, found.quantiles - found.mean[:, None], found.levels)
+                rows.append({"quantity": name, "interval": kind, **held, **_scores(off, spread)})
             if self._fitted is not None:
-                widths = self._fitted.widths[self._fitted.names.index(name)]
-                halves = [width * np.sqrt(variance) for width in widths]
-                rows.append({"quantity": name, "interval": "conformal", **_held_by(off, halves), **_scores(off, None)})
+                held = self._conformal(name, found, off, variance)
+                rows.append({"quantity": name, "interval": "conformal", **held, **_scores(off, None)})
         return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+    def _conformal(
+        self, name: str, found: Labelled, off: NDArray[np.float64], variance: NDArray[np.float64]
+    ) -> dict[str, float]:
+        """Return what conformal intervals of a quantity hold, and how wide they are."""
+        assert self._fitted is not None
+        at = self._fitted.names.index(name)
+        if found.quantiles is None or not self._fitted.widenings:
+            widths = [self._fitted.widths[at][self._fitted.levels.index(level)] for level in LEVELS]
+            return _held_by(off, [width * np.sqrt(variance) for width in widths])
+        own = torch.from_numpy(found.quantiles - found.mean[:, None])[:, :, None]
+        offsets, levels = self._fitted.only(at).quantiles(own, found.levels)
+        return _held_between(found, offsets[:, :, 0].numpy(), levels)
 
 
 def _held_by(off: NDArray[np.float64], halves: Sequence[NDArray[np.float64]]) -> dict[str, float]:
@@ -160,6 +194,17 @@ def _held_by(off: NDArray[np.float64], halves: Sequence[NDArray[np.float64]]) ->
         found[f"coverage_{100 * level:.0f}"] = float((off <= half).mean()) if len(off) else math.nan
         found[f"width_{100 * level:.0f}"] = float(2 * half.mean()) if len(off) else math.nan
     return found
+
+
+def _held_between(found: Labelled, offsets: Floats, levels: Sequence[float]) -> dict[str, float]:
+    """Return the same of the intervals of quantiles [n,L], less the median."""
+    off = found.y.astype(np.float64) - found.mean
+    held: dict[str, float] = {}
+    for level in LEVELS:
+        low, high = (x.numpy() for x in central_interval(torch.from_numpy(offsets).double(), levels, level))
+        held[f"coverage_{100 * level:.0f}"] = float(((low <= off) & (off <= high)).mean()) if len(off) else math.nan
+        held[f"width_{100 * level:.0f}"] = float((high - low).mean()) if len(off) else math.nan
+    return held
 
 
 def _scores(off: NDArray[np.float64], variance: NDArray[np.float64] | None) -> dict[str, float]:
@@ -189,13 +234,13 @@ class _Thinned:
     def joined(self) -> Labelled:
         """Return them in one."""
         if len(self.parts) > 1:
-            spread = [one.variance for one in self.parts if one.variance is not None]
-            index, mean, y = (np.concatenate([getattr(one, name) for one in self.parts]) for name in _ARRAYS)
-            self.parts = [Labelled(index, mean, np.concatenate(spread) if spread else None, y, self.parts[0].error)]
+            held = {name: [getattr(one, name) for one in self.parts] for name in _ARRAYS}
+            whole: dict[str, Any] = {name: None if of[0] is None else np.concatenate(of) for name, of in held.items()}
+            self.parts = [replace(self.parts[0], **whole)]
         return self.parts[0]
 
 
-_ARRAYS = ("index", "mean", "y")
+_ARRAYS = ("index", "mean", "variance", "y", "quantiles")
 
 
 class _NpyFile:

@@ -18,6 +18,7 @@ from ..core.fill import fill_invalid
 from ..core.regressed import Regressed
 from .base import Summed, Tables, read_sums, widest
 from .distributions import crps, half_width
+from .quantiles import BELOW, quantile_terms
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
 """Shares of the intervals whose coverage is counted."""
@@ -63,6 +64,9 @@ class RegressionMetric:
     - ``sharpness``: root of the mean predicted variance, in the unit of the target.
     - ``z_rms``: root mean square of errors over their predicted deviation: 1 is right, above 1 too sure.
     - ``crps``: continuous ranked probability score, in the unit of the target.
+
+    A model of quantiles has coverage and CRPS of these, and ``below_5`` and so on: the share of truths below each,
+    which should be 5 %. All else is of the Gaussian with its median and a deviation from its outermost quantiles.
 
     Of several quantities each has its own, as ``rmse_height``, and ``rmse`` is their mean.
 
@@ -164,7 +168,8 @@ def sums_of(
 
     Returns:
         ``count error absolute square y yy``; of a model with an error model also ``gaussian_nll laplacian_nll variance
-        zz crps coverage_50...`` and, [cells,fine], ``fine_count fine_variance fine_square``.
+        zz crps coverage_50...`` and, [cells,fine], ``fine_count fine_variance fine_square``; of one of quantiles also
+        ``below_5...``.
     """
     valid = found.valid
     wide = widest(found.mean.device)
@@ -197,9 +202,12 @@ def sums_of(
     sums["gaussian_nll"] = added(0.5 * zz + 0.5 * log)
     sums["laplacian_nll"] = added(error.abs() / spread + spread.log())
     sums["variance"], sums["zz"] = added(variance), added(zz)
-    sums["crps"] = added(crps(error, variance, found.error))
-    for level in LEVELS:
-        sums[f"coverage_{100 * level:.0f}"] = added((zz <= half_width(level, found.error) ** 2) & valid)
+    if found.quantiles is not None:
+        held = quantile_terms(found, y, LEVELS)
+    else:
+        held = {f"coverage_{100 * level:.0f}": zz <= half_width(level, found.error) ** 2 for level in LEVELS}
+        held["crps"] = crps(error, variance, found.error)
+    sums |= {name: added(values & valid if values.dtype == torch.bool else values) for name, values in held.items()}
     step = (log - LOWEST) * (fine / (HIGHEST - LOWEST))
     step = step.nan_to_num(fine - 1).clamp(0, fine - 1).long().flatten()
     step = torch.where(place < size, place * fine + step, size * fine)
@@ -224,7 +232,8 @@ def of_sums(sums: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
     if "variance" not in sums:
         return found
-    for name in ("gaussian_nll", "laplacian_nll", *(name for name in SPREADS if name.startswith("coverage_"))):
+    shares = [name for name in sums if name.startswith(("coverage_", BELOW))]
+    for name in ("gaussian_nll", "laplacian_nll", *shares):
         found[name] = sums[name] / count
     found["ence"] = ence(sums["fine_count"], sums["fine_variance"], sums["fine_square"])
     found["sharpness"] = (sums["variance"] / count).sqrt()

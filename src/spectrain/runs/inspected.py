@@ -13,6 +13,7 @@ import numpy as np
 from ..core.targets import IGNORED
 from ..data.patches import Patches
 from ..data.sparse_labels import SparseLabels
+from .label_ranges import LabelRange, label_ranges
 
 LABELS_READ = 4096
 _AT_ONCE = 1 << 24
@@ -50,6 +51,14 @@ def counted_labels(patches: Patches) -> tuple[dict[str, int], int, int]:
         counts.update(dict(zip(classes.tolist(), numbers.tolist(), strict=True)))
     named = {str(int(one) if isinstance(one, bool) else one): count for one, count in sorted(counts.items())}
     return {name: count for name, count in named.items() if count or name == "not measured"}, bare, len(rows)
+
+
+def measured_ranges(patches: Patches) -> tuple[LabelRange | None, ...]:
+    """Return the range of each layer of measured labels, of the patches that `counted_labels` looks at."""
+    if not patches.has_labels:
+        return ()
+    rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
+    return label_ranges(patches, rows, max(1, _AT_ONCE // (patches.shape[2] * patches.shape[3])))
 
 
 def ignored_labels(patches: Patches, counts: Mapping[str, int]) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
 from .folder import ENSEMBLE, MEMBERS, find_folder
 from .info import RunInfo
-from .inspected import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
+from .inspected import command, counted_labels, folds_text, ignored_labels, labels_text, measured_ranges, recipe_for
+from .label_ranges import LabelRange, ranges_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,6 +50,7 @@ class SplitFacts:
         warnings: what looks wrong.
         bare: patches without any measurement among those whose labels were read; 0 where labels are classes.
         empty: patches without any valid value.
+        ranges: of each layer of measured labels; () where labels are classes.
     """
 
     split: str
@@ -62,6 +64,7 @@ class SplitFacts:
     warnings: tuple[str, ...]
     bare: int = 0
     empty: int = 0
+    ranges: tuple[LabelRange | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Inspection:
             lines += [f"  mask: {'stored beside the images' if facts.has_mask else 'none'}"]
             if facts.labels:
                 lines += [f"  labels: {labels_text(facts.labels, facts.ignored, facts.names)}"]
+            lines += [f"  {line}" for line in ranges_text(facts.ranges)]
             lines += [f"  warning: {warning}" for warning in facts.warnings]
         told = [*self.advice, *([f"train on it: {self.command}"] if self.command else [])]
         return "\n".join([*lines, *([""] if told else []), *told])
@@ -188,6 +192,7 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
         warnings,
         bare,
         values.empty,
+        measured_ranges(patches),
     )
 
 

@@ -36,6 +36,7 @@ class Task(ABC):
             whose loss couples the samples of a batch (contrastive) says False and splits `loss` into `outputs` and
             `loss_of`; the loop then caches the outputs of all micro-batches (gradient caching).
         published: names by which users of another system know values of ours; both are logged.
+        headline: the scores that the last line of a training says of its test; () says the first few.
         evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
         exports: what an exported graph returns: "embedding" is the encoder's vector of an image, any other name is
@@ -44,16 +45,19 @@ class Task(ABC):
             such; None measures nothing besides the loss.
         plot: the configured figure, called with a step and its batch; None draws none.
         recalibrated: `recalibrate` gave it something to use.
+        interval: share of pixels that the bounds in maps are to hold; None where there are no bounds.
     """
 
     views: int = 1
     additive: bool = True
     published: Mapping[str, str] = {}
+    headline: Sequence[str] = ()
     evaluation_group: int | None = None
     exports: str = "output"
     metric: Any = None
     plot: Any = None
     recalibrated: bool = False
+    interval: float | None = None
 
     @property
     def channels(self) -> int | None:
@@ -116,6 +120,10 @@ class Task(ABC):
 
     def recalibrate(self, record: Mapping[str, Any] | None) -> None:
         """Take what was fitted on a trained model's validation labels, or nothing; most tasks have no use for it."""
+        return None
+
+    def join(self, others: Sequence[Task]) -> None:
+        """Make ready to be put together in maps with the models of these tasks, whose maps are alike."""
         return None
 
     def interval_of(self, level: float) -> None:

@@ -18,6 +18,7 @@ from ..core.batch import Batch
 from ..core.errors import DataError, RunError, SpectrainError
 from ..core.fill import fill_invalid
 from ..core.first_samples import first_samples
+from ..core.quantiles import own_shares
 from ..core.regressed import SMALLEST, ErrorModel, Regressed, variance_of
 from ..core.step import Step, mean_step
 from ..core.targets import DenseValues, NoTarget, SparseValues, Target
@@ -29,7 +30,7 @@ from ..metrics.ensemble import EnsembleMoments
 from ..metrics.labelled import LabelledPixels
 from ..metrics.regression import LEVELS, PUBLISHED, RegressionSums
 from .base import Layer, Metrics, Task
-from .value_layers import VALUE, value_layers, value_maps
+from .value_layers import VALUE, shared_offsets, value_layers, value_maps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +51,7 @@ class Regression(Task):
         spread: what the model's 1 is more than that, one a quantity; none is 1.
         unit: of the labels, for maps.
         recalibrate: see `Regression.recalibrate`.
-        interval: share of pixels that the bounds in maps are to hold, of `metrics.regression.LEVELS`.
+        interval: share of pixels that the bounds in maps are to hold, see `interval_of`.
         metric: a metric part, or None.
         plot: a show_prediction part, or None.
         limits: lowest and highest value of each quantity in figures of its metric, one quantity after the other; none
@@ -62,6 +63,8 @@ class Regression(Task):
     """
 
     published = PUBLISHED
+    headline = ("loss", "rmse", "mae", "me", "r2", "coverage_90", "crps")
+    interval: float
 
     @dataclass(frozen=True)
     class Config:
@@ -80,7 +83,9 @@ class Regression(Task):
         recalibrate: bool = option(
             True, "fit variances and intervals on the validation labels after training, use them"
         )
-        interval: float = option(0.9, "share that the bounds in maps are to hold: 0.5, 0.68, 0.9 or 0.95")
+        interval: float = option(
+            0.9, "share that the bounds in maps are to hold: 0.5, 0.68, 0.9, 0.95, or that of a pair of loss.levels"
+        )
         limits: list[float] = option(
             [], "lowest and highest value of each quantity in figures; none takes those of the training's labels"
         )
@@ -102,8 +107,9 @@ class Regression(Task):
         self.wants_recalibration = recalibrate
         self.recalibration: Recalibration | None = None
         self._constants: dict[tuple[str, torch.device], Tensor] = {}
-        self.interval_of(interval)
         self.criterion, self.metric, self.plot, self.unit = loss, metric, plot, unit
+        self.levels = loss.quantile_levels
+        self.interval_of(interval)
         self.names, self.ignore = tuple(names) or (VALUE,), tuple(ignore)
         count = len(self.names)
         self.centre, self.spread = tuple(centre) or (0.0,) * count, tuple(spread) or (1.0,) * count
@@ -166,7 +172,7 @@ class Regression(Task):
         return Step(loss, parts, self._scaled(found.detach()))
 
     def _scaled(self, found: Regressed) -> Regressed:
-        """Return the same with variances as they were found to be on validation."""
+        """Return the same with variances and quantiles as they were found to be on validation."""
         if self.recalibration is None or found.log_variance is None:
             return found
         # the scale of a Laplace error goes with the root of its variance
@@ -175,23 +181,36 @@ class Regression(Task):
         whole = found.whole
         if whole is not None and whole[1] is not None:
             whole = (whole[0], whole[1] + logs.view(-1, 1, 1))
-        return replace(found, log_variance=found.log_variance + logs, whole=whole)
+        found = replace(found, log_variance=found.log_variance + logs, whole=whole)
+        if found.offsets is None or not self.recalibration.widenings:
+            return found
+        assert found.quantiles is not None
+        offsets, levels = self.recalibration.quantiles(found.offsets, found.levels)
+        return replace(
+            found, quantiles=found.mean[:, None] + offsets, levels=levels, own=(found.quantiles, found.levels)
+        )
 
     def together(self, steps: Sequence[Step]) -> Step:
         """Return the step of several models: their mean, and as log-variance that of their predictive variance.
 
-        Models without an error model are together as unsure as they differ. Errors are taken for Gaussian.
+        Models without an error model are together as unsure as they differ. Errors are taken for Gaussian, but models
+        of the same quantiles have these together, see `shared_offsets`.
         """
         outputs: list[Regressed] = [step.output for step in steps]
-        mean, s = _mixture([(found.mean, found.log_variance, found.error) for found in outputs])
+        moments = _mixture([(found.mean, found.log_variance, found.error) for found in outputs])
+        mean, s = _of_mixture(moments)
+        offsets, levels = [found.offsets for found in outputs if found.offsets is not None], outputs[0].levels
+        shared = len(offsets) == len(outputs) and all(found.levels == levels for found in outputs)
+        quantiles = mean[:, None] + shared_offsets(offsets, moments, axis=1) if shared else None
         first, whole = outputs[0], [(*found.whole, found.error) for found in outputs if found.whole is not None]
         output = replace(
             first,
             mean=mean,
             log_variance=s,
             error="gaussian",
-            quantiles=None,
-            whole=_mixture(whole) if len(whole) == len(outputs) else None,
+            quantiles=quantiles,
+            levels=levels if shared else (),
+            whole=_of_mixture(_mixture(whole)) if len(whole) == len(outputs) else None,
         )
         return mean_step(steps, self._scaled(output))
 
@@ -216,7 +235,8 @@ class Regression(Task):
             valid = target.valid[:, None] & target.at(seen)
             y = fill_invalid(y, valid)
         mean, s, quantiles = self._moments(output)
-        return Regressed(mean, s, y, valid, self.names, self.criterion.error, row, quantiles, whole)
+        levels = self.criterion.quantile_levels
+        return Regressed(mean, s, y, valid, self.names, self.criterion.error, row, quantiles, levels, whole=whole)
 
     def _moments(self, output: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Return mean, log-variance (or log of the Laplace scale) and quantiles in the unit of the labels."""
@@ -247,7 +267,7 @@ class Regression(Task):
         few = first_samples(bare.index, bare, count)[1]
         if not count or not isinstance(output, Regressed):
             return None, few
-        output = replace(output, unit=self.unit, quantiles=None)
+        output = replace(output, unit=self.unit, quantiles=None, levels=(), own=None)
         if not isinstance(batch.target, SparseValues) or output.row is None:
             return first_samples(output, bare, count)[0], few
         return output.mapped(batch.target, count), few
@@ -276,16 +296,22 @@ class Regression(Task):
     def quantities(self, output: Tensor) -> Tensor:
         """Return means, and with an error model variances, float32 [B,Q or 2Q,H,W] in the unit of the labels.
 
-        They are the model's own, before any recalibration.
+        Of L quantiles [B,(2+L)Q,H,W]: these too, sorted, less their median. All are the model's own, before any
+        recalibration.
         """
-        mean, s, _ = self._moments(output)
-        return mean if s is None else torch.cat([mean, variance_of(s, self.criterion.error)], dim=1)
+        mean, s, quantiles = self._moments(output)
+        found = [mean] if s is None else [mean, variance_of(s, self.criterion.error)]
+        if quantiles is not None and self.levels:
+            found.append((quantiles.sort(dim=1).values - mean[:, None]).flatten(1, 2))
+        return torch.cat(found, dim=1)
 
     def maps(self, quantities: Tensor) -> dict[str, Tensor]:
         """Return the maps of `layers`, see `value_maps`."""
         count, error = len(self.names), self.criterion.error
-        variances = None if error == "none" else quantities[:, count:]
-        found = value_maps(quantities[:, :count], variances, error, self.interval, self.recalibration)
+        variances = None if error == "none" else quantities[:, count : 2 * count]
+        offsets = _by_level(quantities[:, 2 * count :], count) if self.levels else None
+        fitted = self.recalibration
+        found = value_maps(quantities[:, :count], variances, error, self.interval, fitted, offsets, self.levels)
         return {layer.name: found[layer.name] for layer in self.layers(quantities.shape[0])}
 
     def pixels(self, folder: Path | None = None) -> LabelledPixels:
@@ -310,25 +336,43 @@ class Regression(Task):
         self.recalibration, self.recalibrated = found, found is not None
 
     def interval_of(self, level: float) -> None:
-        """Set the share of pixels that the interval in maps is to hold.
+        """Set the share of pixels that the interval in maps is to hold: one of `metrics.regression.LEVELS`.
+
+        Of a model of quantiles also that between two of its own.
 
         Raises:
             SpectrainError: it is none of those that are calibrated.
         """
-        if level not in LEVELS:
+        known = sorted({*LEVELS, *own_shares(self.levels)})
+        if level not in known:
             raise SpectrainError(
                 f"there is no interval of {level:g}",
                 where="interval",
-                fix=f"take one of {', '.join(f'{one:g}' for one in LEVELS)}",
+                fix=f"take one of {', '.join(f'{one:g}' for one in known)}",
             )
         self.interval = level
 
+    def join(self, others: Sequence[Task]) -> None:
+        """Say nothing of quantiles in maps where others give none or other ones: intervals are Gaussian then."""
+        if any(not isinstance(other, Regression) or other.criterion.quantile_levels != self.levels for other in others):
+            self.levels = ()
 
-def _mixture(members: Sequence[tuple[Tensor, Tensor | None, ErrorModel]]) -> tuple[Tensor, Tensor]:
-    """Return mean and log-variance of equal parts of the members' distributions: each its mean, s and error model."""
+
+def _by_level(offsets: Tensor, quantities: int) -> Tensor:
+    """Return [M,L*Q,H,W] as [M,L,Q,H,W]."""
+    return offsets.reshape(len(offsets), -1, quantities, *offsets.shape[2:])
+
+
+def _mixture(members: Sequence[tuple[Tensor, Tensor | None, ErrorModel]]) -> EnsembleMoments:
+    """Return equal parts of the members' distributions: each its mean, s and error model."""
     moments = EnsembleMoments()
     for mean, s, error in members:
         moments.add(mean, None if s is None else variance_of(s, error))
+    return moments
+
+
+def _of_mixture(moments: EnsembleMoments) -> tuple[Tensor, Tensor]:
+    """Return mean and log-variance."""
     return moments.mean, (moments.predictive - SMALLEST).clamp(min=SMALLEST).log()
 
 

@@ -82,13 +82,16 @@ def resolve(
     return cfg, before, checkpoint
 
 
-def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, Any] | None = None) -> Run:
+def train_config(
+    cfg: Config, *, run: Run | None = None, checkpoint: dict[str, Any] | None = None, alone: bool = True
+) -> Run:
     """Train a resolved configuration; see `training.train.train`.
 
     Args:
         cfg: from `load_config`.
         run: the run to continue in; None makes a new folder once everything is built, so a mistake leaves none.
         checkpoint: where to continue from.
+        alone: it is no part of something else that is gone on with, so how to do so is said where it is stopped.
     """
     if cfg.general.debug:
         cfg = dataclasses.replace(cfg, hparams=dataclasses.replace(cfg.hparams, epochs=min(2, cfg.hparams.epochs)))
@@ -101,8 +104,12 @@ def train_config(cfg: Config, *, run: Run | None = None, checkpoint: dict[str, A
         try:
             if status == "finished" and main:
                 conclude(run, run.cfg)
+        except KeyboardInterrupt:  # its training is done, and the rest is done anew
+            status = "interrupted"
         finally:
             run.finish(status)
+        if status == "interrupted" and alone:
+            log.info("stopped; continue with: spectrain train --resume %s", run.folder)
     return run
 
 
@@ -195,8 +202,6 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
         run.update_info(**_results(session, state, training))
         if status == "failed":
             run.finish(status)
-    if status == "interrupted":
-        log.info("stopped; continue with: spectrain train --resume %s", run.folder)
     return status
 
 

@@ -80,8 +80,7 @@ def test_and_keep(folder: Path, cfg: Config, data: str | list[str] | None = None
     found = test(folder, data, splits=splits, device=str(device), overrides=cfg.dataset)
     _keep(found[-1], folder)
     for one in found:
-        shown = ", ".join(f"{name} {value:.4g}" for name, value in list(one.items())[:8] if math.isfinite(value))
-        log.info("%s: %s → %s", one.split, shown or "no score, as nothing in it is measured", one.folder)
+        log.info("%s: %s → %s", one.split, one.line() or "no score, as nothing in it is measured", one.folder)
 
 
 def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) -> dict[str, Any] | None:
@@ -111,9 +110,12 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
 
 def _said(fitted: Recalibration, task: Task) -> str:
     """Return what was fitted in words: of a model of values alone there is no variance, but one width."""
-    if any(layer.name == ALEATORIC for layer in task.layers()):
-        return "variances times " + ", ".join(f"{factor:.3g}" for factor in fitted.factors)
     at = fitted.levels.index(0.9)
+    if any(layer.name == ALEATORIC for layer in task.layers()):
+        said = "variances times " + ", ".join(f"{factor:.3g}" for factor in fitted.factors)
+        if fitted.widenings:
+            said += ", the ends of 90 % moved outwards by " + ", ".join(f"{row[at]:.3g}" for row in fitted.widenings)
+        return said
     return "90 % of them lie within ± " + ", ".join(f"{row[at]:.3g}" for row in fitted.widths) + " of the prediction"
 
 

@@ -103,6 +103,9 @@ def _training_statistics(cfg: Config, train: Patches, fingerprint: str) -> list[
         figures.refuse_empty(one.bands, str(one.path))
         for warning in figures.warnings(one.bands):
             log.warning(warning)
+        if figures.empty:
+            said = "%s, %s: %d of %d patches have no valid value and teach nothing"
+            log.warning(said, one.path, one.split, figures.empty, len(one))
         found.append(figures)
     return found
 

@@ -34,7 +34,7 @@ def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> lis
     """Load the runs and hold them against each other. An ensemble's folder stands for all models in it.
 
     The first one's task puts them together. It takes the recalibration of a single run, or of the one ensemble that was
-    named; of several runs nobody knows one.
+    named; of several runs nobody knows one. Bounds in maps are the first one's (`require_one_interval`).
 
     Raises:
         RunError: no such run; one that comes twice; an ensemble that is damaged or lacks models; a run whose task has
@@ -61,11 +61,25 @@ def load_members(runs: Sequence[str | Path], plugins: Sequence[str] = ()) -> lis
     _require_different(found)
     for other in found[1:]:
         _require_alike(first, other, str(other.trained.path))
+    for member in found:
+        member.task.join([other.task for other in found])
     if len(found) == 1:
         first.task.recalibrate(first.trained.meta.get("recalibration"))
     elif len(runs) == 1 and fitted:
         first.task.recalibrate(fitted[0])
     return found
+
+
+def require_one_interval(members: Sequence[Loaded]) -> None:
+    """Raise where the runs say different shares of the bounds in maps (``task.interval``)."""
+    said = {getattr(one.trained.cfg.task.options, "interval", None): one.trained.path for one in reversed(members)}
+    if len(said) > 1:
+        each = ", ".join(f"{share:g} ({path})" for share, path in sorted(said.items()))
+        raise RunError(
+            "the runs say different shares that the bounds of a map are to hold",
+            where=f"task.interval: {each}",
+            fix="name one for all by --interval",
+        )
 
 
 def _require_different(found: Sequence[Loaded]) -> None:
@@ -78,6 +92,7 @@ def _require_different(found: Sequence[Loaded]) -> None:
 
 
 def _require_alike(first: Loaded, other: Loaded, where: str) -> None:
+    other.task.interval = first.task.interval  # which is said of the bounds' layers, and is no difference of models
     fix = "an ensemble is of runs of one task; map them one by one"
     one, two = first.trained.cfg.task.name, other.trained.cfg.task.name
     if one != two:

@@ -28,7 +28,6 @@ from ..data.mixture import (
     together,
     train_order,
 )
-from ..data.opening import open_patches
 from ..data.order import EvalOrder, TrainOrder
 from ..data.patches import Patches
 from ..data.statistics import Statistics
@@ -48,6 +47,7 @@ from .probe import Probe, build_probe
 from .published import native_name
 from .recompute import recompute_blocks
 from .shared_work import on_each
+from .splits_opened import open_split
 from .subject import Source, Subject, source_of
 
 log = logging.getLogger("spectrain")
@@ -240,7 +240,7 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
     """Open the training and validation patches; a single-batch overfit validates on what it trains on."""
     if cfg.dataset.path is None:
         raise DataError("no data were named", where="dataset.path", fix="set dataset.path to a file or folder")
-    train = open_patches(cfg.dataset.path, cfg.dataset.train_key, cfg.dataset)
+    train = open_split(cfg.dataset, "train_key")
     count = cfg.hparams.overfit_batches
     if count:
         train = _first(train, count * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
@@ -249,7 +249,7 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
         train = _first(train, 2 * cfg.hparams.batch_size * cfg.hparams.accumulate_grad_batches * world_size())
     if not cfg.dataset.valid_key:
         return train, None
-    valid = open_patches(cfg.dataset.path, cfg.dataset.valid_key, cfg.dataset)
+    valid = open_split(cfg.dataset, "valid_key")
     for one, other in zip(members_of(train), members_of(valid), strict=True):
         one.bands.require(other.bands, where=f"{other.path}, {cfg.dataset.valid_key}")
     if cfg.general.debug:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,8 +77,12 @@ def is_members(folder: Path) -> bool:
     return (folder / PLAN).is_file()
 
 
-def resume_members(folder: Path) -> Ensemble:
+def resume_members(folder: Path, plugins: Sequence[str] = ()) -> Ensemble:
     """Go on with the members in a folder: each one that is not finished at its last checkpoint.
+
+    Args:
+        folder: of the members.
+        plugins: modules or files to import first.
 
     Raises:
         RunError: the folder's files are damaged, or of a newer version.
@@ -89,20 +94,27 @@ def resume_members(folder: Path) -> Ensemble:
         raise RunError(f"cannot be read: {error}", where=str(folder / PLAN), fix="train into a new folder") from error
     if name != NAME or version > VERSION:
         raise RunError(f"is of format {name} {version}", where=str(folder / PLAN), fix="update spectrain")
-    cfg = load_config(config=folder / CONFIG, use_personal=False)
+    cfg = load_config(config=folder / CONFIG, plugins=plugins, use_personal=False)
     # the folder may have been moved
     return _train(dataclasses.replace(cfg, out_dir=str(folder.absolute())), folder.absolute(), count)
 
 
 def _train(cfg: Config, folder: Path, count: int) -> Ensemble:
     runs: list[Run] = []
-    for number in range(1, count + 1):
-        log.info("member %d of %d", number, count)
-        try:
+    try:
+        for number in range(1, count + 1):
+            log.info("member %d of %d", number, count)
             runs.append(whole_run(member_config(cfg, folder, number), folder / f"model_{number}"))
-        except StoppedError:
-            log.info("stopped; continue with: spectrain train --resume %s", folder)
-            return Ensemble(folder, runs, "interrupted")
+        _conclude(cfg, folder, runs)
+    except (StoppedError, KeyboardInterrupt):  # also between two members, and while they are tested as one
+        log.info("stopped; continue with: spectrain train --resume %s", folder)
+        return Ensemble(folder, runs, "interrupted")
+    return Ensemble(folder, runs, "finished")
+
+
+def _conclude(cfg: Config, folder: Path, runs: Sequence[Run]) -> None:
+    """Recalibrate and test the members as one, and make their folder an ensemble."""
+    count = len(runs)
     checkpoints = [f"model_{number}/checkpoints/best.pt" for number in range(1, count + 1)]
     models = [load_trained(folder / one) for one in checkpoints]
     device = resolve_device(cfg.general.device, 0, cfg.general.device_ids)
@@ -116,7 +128,6 @@ def _train(cfg: Config, folder: Path, count: int) -> Ensemble:
     if cfg.hparams.test_at_end:
         test_and_keep(folder, runs[0].cfg)
     log.info("%s: %d models as one; map with: spectrain predict %s SCENE -o MAP.tif", folder / FILE, count, folder)
-    return Ensemble(folder, runs, "finished")
 
 
 def member_config(cfg: Config, folder: Path, number: int) -> Config:

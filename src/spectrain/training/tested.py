@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Table = dict[str, list[Any]]
+_SAID = 8
 PICTURES = 4
 """Batches that are drawn: the first ones."""
 
@@ -43,6 +44,7 @@ class Tested(dict[str, float]):
         pictures: what was drawn.
         count: images of the split.
         published: names by which users of another system know some of them.
+        headline: which of them are said in a line; () says the first few.
     """
 
     def __init__(
@@ -59,12 +61,18 @@ class Tested(dict[str, float]):
         calibration: Mapping[str, Sequence[Any]] | None = None,
         count: int = 0,
         published: Mapping[str, str] | None = None,
+        headline: Sequence[str] = (),
     ) -> None:
         super().__init__(values)
         self.images, self.wavelengths, self.folder = images, wavelengths, folder
         self.split, self.breakdown, self.pictures, self.count = split, breakdown, list(pictures), count
         self.calibration = dict(calibration or {})
-        self.files, self.published = list(files), dict(published or {})
+        self.files, self.published, self.headline = list(files), dict(published or {}), tuple(headline)
+
+    def line(self) -> str:
+        """Return the scores of `headline` that are there, in one line; nothing where none has a value."""
+        names = [name for name in self.headline if name in self] or list(self)[:_SAID]
+        return ", ".join(f"{name} {self[name]:.4g}" for name in names if math.isfinite(self[name]))
 
 
 def write_test(
@@ -142,6 +150,7 @@ def write_test(
         calibration=calibration,
         count=len(source.patches),
         published=subject.task.published,
+        headline=subject.task.headline,
     )
 
 

@@ -45,7 +45,7 @@ def train(
     """
     if resume is not None and is_members(Path(resume)):
         refuse_options_of_members(config, overrides, flags, members)
-        return resume_members(Path(resume))
+        return resume_members(Path(resume), plugins)
     cfg, before, checkpoint = resolve(recipe, config, overrides, flags, plugins, config_dir, resume, debug)
     if members is not None:
         refuse_members(members, resume)

@@ -42,9 +42,9 @@ def whole_run(cfg: Config, folder: Path) -> Run:
             run = _together(cfg, folder, count, begun=began)
         elif began:
             again, before, checkpoint = resolve(None, resume=folder)
-            run = train_config(again, run=before, checkpoint=checkpoint)
+            run = train_config(again, run=before, checkpoint=checkpoint, alone=False)
         else:
-            run = train_config(cfg)
+            run = train_config(cfg, alone=False)
     if run.info.get("status") == "interrupted":
         raise StoppedError
     return run

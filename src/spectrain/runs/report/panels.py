@@ -126,15 +126,16 @@ def look(place: int) -> str:
 
 def _measure_of(measure: str) -> tuple[str, str] | None:
     """Return "rmse_height" as ("rmse", "height"), "coverage_90" as ("coverage_90", ""); None for other names."""
-    match = re.fullmatch(rf"({'|'.join(MEASURES)}|coverage_\d+)(?:_(.+))?", measure)
+    match = re.fullmatch(rf"({'|'.join(MEASURES)}|coverage_\d+|below_[\d.]+)(?:_(.+))?", measure)
     return (match[1], match[2] or "") if match else None
 
 
 def _spelt(measure: str) -> str:
     if found := _measure_of(measure):
         name, quantity = found
-        share = name.removeprefix("coverage_")
-        return MEASURES.get(name, f"coverage at {share} %") + (f" of {quantity}" if quantity else "")
+        kind, _, share = name.partition("_")
+        said = f"coverage at {share} %" if kind == "coverage" else f"share below the {share} % quantile"
+        return MEASURES.get(name, said) + (f" of {quantity}" if quantity else "")
     return " ".join(ABBREVIATIONS.get(part, part) for part in measure.split("_"))
 
 
