@@ -224,6 +224,49 @@ def test_torch_export_is_the_same_and_carries_the_same(run, patches):
     assert module(torch.rand(3, 4, 96, 128)).shape == (3, 1, 96, 128)
 
 
+SMP = ["model=smp", "model.encoder=tu-test_resnet"]
+
+
+@pytest.mark.parametrize(
+    ("words", "to", "layers"),
+    [
+        (SMP, "onnx", 2),
+        ([*SMP, "loss=quantile", "loss.levels=[0.1,0.5,0.9]"], "torch-export", 2),
+        pytest.param(["model=unet", "loss=mse"], "onnx", 1, marks=pytest.mark.slow),
+        pytest.param(["model=unet", "loss.variance=published"], "torch-export", 2, marks=pytest.mark.slow),
+    ],
+    ids=["smp-gaussian-onnx", "smp-quantile-torch", "unet-mse-onnx", "unet-published-torch"],
+)
+def test_a_regressions_values_and_variances_are_in_the_unit_of_the_labels(words, to, layers, tmp_path):
+    patches = write_patches(tmp_path, values=True)
+    run = train(patches, tmp_path / "run", *words, "task.names=[height]", "task.unit=m", recipe="regression")
+    made = spectrain.export(run, to)
+    assert made.difference < TOLERANCE
+    image, valid = stored_batch(patches)
+    given = torch.where(valid, image, torch.nan)
+    if to == "onnx":
+        (node,) = onnx.load(made.path).graph.output
+        said = {one.key: one.value for one in onnx.load(made.path).metadata_props}
+        session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+        assert node.name == "values" and json.loads(said["layers"]) == ["height", "variance of height"][:layers]
+        found = torch.from_numpy(session.run(["values"], {"image": given.numpy()})[0])
+    else:
+        said = {"metadata.json": ""}
+        found = torch.export.load(made.path, extra_files=said).module()(given).detach()
+        assert json.loads(said["metadata.json"])["unit"] == "m"
+    spectrain.test(run, splits=["valid"], output=tmp_path / "test")
+    assert found.shape == (4, layers, SIZE, SIZE)
+    # what the run's own test says of the same labelled pixels
+    rows = spectrain.open_patches(patches, "valid")
+    labels = torch.from_numpy(np.asarray(rows.read(np.arange(len(rows))).labels))
+    counted = torch.isfinite(labels) & valid.any(1)
+    wanted = np.load(next((tmp_path / "test").rglob("predictions.npy"))).ravel()
+    torch.testing.assert_close(found[:, 0][counted], torch.from_numpy(wanted), rtol=1e-3, atol=1e-2)
+    if layers == 2:
+        variances = np.load(next((tmp_path / "test").rglob("variances.npy"))).ravel()
+        torch.testing.assert_close(found[:, 1][counted], torch.from_numpy(variances), rtol=1e-2, atol=1e-2)
+
+
 @pytest.mark.parametrize("recipe", ["contrastive", "mae"])
 def test_models_without_labels_give_the_encoders_vector(recipe, patches, tmp_path):
     import h5py

@@ -26,8 +26,11 @@ QUICK += ["augmentation=none", "metric=none", "show_prediction=none", "hparams.m
 QUICK += ["hparams.monitor_mode=min", "scheduler=none", "general.device=cpu", "hparams.plot_interval=0"]
 
 
-def write_patches(folder: Path, *, holes: bool = True, bands: Bands = BANDS) -> Path:
-    """Write 12 patches of 64 px in two splits: physical values within the limits and some beyond."""
+def write_patches(folder: Path, *, holes: bool = True, bands: Bands = BANDS, values: bool = False) -> Path:
+    """Write 12 patches of 64 px in two splits: physical values within the limits and some beyond.
+
+    Labels are two classes, or with ``values`` numbers about 40 at a tenth of the pixels.
+    """
     draw = np.random.default_rng(0)
     image = draw.integers(1, 3300, (12, 4, SIZE, SIZE)).astype(np.uint16)
     image[:, 2] = draw.integers(1, 20000, (12, SIZE, SIZE))
@@ -36,6 +39,9 @@ def write_patches(folder: Path, *, holes: bool = True, bands: Bands = BANDS) -> 
         image[:, :2, 3:20, 5:30] = 0
         image[:, :3, 40:50] = 0
     labels = (image[:, 2] > 12000).astype(np.uint8)
+    if values:
+        seen = draw.random(labels.shape) < 0.1
+        labels = np.where(seen, 40 + labels * 9 + draw.normal(0, 3, labels.shape), np.nan).astype(np.float32)
     ids = [f"p{number}" for number in range(12)]
     table = pd.DataFrame({"patch_id": ids, "scene": [f"s{number // 3}" for number in range(12)], "region": "here"})
     splits = {"train": ids[:8], "valid": ids[8:]}
@@ -48,7 +54,7 @@ def write_patches(folder: Path, *, holes: bool = True, bands: Bands = BANDS) -> 
 
 def train(patches: Path, out: Path, *words: str, recipe: str = "segmentation") -> Path:
     """Train one epoch; returns the run folder."""
-    quick = QUICK if recipe == "segmentation" else []
+    quick = QUICK if recipe in ("segmentation", "regression") else []
     if any(word.startswith("model=") for word in words):
         quick = [word for word in quick if not word.startswith("model.")]
     overrides = [f"dataset.path={patches}", *quick, f"out_dir={out}", *words]

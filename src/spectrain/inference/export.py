@@ -80,8 +80,9 @@ def export(
     Formats:
         safetensors: a folder with ``model.safetensors`` and ``model.json``, which every verb takes as a run.
         onnx: a graph with the input ``image``, float32 [B,C,H,W] in physical values with NaN where missing;
-            transform and standardisation are inside. The output is called ``logits``, or ``embedding`` for models that
-            learned without labels: the encoder's vector.
+            transform and standardisation are inside. The output is called ``logits``; or ``values`` for regressions:
+            means, then variances as recalibrated, in the unit of the labels and its square; or ``embedding`` for models
+            that learned without labels: the encoder's vector.
         torch-export: the same graph as a ``.pt2`` of `torch.export`.
         pipeline: ``{name}_{date}.ckpt``, the converted checkpoint of DARTS.
 
@@ -107,7 +108,8 @@ def export(
         )
     trained = load_trained(run, plugins)
     task: Task = trained.cfg.task.build(loss=trained.cfg.loss.build(), metric=None, plot=None)
-    module = ExportedModel(trained, task.exports).eval()
+    task.recalibrate(trained.meta.get("recalibration"))
+    module = ExportedModel(trained, task).eval()
     target = _target(trained, to, None if output is None else Path(output).expanduser())
     _refuse_existing(target, to, overwrite)
     writers: dict[Format, Callable[[], Exported]] = {
@@ -171,7 +173,7 @@ def _safetensors(trained: Trained, task: Task, module: ExportedModel, target: Pa
         described.pop("format", None)
         described.pop("weights", None)
         save_exported(folder, trained.model.state_dict(), described)
-        loaded = ExportedModel(load_trained(folder), task.exports).eval()
+        loaded = ExportedModel(load_trained(folder), task).eval()
         wanted = module.of_batch(samples.batch)
         found = compared(lambda: loaded.of_batch(samples.batch), wanted, f"{target}", samples.of)
         target.mkdir(exist_ok=True)
@@ -228,8 +230,9 @@ def _description(trained: Trained, task: Task) -> Mapping[str, Any]:
     held = model.band_set(0) if isinstance(model, AnyBands) else model
     return {
         "task": trained.cfg.task.name,
-        "activation": "logits" if task.exports == "logits" else "none",
-        "classes": list(getattr(task, "names", ())),
+        "activation": "none",
+        "classes": [],
+        **task.exported_as(),
         "transform": trained.cfg.dataset.transform,
         "standardisation": {
             "method": model.standardise,

@@ -14,6 +14,7 @@ from ..core.bands import Bands
 from ..core.batch import Batch
 from ..core.targets import NoTarget
 from ..data.values import Values
+from ..tasks.base import Task
 from ..training.trained import Trained
 
 EMBEDDING = "embedding"
@@ -26,21 +27,23 @@ class ExportedModel(nn.Module):
 
     Args:
         trained: the run; of a model for any bands the first band set that it was trained on.
-        exports: see `Task.exports`.
+        task: what is exported of the network's output, see `Task.exports`.
 
     Attributes:
         remarks: what a user of the graph has to do by himself, in words.
     """
 
-    def __init__(self, trained: Trained, exports: str) -> None:
+    def __init__(self, trained: Trained, task: Task) -> None:
         super().__init__()
-        self.model, self.exports = trained.model, exports
+        self.model, self.task, self.exports = trained.model, task, task.exports
         self.bands = Bands.from_json(trained.meta["bands"])
         self.values = physical_values(self.bands, trained.cfg.dataset.transform)
         augmentation = trained.cfg.augmentation.options
-        self.demean: str = getattr(augmentation, "demean", "none") if exports == EMBEDDING else "none"
-        self.remarks = tuple(_remarks(trained, augmentation, exports))
+        self.demean: str = getattr(augmentation, "demean", "none") if self.exports == EMBEDDING else "none"
+        self.remarks = tuple(_remarks(trained, augmentation, self.exports))
         self.values.measure(torch.ones(1, len(self.bands), 1, 1), None)  # its constants are not part of the graph
+        if task.channels is not None:
+            task.exported(torch.zeros(1, task.channels, 1, 1))  # likewise
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the output, float32, for images [B,C,H,W], float32, in physical values with NaN where missing."""
@@ -57,8 +60,7 @@ class ExportedModel(nn.Module):
             remove_mean(image, kept, per_band=self.demean == "band")
             batch = batch.replace(image=image)
         if self.exports != EMBEDDING:
-            output: Tensor = self.model(batch)
-            return output.float()
+            return self.task.exported(self.model(batch).float())
         rows = self.model.pooled(batch)
         if batch.all_valid:
             return rows

@@ -40,7 +40,7 @@ class Task(ABC):
         evaluation_group: where samples are coupled, how many of them an evaluated loss compares (over all processes),
             so that it depends neither on the batch size nor on the number of processes; None for additive tasks.
         exports: what an exported graph returns: "embedding" is the encoder's vector of an image, any other name is
-            that of the model's own output, such as "logits".
+            that of what `exported` gives, such as "logits".
         metric: the configured metric: ``start()`` makes fresh sums, ``tables()`` the tables of a test where there are
             such; None measures nothing besides the loss.
         plot: the configured figure, called with a step and its batch; None draws none.
@@ -161,6 +161,14 @@ class Task(ABC):
             return output, batch
         count = 0 if self.plot is None else getattr(self.plot, "nb_to_plot", len(batch.index))
         return first_samples(output, batch, count)
+
+    def exported(self, output: Tensor) -> Tensor:
+        """Return what an exported graph gives of the model's output [B,...]; by default that itself."""
+        return output
+
+    def exported_as(self) -> dict[str, Any]:
+        """Return what a user of an exported graph must know of its numbers: their names and unit, as JSON."""
+        return {}
 
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
         """Return the maps that can be drawn of a scene by so many models, the main one first; () for none.

@@ -63,6 +63,7 @@ class Regression(Task):
     """
 
     published = PUBLISHED
+    exports = "values"
     headline = ("loss", "rmse", "mae", "me", "r2", "coverage_90", "crps")
     interval: float
 
@@ -304,6 +305,21 @@ class Regression(Task):
         if quantiles is not None and self.levels:
             found.append((quantiles.sort(dim=1).values - mean[:, None]).flatten(1, 2))
         return torch.cat(found, dim=1)
+
+    def exported(self, output: Tensor) -> Tensor:
+        """Return means, with an error model variances as recalibrated: float32 [B,Q or 2Q,H,W], in labels' unit."""
+        count, found = len(self.names), self.quantities(output)
+        if self.criterion.error == "none":
+            return found
+        factors = (1.0,) * count if self.recalibration is None else self.recalibration.factors
+        return torch.cat(
+            [found[:, :count], found[:, count : 2 * count] * self._constant("exported", factors, found)], 1
+        )
+
+    def exported_as(self) -> dict[str, Any]:
+        """Return a name a layer of `exported`, and the unit of the means; that of variances is its square."""
+        variances = [] if self.criterion.error == "none" else [f"variance of {name}" for name in self.names]
+        return {"layers": [*self.names, *variances], "unit": self.unit}
 
     def maps(self, quantities: Tensor) -> dict[str, Tensor]:
         """Return the maps of `layers`, see `value_maps`."""

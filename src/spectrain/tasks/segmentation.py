@@ -130,6 +130,10 @@ class Segmentation(Task):
         """Return the class of the members' mean probability, that mean, and the members' deviation from it."""
         return class_maps(quantities)
 
+    def exported_as(self) -> dict[str, Any]:
+        """Return the classes, and that no sigmoid or softmax was taken."""
+        return {"activation": "logits", "classes": list(self.names)}
+
     def figures(self, sums: dict[str, Tensor]) -> dict[str, Figure]:
         """Return ``confusion``, ``roc`` and ``precision_recall`` of the sums of `SegmentationMetric`; else nothing."""
         if not {"confusion", "scores"} <= set(sums):
