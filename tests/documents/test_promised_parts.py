@@ -66,6 +66,25 @@ def test_the_classes_are_made_as_the_documents_print_it():
     assert loss.weights["sam"] == 0.1 and loss.weights["range"] == 0.001
 
 
+def test_views_are_drawn_together_and_others_pushed_apart():
+    criterion, generator = spectrain.SupConLoss(temperature=0.07), torch.Generator().manual_seed(0)
+    features = (1 + 0.5 * torch.randn(6, 2, 4, generator=generator)).requires_grad_()  # [B,V,D], all much alike
+
+    def likeness() -> tuple[float, float]:
+        first, second = torch.nn.functional.normalize(features.detach(), dim=2).unbind(1)
+        cosine = first @ second.T
+        return float(cosine.diagonal().mean()), float(cosine[~torch.eye(6, dtype=torch.bool)].mean())
+
+    together, apart = likeness()
+    optimizer = torch.optim.SGD([features], lr=0.5)
+    for _ in range(50):
+        optimizer.zero_grad()
+        criterion(torch.nn.functional.normalize(features, dim=2)).backward()
+        optimizer.step()
+    assert together < 0.9 and apart > 0.7
+    assert likeness()[0] > 0.9 and likeness()[1] < 0.5
+
+
 @pytest.mark.parametrize(
     ("words", "form"),
     [
