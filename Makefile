@@ -51,6 +51,7 @@ types: setup
 docs: setup
 	$(BIN)/python -m spectrain.config.options_page docs/options.md
 	$(BIN)/python release/licences.py docs/licences.md
+	$(BIN)/python tests/documents/promised.py docs/promises.md
 
 package: setup
 	$(BIN)/python release/licences.py docs/licences.md --check

@@ -71,6 +71,8 @@ def test_options_prints_the_page(command):
     lines = command("options", "model.feat_dim")[1].splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("| `model.feat_dim` | `128` |")
+    code, _, err = command("options", "n-trials")  # of a sweep
+    assert code == 2 and "no option of a training begins with 'n-trials'" in err and "docs/sweeps.md" in err
 
 
 # --- what is handed on

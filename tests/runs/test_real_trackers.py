@@ -214,7 +214,7 @@ def test_mlflow_refuses_one_name_and_takes_the_rest(cfg, tmp_path):
 @pytest.fixture
 def offline(cfg):
     wandb = FakeWandb(project="sea", entity="nobody", group="all")
-    return cfg.but(trackers=("wandb",), wandb=wandb, general=FakeGeneral(notes="n"))
+    return cfg.but(trackers=("wandb",), wandb=wandb, general=FakeGeneral(notes="n"), trial_name="trial-7")
 
 
 def test_wandb_offline(offline, monkeypatch, capfd):
@@ -237,6 +237,9 @@ def test_wandb_offline(offline, monkeypatch, capfd):
     check(run, held)
     assert steps == sorted(set(steps))
     assert wandb_file.config(files[0])["general.seed"] == 3
+    place = wandb_file.run(files[0])
+    assert (place.entity, place.project, place.display_name) == ("nobody", "sea", run.run_name)
+    assert (place.run_id, place.run_group, place.job_type, place.notes) == (run.run_id, "all", "trial-7", "n")
     assert len(list((run.folder / "wandb").glob("offline-run-*/files/media/images/plots/views*.png"))) >= 3
     assert "Traceback" not in capfd.readouterr().err
     assert os.environ.get("WANDB_API_KEY") == ""

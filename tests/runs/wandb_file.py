@@ -47,3 +47,9 @@ def config(path: Path) -> dict:
         if record.WhichOneof("record_type") == "run":
             found |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
     return found
+
+
+def run(path: Path):
+    """Return where the run is kept: entity, project, group, names."""
+    (first, *_) = (record.run for record in records(path) if record.WhichOneof("record_type") == "run")
+    return first

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from ..config.command_line import split_tokens
-from ..core.errors import SpectrainError
+from ..core.errors import SpectrainError, UsageError
 from . import given
 from .sweep import app as sweep_app
 from .terminal import log_to_terminal
@@ -436,9 +436,15 @@ def options(prefix: str = "", /) -> None:
     """Print every option with its default, as the page docs/options.md has them.
 
     Args:
-        prefix: Only those whose key begins so, e.g. hparams.
+        prefix: Only those whose key begins so, e.g. hparams, or a name of another system, e.g. nb_epoch.
     """
     from ..config.options_page import page
 
-    lines = page().splitlines()
-    print("\n".join(line for line in lines if line.startswith(f"| `{prefix}") or not prefix))
+    begin = f"| `{prefix.replace('-', '_')}"
+    lines = [line for line in page().splitlines() if line.startswith(begin) or not prefix]
+    if not lines:
+        fix = (
+            "`spectrain options` prints all of train; those of prepare and sweep are in docs/prepare.md, docs/sweeps.md"
+        )
+        raise UsageError(f"no option of a training begins with {prefix!r}", fix=fix)
+    print("\n".join(lines))

@@ -35,7 +35,10 @@ def compose_groups(choices: Mapping[str, str], library: Library) -> dict[str, An
     """
     if library.config_dir is None and all(library.file(group, name) for group, name in choices.items()):
         return copy.deepcopy(_ours(tuple(sorted(choices.items()))))
-    composed = _composed(choices, library.config_dir)
+    apart = {group for group, name in choices.items() if library.is_apart(group, name)}
+    composed = _composed({**choices, **dict.fromkeys(apart, "none")}, library.config_dir)
+    for group in apart:
+        composed[group] = {entry.key: entry.value for entry in library.user_entries(group, choices[group])[0]}
     for group, name in choices.items():
         if library.user_file(group, name) and (base := library.base(group, name)):
             values = {**_ours(((group, base),))[group], **(composed.get(group) or {})}

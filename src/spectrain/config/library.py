@@ -14,6 +14,8 @@ from .targets import part_of
 
 FOLDER = Path(__file__).parent / "groups"
 ALL_GROUPS = (*GROUPS, "dataset", "recipe")
+THEIRS = {"metric": "accuracy"}
+"""Group -> the folder that users of another system have for it besides; where both hold a name, ours counts."""
 
 
 class Library:
@@ -36,7 +38,8 @@ class Library:
             return {}
         if not self.config_dir.is_dir():
             raise ConfigError([Problem("--config-dir", "command line", f"{self.config_dir} is not a folder")])
-        return _files(self.config_dir / group)
+        theirs = _files(self.config_dir / THEIRS[group]) if group in THEIRS else {}
+        return {**theirs, **_files(self.config_dir / group)}
 
     def names(self, group: str) -> list[str]:
         """Return what may be chosen in a group, sorted."""
@@ -45,6 +48,11 @@ class Library:
     def user_file(self, group: str, name: str) -> Path | None:
         """Return the user's file for a choice; None where it is ours or a plugin's."""
         return self._users[group].get(name)
+
+    def is_apart(self, group: str, name: str) -> bool:
+        """Say whether the user's file for a choice lies in a folder of another name, where Hydra does not look."""
+        path = self.user_file(group, name)
+        return path is not None and self.config_dir is not None and path.relative_to(self.config_dir).parts[0] != group
 
     def file(self, group: str, name: str) -> Path | None:
         """Return the file for a choice; None where it is a plugin's part or there is none."""

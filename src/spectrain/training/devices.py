@@ -37,6 +37,17 @@ def resolve_device(name: str | int, local_rank: int = 0, device_ids: Sequence[in
     )
 
 
+def use_device(device: torch.device) -> None:
+    """Make a GPU this process's own, and let cuDNN try which of its kernels is the fastest for each shape.
+
+    Batches have one shape, so each is tried once. Which one wins may differ from start to start, and with it the last
+    bits of a result; a CPU has no such choice.
+    """
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.benchmark = True
+
+
 def autocast_dtype(use_amp: str | bool, device: torch.device) -> torch.dtype | None:
     """Return bfloat16 where mixed precision is on, otherwise None; ``auto`` is on for CUDA only."""
     wanted = device.type == "cuda" if use_amp == "auto" else bool(use_amp)

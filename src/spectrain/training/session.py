@@ -39,7 +39,7 @@ from .backbone import with_backbone
 from .batchnorm import has_batch_norm, synchronised
 from .begun import statistics_of_weights, with_begun
 from .classes import with_classes
-from .devices import autocast_dtype, resolve_device, set_threads, wants_compile
+from .devices import autocast_dtype, resolve_device, set_threads, use_device, wants_compile
 from .measured import Measured, measure
 from .measured_labels import with_measured
 from .parallel import Parallel
@@ -111,8 +111,7 @@ def build_session(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Sess
     cfg = with_backbone(cfg)
     general, hparams = cfg.general, cfg.hparams
     device = resolve_device(general.device, launched_world()[1], general.device_ids)
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    use_device(device)
     set_threads(general.threads)
 
     train_patches, valid_patches = on_each(lambda: _open_splits(cfg))
