@@ -1,4 +1,4 @@
-"""Look at the built site as a browser would: every link and anchor leads somewhere, and nothing is fetched from elsewhere.
+"""Look at the built site as a browser would: links and anchors lead somewhere, nothing is fetched from elsewhere.
 
 ``python docs/sphinx/check.py build/site`` exits with 1 and names what is wrong. Links to other hosts are not followed
 (there may be no network); they are listed in ``external-links.txt`` beside the folder.

@@ -13,16 +13,19 @@ import spectrain
 PAGE = Path(__file__).resolve().parents[1] / "python.md"
 
 # heading -> public names
-GROUPS = {
-    "The verbs": "train test predict embed prepare inspect report sweep export import_weights demo".split(),
-    "For a loop of one's own": (
-        "load_config build_model build_loss make_loader train_epoch learning_rate Meter save_checkpoint "
-        "load_checkpoint load_trained_model evaluate_model_dataloader"
-    ).split(),
-    "Parts": "SupConResNet SupConLoss MAESpectral MAESpectralLoss UNet".split(),
-    "Data": "open_patches Band Bands Batch Key".split(),
+GROUPS: dict[str, list[str]] = {
+    "The verbs": [
+        "train", "test", "predict", "embed", "prepare", "inspect", "report", "sweep", "export", "import_weights",
+        "demo",
+    ],
+    "For a loop of one's own": [
+        "load_config", "build_model", "build_loss", "make_loader", "train_epoch", "learning_rate", "Meter",
+        "save_checkpoint", "load_checkpoint", "load_trained_model", "evaluate_model_dataloader",
+    ],
+    "Parts": ["SupConResNet", "SupConLoss", "MAESpectral", "MAESpectralLoss", "UNet"],
+    "Data": ["open_patches", "Band", "Bands", "Batch", "Key"],
     "Plugins": ["register"],
-}
+}  # fmt: skip
 
 _HEAD = """# Python
 

@@ -21,6 +21,7 @@ from spectrain.sweeps.options import SweepOptions
 
 OTHERS = {"mlflow", "optuna-dashboard", "createdb", "tmux", "nvidia-smi", "git", "cd", "python", "tensorboard"}
 """Programs of others that a page may call: nothing of ours is in their words."""
+PLUGINS = ROOT / "tests" / "plugins"
 _SET = re.compile(r"(export )?[A-Z_]+=")
 
 
@@ -63,13 +64,14 @@ def _verb(words: list[str]) -> None:
     """Check the words behind ``spectrain``: first as the command does, then those that the resolver reads."""
     _, bound, _ = app.parse_args(words, print_error=False, exit_on_error=False)
     given = dict(bound.arguments)
-    overrides, flags = split_tokens(_free(given))
+    overrides, flags = split_tokens(_named(given, "words"))
     if words[0] == "train" and given.get("resume") is None:
         recipe = given.get("recipe")
         if recipe is not None and "=" in recipe:
             overrides, recipe = [recipe, *overrides], None
         file = given.get("config")
-        load_config(recipe, file if _there(file) else None, overrides, flags=flags, use_personal=False)
+        plugins = [PLUGINS / name for name in _named(given, "plugin")]
+        load_config(recipe, file if _there(file) else None, overrides, flags=flags, plugins=plugins, use_personal=False)
     elif words[0] == "prepare":
         file = given.get("config")
         named = {"train_data_dir": str(given.get("output", "out"))}
@@ -86,10 +88,11 @@ def _verb(words: list[str]) -> None:
         load_config(recipe, overrides=words_of_training, flags=flags, use_personal=False)
 
 
-def _free(given: dict[str, object]) -> tuple[str, ...]:
-    found = given.get("words", ())
-    assert isinstance(found, tuple)
-    return found
+def _named(given: dict[str, object], name: str) -> tuple[str, ...]:
+    """Return an argument of several words; () where it is not given."""
+    found = given.get(name) or ()
+    assert isinstance(found, tuple | list)
+    return tuple(found)
 
 
 def _there(file: object) -> bool:
