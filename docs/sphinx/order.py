@@ -44,6 +44,7 @@ ORDER: dict[str, dict[str, str | None]] = {
         "CONTRIBUTING": None,
         "CHANGELOG": None,
         "SECURITY": None,
+        "docs/licences": None,
     },
     "More": {},
 }
