@@ -36,8 +36,7 @@ suppress_warnings = ["myst.strikethrough"]
 
 autodoc_typehints = "none"  # the signature has them
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "exclude-members": "Config, from_config"}
-autodoc_class_signature = "separated"
+toc_object_entries = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False

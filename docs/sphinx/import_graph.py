@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "spectrain"
 DRAWING = ROOT / "docs" / "imports.svg"
 
-WIDTH, BOX, ROW = 760, (112, 40), 92
+WIDTH, BOX, ROW = 760, (118, 40), 92
 Graph = dict[str, set[str]]
 
 

@@ -59,8 +59,12 @@ def signatures() -> str:
     lines = ["", "## In full", ""]
     for names in GROUPS.values():
         for name in names:
-            kind = "class" if inspect.isclass(getattr(spectrain, name)) else "function"
-            lines += [f"### {name}", "", "```{eval-rst}", f".. auto{kind}:: spectrain.{name}", "```", ""]
+            found = getattr(spectrain, name)
+            directive = [f".. auto{'class' if inspect.isclass(found) else 'function'}:: spectrain.{name}"]
+            if inspect.isclass(found):  # of a network what is called, of the rest what it has
+                called = [one for one in ("forward", "features") if hasattr(found, one)]
+                directive.append(f"   :members: {', '.join(called)}")
+            lines += [f"### {name}", "", "```{eval-rst}", *directive, "```", ""]
     return "\n".join(lines)
 
 
