@@ -7,7 +7,7 @@ READY   = .venv/.ready
 # Each process comes to 5 GB. A file's tests stay together, and files in their order: the long ones are not last.
 WORKERS ?= 2
 
-.PHONY: help setup demo test test-all lint types docs package bench pins clean
+.PHONY: help setup demo test test-all lint types docs site package bench pins clean
 
 help:
 	@echo "make setup     install spectrain and all it needs into .venv"
@@ -17,6 +17,7 @@ help:
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      write the generated pages"
 	@echo "make package   build the wheel, and use it in an empty environment"
+	@echo "make site      the pages as a site, in build/site; a link that leads nowhere is an error"
 	@echo "make bench     measure, and write benchmarks/README.md"
 
 setup: $(READY)
@@ -52,10 +53,19 @@ docs: setup
 	$(BIN)/python -m spectrain.config.options_page docs/options.md
 	$(BIN)/python release/licences.py docs/licences.md
 	$(BIN)/python tests/documents/promised.py docs/promises.md
+	$(BIN)/python docs/sphinx/python_page.py
+	$(BIN)/python docs/sphinx/import_graph.py
+	$(BIN)/python docs/sphinx/examples.py
 
 package: setup
 	$(BIN)/python release/licences.py docs/licences.md --check
 	$(BIN)/python release/try_wheel.py $(UV) dist
+
+# Nothing is fetched: links to other hosts are listed in build/external-links.txt and not followed.
+site: setup
+	rm -rf build/site
+	$(BIN)/python -m sphinx -q -E -W --keep-going -d build/doctrees -c docs/sphinx . build/site
+	$(BIN)/python docs/sphinx/check.py build/site
 
 bench: setup
 	$(BIN)/python benchmarks/run.py
@@ -66,4 +76,4 @@ pins: | $(UV)
 		--generate-hashes --no-emit-index-url --no-header --upgrade --quiet -o requirements.txt
 
 clean:
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
