@@ -24,6 +24,7 @@ import numpy as np
 import predict
 
 MEMBERS = 5
+FOUR = ("mean", "aleatoric", "epistemic", "predictive")
 SPEED = [("U-Net", 512, 512), ("one layer", 1024, 1024)]
 MEMORY = [("one layer", height, 2048) for height in (1024, 4096, 8192)]
 ROUNDS = 3
@@ -64,17 +65,18 @@ def measure(run: str, scene: str, members: str, rounds: str) -> None:
     models = [member(checkpoint_of(Path(run)), folder / f"member{number}.pt", number) for number in range(int(members))]
     with predict.most_memory() as most:
         if rounds == "0":
-            spectrain.predict(models, scene, folder / "map.tif", batch_size=8, overwrite=True)
+            layers = FOUR if len(models) > 1 else FOUR[:2]
+            spectrain.predict(models, scene, folder / "map.tif", layers=layers, batch_size=8, overwrite=True)
     found = {"memory": most[0]}
     pixels, once, merged = size_of(scene) / 1e6, [], []
     for number in range(int(rounds) + 1):  # the first is a trial
         began = time.perf_counter()
         with predict.most_memory() as most:
-            spectrain.predict(models, scene, folder / "map.tif", batch_size=8, overwrite=True)
+            spectrain.predict(models, scene, folder / "map.tif", layers=FOUR, batch_size=8, overwrite=True)
         middle = time.perf_counter()
         parts = [folder / f"map{one}.tif" for one in range(len(models))]
         for model, part in zip(models, parts, strict=True):
-            spectrain.predict(model, scene, part, batch_size=8, overwrite=True)
+            spectrain.predict(model, scene, part, layers=FOUR[:2], batch_size=8, overwrite=True)
         merge(parts, folder / "merged.tif")
         if number:
             once.append(pixels / (middle - began))
