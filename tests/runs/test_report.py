@@ -66,7 +66,7 @@ def test_landmarks_headings_captions_and_alternatives(cfg):
     )
     plots = page.all("div", role="img")
     assert (
-        "Loss over epoch. training: last 0.1667, smallest 0.1667 at 3, largest 0.5 at 1"
+        "Loss over epoch. training: last 0.1667, smallest 0.1667 at epoch 3, largest 0.5 at epoch 1"
         in plots[0].attributes["aria-label"]
     )
     assert all(plot.attributes["tabindex"] == "0" for plot in plots)

@@ -84,3 +84,64 @@ def test_without_scripts_everything_is_there(cfg, browser):
         assert browser.evaluate("document.querySelectorAll('.line').length") >= 6
     finally:
         browser.call("Emulation.setScriptExecutionDisabled", value=False)
+
+
+@needs_chromium
+def test_a_small_chart_opens_large_by_key_lists_its_values_and_goes_back(cfg, browser):
+    run = train(cfg)
+    browser.problems.clear()
+    browser.open(run.folder / "report.html")
+    titles = "[...document.querySelectorAll('.charts h4')].map(one => one.textContent)"
+    before = browser.evaluate(titles)
+    browser.evaluate("document.querySelector('.small .plot').focus()")
+    browser.key("Enter")
+    assert browser.evaluate("document.querySelector('dialog').open") is True
+    assert browser.evaluate("document.querySelector('dialog').getAttribute('aria-label')") == "Learning rate"
+    browser.evaluate("document.querySelector('dialog summary').click()")
+    rows = "[...document.querySelectorAll('dialog td')].map(one => one.textContent)"
+    browser.evaluate(
+        "new Promise(done => setTimeout(done, 50)).then(() => 1)"
+    )  # a fold says that it opened a little late
+    assert browser.evaluate(rows)[:2] == ["0.1", "0.05"]
+    browser.key("Escape")
+    assert browser.evaluate("document.querySelector('dialog').open") is False
+    assert browser.evaluate(titles) == before
+    assert browser.evaluate("document.activeElement.getAttribute('aria-label')") == "Show large: Learning rate"
+    assert browser.problems == []
+
+
+@needs_chromium
+def test_keys_reach_all_that_answers_in_the_order_of_the_page(cfg, browser):
+    run = train(cfg)
+    browser.open(run.folder / "report.html", width=390)
+    here = (
+        """(one => `${one.tagName.toLowerCase()} ${one.className || one.type || ''}`.trim())(document.activeElement)"""
+    )
+    seen = []
+    while len(seen) < 25:
+        browser.key("Tab")
+        seen.append(browser.evaluate(here))
+        if seen[-1] in seen[:-1] and seen[-1] == "a skip":
+            break
+        outline = browser.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none" or seen[-1].startswith("body"), seen
+    assert seen[:9] == ["a skip", *["a"] * 6, "div plot", "summary"]
+    assert seen[9:15] == ["div plot", "summary", "input range", "div plot", "button enlarge", "div plot"]
+    assert "div scroll tall" in seen and browser.problems == []
+
+
+@needs_chromium
+def test_lines_of_a_run_are_hidden_by_its_box(cfg, tmp_path, browser):
+    runs = [train(cfg.but(general=FakeGeneral(seed=seed))) for seed in (1, 2)]
+    browser.open(write_report([run.folder for run in runs], tmp_path / "both.html"))
+    shown = "[...document.querySelectorAll('.line')].filter(one => !one.hasAttribute('hidden')).length"
+    before = browser.evaluate(shown)
+    browser.evaluate("document.querySelector('.legend input').focus()")
+    browser.key(" ")
+    assert browser.evaluate(shown) == before / 2
+    browser.evaluate("document.querySelector('.plot').focus()")
+    browser.key("Home")
+    readout = browser.evaluate("document.querySelector('.readout').textContent")
+    assert runs[1].run_id in readout and runs[0].run_id not in readout
+    browser.evaluate("document.querySelector('.legend input').click()")
+    assert browser.evaluate(shown) == before and browser.problems == []

@@ -47,5 +47,5 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
     if len(folders) == 1:
         atomic_write(path, run_page(runs[0], path.parent))
     else:
-        atomic_write(path, compared_page(runs, [f"Left out: {error}" for error in left_out]))
+        atomic_write(path, compared_page(runs, [f"Left out is {error.where}: {error.what}." for error in left_out]))
     return path

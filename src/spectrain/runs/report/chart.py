@@ -169,6 +169,7 @@ def _note(panel: Panel, y_axis: Scale) -> Html | None:
 
 def _spoken(panel: Panel) -> str:
     """Return the chart in words: each line's last, smallest and largest value, and where these are."""
+    of = panel.x_title.partition(",")[0]
     parts = [f"{panel.title}{f', {panel.unit},' if panel.unit else ''} over {panel.x_title}"]
     for line in panel.lines:
         good = np.flatnonzero(drawable(line.y))
@@ -176,12 +177,13 @@ def _spoken(panel: Panel) -> str:
             continue
         y = line.y[good]
         said = [
-            f"{what} {number(float(y[at]))} at {number(float(line.x[good[at]]))}"
+            f"{what} {number(float(y[at]))} at {of} {number(float(line.x[good[at]]))}"
             for what, at in (("smallest", y.argmin()), ("largest", y.argmax()))
         ]
-        parts.append(f"{line.label or panel.title}: last {number(float(y[-1]))}, {', '.join(said)}")
+        values = f"last {number(float(y[-1]))}, {', '.join(said)}"
+        parts.append(f"{line.label}: {values}" if line.label else values.capitalize())
     if panel.best:
-        parts.append(f"Best: {number(panel.best[1])} at {number(panel.best[0])}")
+        parts.append(f"Best: {number(panel.best[1])} at {of} {number(panel.best[0])}")
     return ". ".join(parts) + "."
 
 

@@ -10,10 +10,12 @@ from .frame import Section, empty, framed
 from .html import Html, el, join
 from .panels import compared_panels, look
 from .pictures import compared_pictures
-from .runs_table import differences, runs_table
+from .runs_table import differences, differing, runs_table
 from .subject import Subject
 from .words import monitored, paths
 
+DATA = "dataset."
+"""What the names of options that say which images there are begin with."""
 UNSURE = "nobody knows by this page which of them is better"
 
 
@@ -30,12 +32,13 @@ def compared_page(runs: Sequence[Subject], left_out: Sequence[str] = ()) -> str:
     labels = labels_of(runs)
     tasks = _by_task(runs)
     idents = (f"chart-{number}" for number in count())
+    said = [*doubts(runs, tasks), *left_out]
     header = el(
         "header",
         el("p", "spectrain runs", class_="eyebrow"),
         el("h1", f"{len(runs)} runs compared"),
         el("p", _lede(runs, tasks), class_="lede"),
-        el("ul", *(el("li", text) for text in [*doubts(runs, tasks), *left_out]), class_="doubts"),
+        el("ul", *(el("li", text) for text in said), class_="doubts") if said else None,
     )
     sections: list[Section | None] = []
     for task, places in tasks.items():
@@ -49,7 +52,7 @@ def compared_page(runs: Sequence[Subject], left_out: Sequence[str] = ()) -> str:
             continue
         others = other_charts(charts, idents)
         sections.append(Section(f"Training{of}", join(_legend(names, places), leading)))
-        pictures = compared_pictures(group, names)
+        pictures = compared_pictures(group, names, alike=alike(group))
         sections.append(Section(f"Pictures{of}", pictures) if pictures else None)
         sections.append(Section(f"Curves{of}", others) if others else None)
     return framed(f"{len(runs)} runs compared · spectrain", header, sections)
@@ -64,15 +67,22 @@ def doubts(runs: Sequence[Subject], tasks: dict[str, list[int]]) -> list[str]:
         group, of = [runs[place] for place in places], f" of {task}" if len(tasks) > 1 else ""
         if len(group) < 2:
             continue
-        for key, text in (("fingerprint", "were trained on different data"), ("fold", "keep different folds")):
-            if len({str(run.facts.get(key)) for run in group}) > 1:
-                found.append(f"The runs{of} {text}: their numbers are of other images, and {UNSURE}.")
+        if not alike(group):
+            keys = [key for key in differing(group) if key.startswith(DATA)]
+            by = f" ({', '.join(keys)})" if keys else ""
+            found.append(f"The runs{of} have different data, or split them differently{by}, and {UNSURE}.")
         if len({monitored(run) for run in group}) > 1:
             found.append(f"The runs{of} call different values best, so no best one is marked.")
     if unfinished := [run for run in runs if run.status() != "finished"]:
         count_, verb = len(unfinished), "is" if len(unfinished) == 1 else "are"
         found.append(f"{count_} of them {verb} not finished; their numbers are of as far as they came.")
     return found
+
+
+def alike(runs: Sequence[Subject]) -> bool:
+    """Return whether runs look at the same validation images, as far as it is known."""
+    facts = {(str(run.facts.get("fingerprint")), str(run.facts.get("fold"))) for run in runs}
+    return len(facts) == 1 and not any(key.startswith(DATA) for key in differing(runs))
 
 
 def labels_of(runs: Sequence[Subject]) -> list[str]:
@@ -95,7 +105,7 @@ def _by_task(runs: Sequence[Subject]) -> dict[str, list[int]]:
 
 
 def _lede(runs: Sequence[Subject], tasks: dict[str, list[int]]) -> str:
-    kinds = " and ".join(f"{len(places)} of {task}" for task, places in tasks.items())
+    kinds = ", ".join(f"{len(places)} of {task}" for task, places in tasks.items())
     data = list(dict.fromkeys(paths(run) for run in runs if paths(run)))
     if len(tasks) == 1:
         kinds = f"All of {next(iter(tasks))}"

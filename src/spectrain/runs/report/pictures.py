@@ -68,16 +68,31 @@ def pictures_of(run: Subject) -> Html | None:
     return join(*figures, *strips[:first], el("div", *strips[first:], class_="more") if strips[first:] else None)
 
 
-def compared_pictures(runs: Sequence[Subject], labels: Sequence[str]) -> Html | None:
-    """Return the last picture of each name of each run, side by side."""
-    names = dict.fromkeys(name for run in runs for name in run.pictures)
-    figures = []
+def compared_pictures(runs: Sequence[Subject], labels: Sequence[str], *, alike: bool) -> Html | None:
+    """Return the last picture of each name of each run, side by side; None where there are none.
+
+    Args:
+        runs: of one task.
+        labels: what they are called.
+        alike: all drew the same validation images.
+    """
+    made = str(runs[0].option("task.name"))
+    names = sorted({name for run in runs for name in run.pictures}, key=lambda name: (name != made, name))
+    whose = "Of the same images, as each run drew them last." if alike else "Of each run's own images, drawn last."
+    figures, left = [], HEAVY
     for name in names:
-        shown = [
+        there = [
             (label, run.pictures[name][-1]) for run, label in zip(runs, labels, strict=True) if name in run.pictures
         ]
+        sizes = np.cumsum([picture.path.stat().st_size for _, picture in there])
+        shown = there[: max(int((sizes <= left).sum()), 2)]
+        left -= int(sizes[len(shown) - 1])
         items = [_item(picture, f"{label}, epoch {picture.epoch}") for label, picture in shown]
-        figures.append(el("figure", _caption(name), el("ol", *items, class_="strip"), class_="pictures"))
+        few = f" Those of the first {len(shown)} runs, as more would make the page heavy."
+        note = whose + (few if len(shown) < len(there) else "")
+        caption = _caption(name, note if len(there) > 1 else None)
+        strip = el("ol", *items, class_="strip", tabindex="0", aria_label=f"{seen(name)[0]} of each run")
+        figures.append(el("figure", caption, strip, class_="pictures"))
     return join(*figures) if figures else None
 
 

@@ -25,20 +25,23 @@ def runs_table(runs: Sequence[Subject], labels: Sequence[str], looks: Sequence[s
     names = list(dict.fromkeys(name for each in found for name in each))
     options = differing(runs)[:MOST]
     values = [{option.key: option.value for option in run.options} for run in runs]
-    titles = [*names, *(el("span", key, class_="key") for key in options)]
-    head = el("tr", *(el("th", name, scope="col") for name in ("run", "status", *titles)))
+    telling = [name for name in names if any(name in each and each[name].sign for each in found)]
+    rest = [name for name in names if name not in telling]
+    titles = ["run", "status", *telling, *(el("span", key, class_="key") for key in options), *rest]
+    head = el("tr", *(el("th", name, scope="col") for name in titles))
     alike = len({monitored(run) for run in runs}) == 1
     best = {name: _best([each.get(name) for each in found]) if alike else None for name in names}
     body = []
     for place, (run, label, look) in enumerate(zip(runs, labels, looks, strict=True)):
         swatch = el("span", class_=f"swatch {look}", aria_hidden="true")
-        status = run.status()
-        cells = [el("th", swatch, label, scope="row"), el("td", STATUS.get(status, status))]
-        for name in names:
-            one = found[place].get(name, KeyNumber(name, "–", ""))
-            mark = el("span", " best", class_="mark") if best[name] == place else None
-            cells.append(el("td", one.value, mark, el("small", one.remark) if one.remark else None))
-        cells += [el("td", values[place].get(key, "–"), class_="chosen-value") for key in options]
+        status, named = run.status(), str(run.facts.get("run_name"))
+        cells = [
+            el("th", swatch, label, el("small", named) if named not in label else None, scope="row", title=run.name),
+            el("td", STATUS.get(status, status)),
+            *(_number(found[place].get(name), best[name] == place) for name in telling),
+            *(el("td", values[place].get(key, "–"), class_="chosen-value") for key in options),
+            *(_number(found[place].get(name), False) for name in rest),
+        ]
         body.append(el("tr", *cells))
     caption = el("caption", _caption(runs, len(options)))
     return scroll(el("table", caption, el("thead", head), el("tbody", *body), class_="runs"), "The runs")
@@ -70,6 +73,13 @@ def differing(runs: Sequence[Subject]) -> list[str]:
     keys = dict.fromkeys(key for each in values for key in each if key not in NAMES)
     found = [key for key in keys if len({each.get(key) for each in values}) > 1]
     return sorted(found, key=lambda key: key not in chosen)
+
+
+def _number(one: KeyNumber | None, best: bool) -> Html:
+    if one is None:
+        return el("td", "–")
+    mark = el("span", " best", class_="mark") if best else None
+    return el("td", one.value, mark, el("small", one.remark) if one.remark else None)
 
 
 def _best(numbers: Sequence[KeyNumber | None]) -> int | None:
