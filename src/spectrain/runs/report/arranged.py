@@ -40,7 +40,8 @@ class Arranged:
         if len(first) == 1:
             others = [panel for panel in panels if group_of(panel.stem) == QUALITY]
             telling = [panel for stem in TELLING for panel in _of(others, stem)[:1]]
-            first += (telling or others)[:1]
+            probes = [panel for way in ("linear_", "knn_") for panel in others if panel.stem.startswith(way)]
+            first += (telling or probes or others)[:1]
         rest = [panel for panel in panels if panel not in first]
         groups = {
             title: [panel for panel in rest if group_of(panel.stem) == title] for title in (QUALITY, PARTS, SPEED)

@@ -13,12 +13,14 @@ from .html import Html, el, join
 from .panels import words
 from .subject import Picture, Subject
 
+VIEWS = "A column a patch: below each other the views of it that are to be found alike."
 SEEN = {
     "mae": (
         "Reconstructions",
         "A row a patch: what it is, what the model was shown of it, what it filled in, and how far that is off.",
     ),
-    "views": ("Views", "A column a patch: below each other the views of it that are to be found alike."),
+    "contrastive": ("Views", VIEWS),
+    "views": ("Views", VIEWS),
     "segmentation": (
         "Segmentation",
         "A row a patch: the image, its labels, what was found, and how surely. The colours are named at the foot.",
