@@ -59,11 +59,11 @@ def _buildings(scene: Path, outlines: Path, found: Path) -> Figure:
 def _greenness(scene: Path, points: Path, found: Path) -> Figure:
     """Return a day that was given, the measured pixels of the day that was not, its map, and how sure that is."""
     layers, names, grid = _read(scene)
-    mean, deviation = _read(found)[0][:2]
+    mean, *deviations = _read(found)[0][:2]  # of a model without deviations there is the mean alone
     x, y, value = np.loadtxt(points, delimiter=",", skiprows=1, unpack=True)
     a, b, c, d, e, f = inverse(grid.transform)
     low, high = np.nanpercentile(np.concatenate([value, mean[np.isfinite(mean)]]), [1, 99])
-    figure, axes = _panels(4, grid)
+    figure, axes = _panels(3 + len(deviations), grid)
     _shown(axes[0], layers[-1], VALUE, low, high)
     axes[0].set_title(f"given: {names[-1]}, and {len(names) - 1} days more", fontsize=10)
     axes[1].set_facecolor("0.86")
@@ -75,8 +75,9 @@ def _greenness(scene: Path, points: Path, found: Path) -> Figure:
     _bar(axes[1], dots)
     _shown(axes[2], mean, VALUE, low, high)
     axes[2].set_title("told by the model: NDVI", fontsize=10)
-    _shown(axes[3], deviation, DEVIATION, 0.0, float(np.nanpercentile(deviation, 99)))
-    axes[3].set_title("how unsure it is: deviation", fontsize=10)
+    for deviation in deviations:
+        _shown(axes[3], deviation, DEVIATION, 0.0, float(np.nanpercentile(deviation, 99)))
+        axes[3].set_title("how unsure it is: deviation", fontsize=10)
     return figure
 
 
