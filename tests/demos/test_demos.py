@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,10 @@ def lines_of(folder: Path, task: str, *words: str) -> list[str]:
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout[done.stdout.index("\nlearned") + 1 :].splitlines()
     assert lines[-1].startswith("the report: ")
-    assert (folder / lines[-1].removeprefix("the report: ")).stat().st_size > 10_000
+    page = (folder / lines[-1].removeprefix("the report: ")).read_text()
+    assert 10_000 < len(page) < 5_000_000
+    assert escape(lines[0].removeprefix("learned")) in page
+    assert ("<h3>Map</h3>" in page) == (task in ("segmentation", "regression"))
     return lines
 
 

@@ -74,9 +74,12 @@ class Browser:
 
     def key(self, name: str) -> None:
         """Press and release a key."""
-        code = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "Tab": 9}[name]
+        codes = {"ArrowLeft": 37, "ArrowRight": 39, "Home": 36, "Tab": 9, "Enter": 13, "Escape": 27, " ": 32}
+        text = {"text": "\r"} if name == "Enter" else {"text": " "} if name == " " else {}
         for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=codes[name], **text
+            )
 
     def screenshot(self, path: Path) -> None:
         """Write the whole page as a PNG."""

@@ -27,7 +27,7 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.seen.append(tag)
-        self.links += [value for name, value in attrs if name == "href" and tag == "a"]
+        self.links += [value for name, value in attrs if name == "href" and tag == "a" and value[0] != "#"]
         if tag not in ("meta", "link", "img", "input", "br"):
             self.open.append(tag)
 

@@ -181,10 +181,8 @@ def report(run: Path, /, *more: Path, output: Output = None, debug: Switch = Fal
         debug: Show where a failure happened.
     """
     from ..runs.report import write_report
-    from ..runs.run import Run
 
-    folders = [Run.open(path).folder for path in (run, *more)]
-    print(write_report(folders, output))
+    print(write_report([run, *more], output))
 
 
 @app.command

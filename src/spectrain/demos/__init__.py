@@ -71,7 +71,8 @@ DEMOS: dict[str, list[str]] = {
 def run(task: str = "contrastive", overrides: Sequence[str] = ()) -> Run:
     """Train the demo of ``task`` into ``./runs`` and return its run.
 
-    Those with scenes prepare them first and map them last, in ``./demo-TASK``; see `demos.chain`.
+    Those with scenes prepare them first and map them last, in ``./demo-TASK``; see `demos.chain`. What was learned, and
+    the map, stand on the run's page.
 
     Raises:
         SpectrainError: there is no such demo; names those that there are. Or a folder ``./demo-TASK`` is not a demo's.
@@ -80,6 +81,7 @@ def run(task: str = "contrastive", overrides: Sequence[str] = ()) -> Run:
         raise SpectrainError(f"there is no demo {task!r}", fix=f"there is {', '.join(DEMOS)}")
     from ..training.api import resolve, train_config
     from .chain import CHAINS, mapped, prepared
+    from .ending import tell
 
     folder = Path(__file__).resolve().parent
     changed = {override.split("=", 1)[0] for override in overrides}
@@ -88,6 +90,8 @@ def run(task: str = "contrastive", overrides: Sequence[str] = ()) -> Run:
     if task in CHAINS:
         prepared(task, folder)
     made = train_config(cfg)
-    if task in CHAINS and made.info["status"] == "finished":
-        mapped(task, made)
+    if made.info["status"] == "finished":
+        if task in CHAINS:
+            mapped(task, made)
+        tell(task, made)
     return made

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from ..runs.atomic import atomic_write
-from ..runs.environment import versions
-from ..runs.info import now
-from ..runs.report.document import document
+from ..runs.report.document import part
+from ..runs.report.frame import Section, empty, framed, numbers
 from ..runs.report.html import Html, el, join
 from ..runs.report.scales import number
-from ..runs.report.words import local_time
 from .importance import Importance, importances
 from .pictures.all import Gallery, gallery, write_pictures
 from .pictures.drawing import Picture
@@ -24,7 +21,7 @@ from .trials_table import failures, parameters_table, trials_table
 from .words import count, states, summary, terminal_lines, verdict
 
 PAGE = "index.html"
-_REPORT = "spectrain.runs.report"
+_PICTURES = f"{__package__}.pictures"
 
 
 @dataclass(frozen=True)
@@ -84,28 +81,21 @@ def sweep_page(results: Results, importance: Sequence[Importance], drawn: Galler
         el("p", verdict(results), class_="verdict"),
         _facts(results),
     )
-    unsaid = [el("p", one.remark, class_="empty") for one in importance if not one.shares]
+    unsaid = [empty(one.remark) for one in importance if not one.shares]
     said = [one for one in importance if one.shares]
-    nothing = el("p", "No run is finished yet, so there is nothing to draw.", class_="empty")
+    nothing = empty("No run is finished yet, so there is nothing to draw.")
     sections = [
-        _section("Best trial" if len(results.best) == 1 else "Best trials", _best(results)) if results.best else None,
-        _section("Course", _figures(drawn.course)) if drawn.course else _section("Course", nothing),
-        _section("Folds and seeds", _figures(drawn.folds)) if drawn.folds else None,
-        _section("Parameters", _figures(drawn.parameters)) if drawn.parameters else None,
-        _section("One parameter at a time", join(*map(_small, drawn.slices))) if drawn.slices else None,
-        _section("Importance", join(_figures(drawn.importance), *unsaid)) if said or results.best else None,
-        _section("Trials", trials_table(results, runs, folder)) if results.trials else None,
-        _section("Failures", failures(results)) if results.counts().get("failed") else None,
+        Section("Best trial" if len(results.best) == 1 else "Best trials", _best(results)) if results.best else None,
+        Section("Course", _figures(drawn.course)) if drawn.course else Section("Course", nothing),
+        Section("Folds and seeds", _figures(drawn.folds)) if drawn.folds else None,
+        Section("Parameters", _figures(drawn.parameters)) if drawn.parameters else None,
+        Section("One parameter at a time", join(*map(_small, drawn.slices))) if drawn.slices else None,
+        Section("Importance", join(_figures(drawn.importance), *unsaid)) if said or results.best else None,
+        Section("Trials", trials_table(results, runs, folder)) if results.trials else None,
+        Section("Failures", failures(results)) if results.counts().get("failed") else None,
     ]
-    footer = el(
-        "footer", el("p", f"Written {local_time(now())} by spectrain {versions().get('spectrain', '')}".strip())
-    )
-    style = (files(_REPORT) / "style.css").read_text("utf-8") + _part("picture.css") + _part("page.css")
-    return document(f"{results.name} · spectrain sweep", style, _part("page.js"), header, el("main", *sections), footer)
-
-
-def _part(name: str) -> str:
-    return (files(__package__) / "pictures" / name).read_text(encoding="utf-8")
+    style = part("picture.css", _PICTURES) + part("page.css", _PICTURES)
+    return framed(f"{results.name} · spectrain sweep", header, sections, style=style, script=part("page.js", _PICTURES))
 
 
 def _facts(results: Results) -> Html:
@@ -123,11 +113,7 @@ def _facts(results: Results) -> Html:
     facts.append(("Trials", f"{len(results.trials):,}{limit}", states(results) if results.trials else ""))
     each = f"{count(results.folds, 'fold')} × {count(results.seeds, 'seed')} each"
     facts.append(("Runs done", f"{done:,}", f"of {planned:,} begun; {each}"))
-    items = [
-        el("div", el("dt", name), el("dd", value, el("span", remark, class_="remark") if remark else None))
-        for name, value, remark in facts
-    ]
-    return el("dl", *items, class_="numbers")
+    return numbers(facts)
 
 
 def _best(results: Results) -> Html:
@@ -162,8 +148,3 @@ def _small(group: tuple[str, Sequence[Picture]]) -> Html:
     title, pictures = group
     figures = [el("figure", el("figcaption", el("h3", one.title)), one.wide, class_="drawn") for one in pictures]
     return join(el("h3", title, class_="group") if title else None, el("div", *figures, class_="slices"))
-
-
-def _section(title: str, content: Html) -> Html:
-    ident = title.lower().replace(" ", "-")
-    return el("section", el("h2", title, id=ident), content, aria_labelledby=ident)

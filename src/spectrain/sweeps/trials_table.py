@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from ..runs.report.frame import scroll
 from ..runs.report.html import Html, el
 from ..runs.report.scales import number
 from .pictures.scored import shown
@@ -47,7 +48,7 @@ def trials_table(results: Results, runs: Path, folder: Path) -> Html:
         f"{count(len(body), 'trial')}, the best first; a click on a title sorts. Behind ±, the deviation over runs."
     )
     table = el("table", el("caption", caption), el("thead", head), el("tbody", *body), class_="trials")
-    return el("div", table, class_="scroll tall", role="region", tabindex="0", aria_label="Trials")
+    return scroll(table, "Trials", tall=True)
 
 
 def parameters_table(results: Results) -> Html:
@@ -65,7 +66,7 @@ def parameters_table(results: Results) -> Html:
     table = el(
         "table", el("caption", "Parameters", class_="unseen"), el("thead", head), el("tbody", *rows), class_="chosen"
     )
-    return el("div", table, class_="scroll", role="region", tabindex="0", aria_label="Parameters of the best")
+    return scroll(table, "Parameters of the best")
 
 
 def failures(results: Results) -> Html:
@@ -75,7 +76,7 @@ def failures(results: Results) -> Html:
     rows = [el("tr", el("th", one.number, scope="row"), el("td", one.reason or "no reason is known")) for one in failed]
     caption = el("caption", f"{count(len(failed), 'trial')} failed")
     table = el("table", caption, el("thead", head), el("tbody", *rows), class_="text")
-    return el("div", table, class_="scroll tall", role="region", tabindex="0", aria_label="Failures")
+    return scroll(table, "Failures", tall=True)
 
 
 def _score(found: Estimate) -> Html:

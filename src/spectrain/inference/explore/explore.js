@@ -55,7 +55,7 @@ const varies = (column) => (column.kind === "class" ? column.classes.length > 1 
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 function classColour(place) {
-  return place < 8 ? css(`--class${place}`) : `hsl(${(place * 137.5) % 360} 45% 52%)`;
+  return place < 8 ? css(`--run${place}`) : `hsl(${(place * 137.5) % 360} 45% 52%)`;
 }
 let colours = [];
 function paint() {

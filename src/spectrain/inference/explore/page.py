@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...runs.atomic import atomic_write
-from ...runs.report.document import document
+from ...runs.report.document import document, part
 from ...runs.report.html import Html, data_block, el
 from .columns import columns_of
 from .sprites import ACROSS, sheets_of
@@ -67,8 +66,8 @@ def write_explore(
         _main(list(positions)),
         data_block(data),
     ]
-    style = _part("explore.css")
-    atomic_write(path, document(f"{title} · spectrain", style, _part("explore.js"), *body))
+    style, script = (part(name, __package__) for name in ("explore.css", "explore.js"))
+    atomic_write(path, document(f"{title} · spectrain", style, script, *body))
 
 
 def _main(maps: list[str]) -> Html:
@@ -146,7 +145,3 @@ def _scale() -> list[str]:
     from matplotlib.colors import to_hex
 
     return [to_hex(colormaps["viridis"](place / 63)) for place in range(64)]
-
-
-def _part(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")

@@ -6,17 +6,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.errors import RunError
 from ..atomic import atomic_write
 
 
 def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -> Path:
-    """Write one self-contained HTML page: curves, pictures, metrics, configuration, environment.
+    """Write one self-contained HTML page: numbers, curves, pictures, tests, configuration, environment.
 
     The page needs no network and no other file. A run that has no epoch yet gets a page that says so; a value that is
-    not finite is a gap in its curve.
+    not finite is a gap in its curve. Of several folders, one that holds no run is left out, and the page says why.
 
     Args:
-        folders: one run folder, or several to compare.
+        folders: one run folder or checkpoint, or several to compare.
         out: the file; by default `report.html` in the run folder, or in the folder that all of the runs lie in.
 
     Returns:
@@ -24,14 +25,27 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
 
     Raises:
         ValueError: no folder is given.
-        RunError: a folder holds no run, or the page cannot be written.
+        RunError: no folder holds a run, or the page cannot be written.
     """
-    from .page import compared_page, run_page
+    from .compared import compared_page
+    from .page import run_page
     from .subject import Subject
 
     if not folders:
         raise ValueError("no run folder is given")
-    runs = [Subject.read(Path(folder)) for folder in folders]
-    path = Path(out) if out else Path(os.path.commonpath([run.folder for run in runs])) / "report.html"
-    atomic_write(path, run_page(runs[0]) if len(runs) == 1 else compared_page(runs))
+    runs, left_out = [], []
+    for folder in folders:
+        try:
+            runs.append(Subject.read(Path(folder)))
+        except RunError as error:
+            if len(folders) == 1:
+                raise
+            left_out.append(error)
+    if not runs:
+        raise left_out[0]
+    path = Path(out) if out else Path(os.path.commonpath([run.folder.absolute() for run in runs])) / "report.html"
+    if len(folders) == 1:
+        atomic_write(path, run_page(runs[0], path.parent))
+    else:
+        atomic_write(path, compared_page(runs, [f"Left out is {error.where}: {error.what}." for error in left_out]))
     return path

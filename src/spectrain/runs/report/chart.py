@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from .html import Html, data_block, el, join
 from .scales import Scale, drawable, fit, number
-from .series import FloatArray, Panel, Series, thin
+from .series import Panel, Series, thin
 
 SIDE = 1000  # units of the drawing, in both directions
 FEW = 40  # points up to which each is marked
 MOST_VALUES = 6  # that stand above a chart while nobody points at it
+MOST_LABELS = 12  # beside the lines' ends
 LABEL_ROOM = 0.085  # share of the height that a label beside a line needs
 
 
-def chart(panel: Panel, ident: str) -> Html:
+def chart(panel: Panel, ident: str, *, heading: str = "h3", small: bool = False) -> Html:
     """Return the chart of a panel as a figure.
 
     A value that is not finite is a gap, and the figure says how many there are. The newest values stand above the
-    chart; the page's script shows those under the pointer or the arrow keys instead.
+    chart; the page's script shows those under the pointer or the arrow keys instead, opens the chart large, and lists
+    its values as a table.
+
+    Args:
+        panel: what is drawn.
+        ident: of the figure, once a page.
+        heading: the rank of its title.
+        small: one of several in a row.
     """
-    shown = [Series(line.label, *thin(line.x, line.y), line.look) for line in panel.lines]
+    shown = [replace(line, x=x, y=y) for line in panel.lines for x, y in (thin(line.x, line.y),)]
     xs, ys = np.concatenate([line.x for line in shown]), np.concatenate([line.y for line in shown])
     x_axis = fit(xs, log=False, pad=0.0)
     y_axis = fit(ys, log=False if panel.zero else panel.log, zero=panel.zero)
     x_labels, y_labels = x_axis.labels(6, whole=True), y_axis.labels(5)
     title = el(
-        "h3",
+        heading,
         panel.title,
         el("span", f", {panel.unit}", class_="unit") if panel.unit else None,
         id=f"{ident}-title",
@@ -37,6 +46,7 @@ def chart(panel: Panel, ident: str) -> Html:
         "svg",
         *(el("path", class_="grid", d=f"M0 {SIDE - y * SIDE:.1f}H{SIDE}") for y, _ in y_labels),
         *(_line(line, x_axis, y_axis) for line in shown),
+        _best_mark(panel, x_axis, y_axis),
         viewBox=f"0 0 {SIDE} {SIDE}",
         preserveAspectRatio="none",
         aria_hidden="true",
@@ -54,13 +64,20 @@ def chart(panel: Panel, ident: str) -> Html:
         tabindex="0",
         aria_label=_spoken(panel),
     )
+    values = el(
+        "details",
+        el("summary", "Values", el("span", f" of {panel.title}", class_="unseen")),
+        el("p", _spoken(panel), class_="note"),
+        class_="values-of",
+    )
     return el(
         "figure",
-        el("figcaption", title, el("output", *_newest(panel), class_="readout")),
+        el("figcaption", title, el("p", *_newest(panel), class_="readout")),
         plot,
         _note(panel, y_axis),
+        values,
         data_block(_numbers(panel, shown, x_axis)),
-        class_="chart wide" if panel.wide else "chart",
+        class_="chart small" if small else "chart",
         aria_labelledby=f"{ident}-title",
     )
 
@@ -78,8 +95,15 @@ def _line(line: Series, x_axis: Scale, y_axis: Scale) -> Html:
         if alone or (line.x.size <= FEW and line.look != "faint"):
             dots.append(f"M{x:.1f} {y:.1f}h0")  # a stroke without length and with round ends is a dot
         pen_down = True
-    marks = el("path", class_=f"dots {line.look}", d="".join(dots)) if dots else None
-    return join(el("path", class_=f"line {line.look}", d="".join(path)) if path else None, marks)
+    marks = el("path", class_=f"dots {line.look}", d="".join(dots), data_run=line.run) if dots else None
+    return join(el("path", class_=f"line {line.look}", d="".join(path), data_run=line.run) if path else None, marks)
+
+
+def _best_mark(panel: Panel, x_axis: Scale, y_axis: Scale) -> Html | None:
+    if panel.best is None:
+        return None
+    across, up = (axis.position(np.array([value]))[0] for axis, value in zip((x_axis, y_axis), panel.best, strict=True))
+    return el("path", class_="best-mark", d=f"M{across * SIDE:.1f} {SIDE - up * SIDE:.1f}h0")
 
 
 def _end_labels(lines: list[Series], y_axis: Scale) -> list[Html]:
@@ -90,9 +114,18 @@ def _end_labels(lines: list[Series], y_axis: Scale) -> list[Html]:
         if line.label and good.size:
             ends.append((float(y_axis.position(line.y[good[-1:]])[0]), line))
     ends.sort(key=lambda end: end[0])
+    if len(ends) > MOST_LABELS:  # the list of runs above the charts names them
+        return []
     places = apart([place for place, _ in ends], LABEL_ROOM)
     return [
-        el("span", line.label, class_=f"end {line.look}", style=f"bottom:{place:.1%}", title=line.label)
+        el(
+            "span",
+            line.label,
+            class_=f"end {line.look}",
+            style=f"bottom:{place:.1%}",
+            title=line.label,
+            data_run=line.run,
+        )
         for place, (_, line) in zip(places, ends, strict=True)
     ]
 
@@ -126,7 +159,8 @@ def _newest(panel: Panel) -> list[Html]:
 
 def _note(panel: Panel, y_axis: Scale) -> Html | None:
     gaps = sum(int((~drawable(line.y)).sum()) for line in panel.lines)
-    notes = [panel.remark] if panel.remark else []
+    notes = [f"best {number(panel.best[1])} in {panel.x_title} {panel.best[0]:g}"] if panel.best else []
+    notes += [panel.remark] if panel.remark else []
     notes += ["logarithmic scale"] if y_axis.log else []
     if gaps:
         notes.append(f"{gaps:,} {'value is' if gaps == 1 else 'values are'} not finite and left out")
@@ -134,13 +168,22 @@ def _note(panel: Panel, y_axis: Scale) -> Html | None:
 
 
 def _spoken(panel: Panel) -> str:
-    """Return the chart in words: each line's first, last, smallest and largest value."""
-    parts = [f"{panel.title} over {panel.x_title}"]
+    """Return the chart in words: each line's last, smallest and largest value, and where these are."""
+    of = panel.x_title.partition(",")[0]
+    parts = [f"{panel.title}{f', {panel.unit},' if panel.unit else ''} over {panel.x_title}"]
     for line in panel.lines:
-        good: FloatArray = line.y[drawable(line.y)]
-        if line.look != "faint" and good.size:
-            first, last, low, high = (number(float(value)) for value in (good[0], good[-1], good.min(), good.max()))
-            parts.append(f"{line.label or panel.title}: from {first} to {last}, between {low} and {high}")
+        good = np.flatnonzero(drawable(line.y))
+        if line.look == "faint" or not good.size:
+            continue
+        y = line.y[good]
+        said = [
+            f"{what} {number(float(y[at]))} at {of} {number(float(line.x[good[at]]))}"
+            for what, at in (("smallest", y.argmin()), ("largest", y.argmax()))
+        ]
+        values = f"last {number(float(y[-1]))}, {', '.join(said)}"
+        parts.append(f"{line.label}: {values}" if line.label else values.capitalize())
+    if panel.best:
+        parts.append(f"Best: {number(panel.best[1])} at {of} {number(panel.best[0])}")
     return ". ".join(parts) + "."
 
 
@@ -149,6 +192,7 @@ def _numbers(panel: Panel, shown: list[Series], x_axis: Scale) -> dict[str, obje
     lines = [
         {
             "label": line.label,
+            "run": line.run,
             "x": [float(f"{x:.7g}") for x in line.x.tolist()],
             "text": [number(y, 5) for y in line.y.tolist()],
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from importlib.resources import files
 
 from .html import Html, el
 
@@ -13,7 +14,7 @@ def document(title: str, style: str, script: str, *body: Html) -> str:
 
     Args:
         title: of the window.
-        style: CSS.
+        style: CSS, after that of all pages (`base.css`).
         script: JavaScript, at the end of the body.
         body: what stands before it; data for the script may be a ``script`` element of type application/json.
     """
@@ -28,7 +29,12 @@ def document(title: str, style: str, script: str, *body: Html) -> str:
         el("meta", name="color-scheme", content="light dark"),
         el("link", rel="icon", href="data:,"),
         el("title", title),
-        el("style", Html(style)),
+        el("style", Html(part("base.css") + style)),
     )
     whole = el("html", head, el("body", *body, el("script", Html(script))), lang="en")
     return f"<!doctype html>\n{whole}\n"
+
+
+def part(name: str, package: str = __package__) -> str:
+    """Return a file that lies beside a package's modules, as text."""
+    return (files(package) / name).read_text(encoding="utf-8")

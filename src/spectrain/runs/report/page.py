@@ -1,30 +1,62 @@
-"""The page: its sections in order, in one file that needs nothing else."""
+"""The page of one run: what it is and how good it became, then why, then everything else."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from importlib.resources import files
+from itertools import count
+from pathlib import Path
+from urllib.parse import quote
 
-from ..environment import versions
-from ..info import now
-from .chart import chart
-from .document import document
-from .html import Html, el
-from .panels import compared_panels, look, run_panels
-from .pictures import compared_pictures, picture_sections
+from .arranged import Arranged, first_charts, other_charts
+from .frame import Section, empty, framed, local_time, numbers
+from .html import Html, el, join
+from .panels import run_panels, unit_of_labels
+from .pictures import item, pictures_of, seen
+from .scores import TestOfRun, meaning, scores_table, tests_of
 from .subject import Subject
-from .tables import differences_table, environment_table, metrics_table, options_table, runs_table
-from .words import STATUS, key_numbers, local_time, summary
+from .tables import environment_table, metrics_table, options_table
+from .words import STATUS, key_numbers, summary
 
 
-def run_page(run: Subject) -> str:
-    """Return the page of one run."""
+def run_page(run: Subject, place: Path) -> str:
+    """Return the page of one run.
+
+    Args:
+        run: what is in its folder.
+        place: folder that the page will lie in, which links start from.
+    """
+    charts = Arranged.of(run_panels(run), [run])
+    idents = (f"chart-{number}" for number in count())
+    nothing = None if run.rows else empty("No epoch is complete yet.")
+    leading = first_charts(charts, idents) or empty("No number was logged yet.")
+    others = other_charts(charts, idents)
+    pictures, tests, notes = pictures_of(run), tests_of(run.folder), run.facts.get("notes")
+    return framed(
+        f"{run.name} · spectrain",
+        _header(run),
+        [
+            Section("Notes", el("p", notes, class_="notes")) if notes else None,
+            Section("Training", join(leading, nothing)),
+            Section("Pictures", pictures) if pictures else None,
+            Section("Test", join(*(_test(one, run, place) for one in tests))) if tests else None,
+            Section("Curves", join(others)) if others else None,
+            Section("Epochs", metrics_table(run)) if run.rows else None,
+            Section("Configuration", options_table(run)) if run.options else None,
+            Section("Environment", environment_table(run)),
+        ],
+    )
+
+
+def _header(run: Subject) -> Html:
     status = run.status()
-    header = el(
+    learned = str(run.facts.get("learned") or "")
+    return el(
         "header",
         el("p", "spectrain run", class_="eyebrow"),
         el("h1", run.facts.get("run_name"), el("span", f" {run.facts.get('run_id')}", class_="ident")),
         el("p", summary(run), class_="lede"),
+        el("p", f"{learned[:1].upper()}{learned[1:]}.", class_="learned") if learned else None,
         el(
             "p",
             el("span", STATUS.get(status, status), class_=f"status {status}"),
@@ -33,66 +65,8 @@ def run_page(run: Subject) -> str:
             class_="when",
         ),
         _resume(run, status),
-        _numbers(run),
+        numbers(one[:3] for one in key_numbers(run)),
     )
-    charts = [chart(panel, f"chart-{at}") for at, panel in enumerate(run_panels(run))]
-    notes = run.facts.get("notes")
-    return _page(
-        f"{run.name} · spectrain",
-        header,
-        _section("Notes", el("p", notes, class_="notes")) if notes else None,
-        _section("Curves", el("div", *charts, class_="charts") if charts else _empty("No number was logged yet.")),
-        _section("Pictures", pictures) if (pictures := picture_sections(run)) else None,
-        _section("Metrics", metrics_table(run) if run.rows else _empty("No epoch is complete yet.")),
-        _section("Configuration", options_table(run)) if run.options else None,
-        _section("Environment", environment_table(run)),
-    )
-
-
-def compared_page(runs: Sequence[Subject]) -> str:
-    """Return the page that lays several runs side by side."""
-    labels = _labels(runs)
-    looks = [look(place) for place in range(len(runs))]
-    header = el(
-        "header",
-        el("p", "spectrain runs", class_="eyebrow"),
-        el("h1", f"{len(runs)} runs compared"),
-        el("p", " ".join(dict.fromkeys(summary(run) for run in runs)), class_="lede"),
-    )
-    charts = [chart(panel, f"chart-{at}") for at, panel in enumerate(compared_panels(runs, labels))]
-    differences = differences_table(runs, labels)
-    return _page(
-        f"{len(runs)} runs compared · spectrain",
-        header,
-        _section("Runs", runs_table(runs, labels, looks)),
-        _section("Differences", differences or _empty("The runs have the same options.")),
-        _section("Curves", el("div", *charts, class_="charts") if charts else _empty("No number was logged yet.")),
-        _section("Pictures", pictures) if (pictures := compared_pictures(runs, labels)) else None,
-    )
-
-
-def _page(title: str, header: Html, *sections: Html | None) -> str:
-    footer = el(
-        "footer", el("p", f"Written {local_time(now())} by spectrain {versions().get('spectrain', '')}".strip())
-    )
-    return document(title, _part("style.css"), _part("script.js"), header, el("main", *sections), footer)
-
-
-def _part(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _section(title: str, content: Html) -> Html:
-    ident = title.lower()
-    return el("section", el("h2", title, id=ident), content, aria_labelledby=ident)
-
-
-def _numbers(run: Subject) -> Html:
-    items = [
-        el("div", el("dt", name), el("dd", value, el("span", remark, class_="remark") if remark else None))
-        for name, value, remark in key_numbers(run)
-    ]
-    return el("dl", *items, class_="numbers")
 
 
 def _resume(run: Subject, status: str) -> Html | None:
@@ -102,17 +76,22 @@ def _resume(run: Subject, status: str) -> Html | None:
     return el("p", "Go on with ", el("code", command), class_="resume")
 
 
-def _empty(text: str) -> Html:
-    return el("p", text, class_="empty")
+def _test(test: TestOfRun, run: Subject, place: Path) -> Html:
+    """Return a test's numbers and what the model made of its last split; its own page has the rest."""
+    splits = " and ".join(f"{one.split} ({one.images:,} images)" for one in test.scores)
+    link = quote(Path(os.path.relpath(test.page.absolute(), place.absolute())).as_posix())
+    shown = [path for path in test.pictures if path.stem == f"{run.option('task.name')}_01"]
+    return join(
+        el("p", f"On {test.data}: {splits}. ", el("a", "The page of the test", href=link), " has more.", class_="said"),
+        scores_table(test.scores, unit_of_labels(run)),
+        meaning(test.scores),
+        el("ol", *_items(shown, test.scores[-1].split), class_="gallery") if shown else None,
+    )
 
 
-def _labels(runs: Sequence[Subject]) -> list[str]:
-    """Return the shortest names that tell the runs apart."""
-    names = [str(run.facts.get("run_name")) for run in runs]
-    idents = [str(run.facts.get("run_id")) for run in runs]
-    if len(set(names)) == len(runs):
-        return names
-    if len(set(idents)) == len(runs):
-        return idents
-    both = [f"{name} {ident}" for name, ident in zip(names, idents, strict=True)]
-    return both if len(set(both)) == len(runs) else [f"{place + 1} {text}" for place, text in enumerate(both)]
+def _items(paths: Sequence[Path], split: str) -> list[Html]:
+    found = []
+    for path in paths:
+        title, what = seen(path.stem)
+        found.append(item(path, f"{title} of {split}. {what}", f"{title} of {split}", what))
+    return found

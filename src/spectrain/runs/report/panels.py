@@ -62,23 +62,29 @@ def run_panels(run: Subject) -> list[Panel]:
     return [panel for panel in panels if panel.lines]
 
 
-def compared_panels(runs: Sequence[Subject], labels: Sequence[str]) -> list[Panel]:
-    """Return charts with a line for each run: one for each value of an epoch, then learning rate and speed."""
-    named = list(zip(runs, labels, strict=True))
+def compared_panels(runs: Sequence[Subject], labels: Sequence[str], places: Sequence[int]) -> list[Panel]:
+    """Return charts with a line for each run: one for each value of an epoch, then learning rate and speed.
+
+    Args:
+        runs: of one task.
+        labels: what they are called.
+        places: their numbers on the page, which give them their colours.
+    """
+    named = list(zip(places, runs, labels, strict=True))
     columns = sorted(_columns(runs), key=lambda name: (split(name)[0] != "loss", split(name)[1] != "valid"))
     panels = []
-    for place, name in enumerate(columns):
+    for name in columns:
         stem, phase = split(name)
         title = f"{words(stem)}, {PHASES[phase]}" if phase else words(stem)
-        lines = [Series(label, *run.column(name), look(at)) for at, (run, label) in enumerate(named)]
+        lines = [Series(label, *run.column(name), look(at), at) for at, run, label in named]
         unit = unit_of(stem, units.pop() if len(units := {unit_of_labels(run) for run in runs}) == 1 else "")
-        panels.append(Panel(title, unit, "epoch", _filled(lines), wide=place == 0))
+        panels.append(Panel(title, unit, "epoch", _filled(lines), stem=stem, phase=phase))
     x_title = "epoch" if all(run.rows for run in runs) else "epoch, or optimiser step before the first"
     for title, unit, name, factor in (("Learning rate", "", "lr", 1.0), *SPEED):
         lines = []
-        for at, (run, label) in enumerate(named):
+        for at, run, label in named:
             steps, values = _rates(run) if name == "lr" else run.interval(name)
-            lines.append(Series(label, run.epochs_of(steps), values * factor, look(at)))
+            lines.append(Series(label, run.epochs_of(steps), values * factor, look(at), at))
         panels.append(Panel(title, unit, x_title, _filled(lines), zero=name != "lr"))
     return [panel for panel in panels if panel.lines]
 
@@ -165,9 +171,7 @@ def _phases(run: Subject, stem: str) -> Panel:
     if len(drawn) == 1 and drawn[0].label:  # alone, a line is named by the title
         title, drawn = f"{title}, {drawn[0].label}", (replace(drawn[0], label=""),)
     remark = (run.facts.get("remarks") or {}).get(stem, "")
-    return Panel(
-        title, unit_of(stem, unit_of_labels(run)), _x_title(run), drawn, wide=stem == "loss", remark=str(remark)
-    )
+    return Panel(title, unit_of(stem, unit_of_labels(run)), _x_title(run), drawn, stem=stem, remark=str(remark))
 
 
 def _single(title: str, unit: str, run: Subject, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:

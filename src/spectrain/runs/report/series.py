@@ -23,12 +23,14 @@ class Series:
         x: [N], rising.
         y: [N]; NaN and infinity are gaps.
         look: CSS class: "train", "valid", "faint", or "run0" to "run7".
+        run: its number where several runs are compared, so that it can be hidden.
     """
 
     label: str
     x: FloatArray
     y: FloatArray
     look: str
+    run: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +42,24 @@ class Panel:
         unit: of y, "" for none.
         x_title: what x is.
         lines: drawn in this order.
-        wide: takes the whole width of the page.
+        stem: name of the value without its phase, "" for the rate and the speed.
+        phase: "train" or "valid" where the lines are of one.
         zero: the y axis begins at zero.
         log: logarithmic y; None decides by the values.
         remark: what stands below it.
+        best: x and y of the value that is best, where one is.
     """
 
     title: str
     unit: str
     x_title: str
     lines: tuple[Series, ...]
-    wide: bool = False
+    stem: str = ""
+    phase: str = ""
     zero: bool = False
     log: bool | None = None
     remark: str = ""
+    best: tuple[float, float] | None = None
 
 
 def thin(x: FloatArray, y: FloatArray, columns: int = COLUMNS) -> tuple[FloatArray, FloatArray]:

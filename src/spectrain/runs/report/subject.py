@@ -20,6 +20,9 @@ from ..tables import Row, read_epochs, whole_lines
 from .options import Option, read_options, read_values
 from .series import FloatArray
 
+EPOCH = re.compile(r"(?<=.)_(\d{4,})$")
+"""What a picture's file is called after its name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -41,6 +44,7 @@ class Subject:
         intervals: of `metrics.jsonl`.
         curves: of `curves.h5`.
         pictures: by name, each in order of epochs.
+        drawings: PNG files without an epoch, by name: what was drawn once.
         options: `config.yaml` line by line.
         config: `config.yaml` as values.
     """
@@ -51,6 +55,7 @@ class Subject:
     intervals: list[dict[str, Any]]
     curves: dict[str, FloatArray]
     pictures: dict[str, list[Picture]]
+    drawings: dict[str, Path]
     options: list[Option]
     config: dict[str, Any]
 
@@ -70,9 +75,12 @@ class Subject:
             folder=folder,
             facts=RunInfo.read(folder).facts(),
             rows=[_own(row) for row in read_epochs(folder / "metrics.csv")],
-            intervals=[json.loads(line) for line in whole_lines(folder / "metrics.jsonl").splitlines() if line],
+            intervals=_intervals(folder / "metrics.jsonl"),
             curves={name: np.asarray(values, dtype=np.float64) for name, values in curves.items()},
             pictures=_pictures(folder / "plots"),
+            drawings={
+                path.stem: path for path in sorted((folder / "plots").glob("*.png")) if not EPOCH.search(path.stem)
+            },
             options=read_options(folder / "config.yaml"),
             config=read_values(folder / "config.yaml"),
         )
@@ -130,11 +138,26 @@ def _alive(pid: Any) -> bool:
     return True
 
 
+def _intervals(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of `metrics.jsonl`; one that is damaged is left out."""
+    found = []
+    for line in whole_lines(path).splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict) and "step" in values:
+            found.append(values)
+    return found
+
+
 def _pictures(folder: Path) -> dict[str, list[Picture]]:
     found: dict[str, list[Picture]] = {}
     for path in sorted(folder.glob("*.png")):
-        if match := re.fullmatch(r"(.+)_(\d{4,})", path.stem):
-            found.setdefault(match[1], []).append(Picture(match[1], int(match[2]), path))
+        if match := EPOCH.search(path.stem):
+            found.setdefault(path.stem[: match.start()], []).append(
+                Picture(path.stem[: match.start()], int(match[1]), path)
+            )
     for pictures in found.values():
         pictures.sort(key=lambda picture: picture.epoch)
     return found

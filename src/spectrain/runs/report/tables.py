@@ -1,4 +1,4 @@
-"""The page's tables: epochs, options with their origins, environment, and what differs between runs."""
+"""The tables of a run's page: epochs, options with their origins, environment."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .html import Html, el
+from .frame import empty, local_time, scroll
+from .html import Html, el, join
+from .options import Option
 from .panels import split
 from .scales import number
 from .subject import Subject
-from .words import best_epoch, key_numbers, local_time
+from .words import best_epoch
 
 
 def metrics_table(run: Subject) -> Html:
@@ -26,11 +28,8 @@ def metrics_table(run: Subject) -> Html:
         cells += [el("td", number(row[name], 6) if name in row else "–") for name in names]
         body.append(el("tr", *cells, class_="best" if epoch == best else None))
     caption = f"{len(run.rows):,} {'epoch' if len(run.rows) == 1 else 'epochs'}, the newest first"
-    return _scroll(
-        el("table", el("caption", caption), el("thead", head), el("tbody", *body)),
-        "Metrics of each epoch",
-        "scroll tall",
-    )
+    table = el("table", el("caption", caption), el("thead", head), el("tbody", *body))
+    return scroll(table, "Metrics of each epoch", tall=True)
 
 
 def _columns(run: Subject) -> list[str]:
@@ -41,15 +40,15 @@ def _columns(run: Subject) -> list[str]:
 
 
 def options_table(run: Subject) -> Html:
-    """Return the options that somebody set, and behind a fold those that are defaults."""
-    chosen = [option for option in run.options if option.origin != "default"]
-    rest = [option for option in run.options if option.origin == "default"]
-    folded = el(
-        "details",
-        el("summary", f"{len(rest)} options at their defaults"),
-        _options(rest, "Options at their defaults"),
-    )
-    return el("div", _options(chosen, "Options that were set, and where"), folded if rest else None)
+    """Return the options that somebody set for this run, and behind a fold all of them."""
+    chosen = [option for option in run.options if option.origin != "default" and not _by_recipe(option)]
+    said = _options(chosen, "Set for this run, and where") if chosen else empty("All is as the recipe has it.")
+    summary = el("summary", f"All {len(run.options)} options")
+    return join(said, el("details", summary, _options(run.options, "All options, and where each was set")))
+
+
+def _by_recipe(option: Option) -> bool:
+    return option.origin.startswith("recipe ")
 
 
 def environment_table(run: Subject) -> Html:
@@ -82,63 +81,19 @@ def environment_table(run: Subject) -> Html:
         if value not in (None, "")
     ]
     table = el("table", el("caption", "Environment", class_="unseen"), el("tbody", *body), class_="pairs")
-    return _scroll(table, "Environment")
+    return scroll(table, "Environment")
 
 
-def runs_table(runs: Sequence[Subject], labels: Sequence[str], looks: Sequence[str]) -> Html:
-    """Return a row for each run with its key numbers, a link to its own page, and its line's colour."""
-    numbers = [{name: (value, remark) for name, value, remark in key_numbers(run)} for run in runs]
-    names = list(dict.fromkeys(name for found in numbers for name in found))
-    head = el("tr", *(el("th", name, scope="col") for name in ("run", "status", *names)))
-    body = []
-    for run, label, look, found in zip(runs, labels, looks, numbers, strict=True):
-        swatch = el("span", class_=f"swatch {look}", aria_hidden="true")
-        cells = [el("th", swatch, label, scope="row"), el("td", run.status())]
-        for name in names:
-            value, remark = found.get(name, ("–", ""))
-            cells.append(el("td", value, el("small", remark) if remark else None))
-        body.append(el("tr", *cells))
-    return _scroll(
-        el("table", el("caption", "The runs", class_="unseen"), el("thead", head), el("tbody", *body)), "The runs"
-    )
-
-
-def differences_table(runs: Sequence[Subject], labels: Sequence[str]) -> Html | None:
-    """Return the options in which the runs differ, a column for each run; None where they do not."""
-    values = [{option.key: option.value for option in run.options} for run in runs]
-    keys = dict.fromkeys(key for found in values for key in found)
-    differing = [key for key in keys if len({found.get(key) for found in values}) > 1]
-    if not differing:
-        return None
-    head = el("tr", *(el("th", name, scope="col") for name in ("option", *labels)))
-    rows = [
-        el("tr", el("th", key, scope="row"), *(el("td", found.get(key, "–")) for found in values)) for key in differing
-    ]
-    table = el(
-        "table",
-        el("caption", "Options that differ", class_="unseen"),
-        el("thead", head),
-        el("tbody", *rows),
-        class_="text",
-    )
-    return _scroll(table, "Options that differ")
-
-
-def _options(options: Sequence[Any], caption: str) -> Html:
+def _options(options: Sequence[Option], caption: str) -> Html:
     head = el("tr", *(el("th", name, scope="col") for name in ("option", "value", "set by")))
     rows = [
         el("tr", el("th", option.key, scope="row"), el("td", option.value), el("td", option.origin, class_="origin"))
         for option in options
     ]
-    return _scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *rows), class_="text"), caption)
+    return scroll(el("table", el("caption", caption), el("thead", head), el("tbody", *rows), class_="text"), caption)
 
 
 def _processor(hardware: Mapping[str, Any]) -> str | None:
     parts = [hardware.get("cpu"), f"{hardware['cores']} cores" if hardware.get("cores") else None]
     parts.append(f"{hardware['threads']} threads used" if hardware.get("threads") else None)
     return ", ".join(str(part) for part in parts if part) or None
-
-
-def _scroll(table: Html, label: str, class_: str = "scroll") -> Html:
-    """Let a wide or long table scroll by itself, by keyboard too."""
-    return el("div", table, class_=class_, role="region", tabindex="0", aria_label=label)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from ..progress import duration
 from .panels import split, unit_of, unit_of_labels, words
 from .scales import number
+from .scores import tests_of
 from .subject import Subject
 
+TELLING = {"jaccard": -1, "iou": -1, "accuracy": -1, "f1": -1, "rmse": 1, "psnr_masked": -1, "r2": -1}
+"""Values that say more than a loss does -> 1 where small is good, else -1."""
 STATUS = {
     "finished": "finished",
     "running": "running",
@@ -50,26 +53,45 @@ def paths(run: Subject) -> str:
     return ", ".join(Path(str(path)).name for path in (given if isinstance(given, list) else [given]))
 
 
-def key_numbers(run: Subject) -> list[tuple[str, str, str]]:
-    """Return name, value and remark of the numbers that one asks for first."""
+class KeyNumber(NamedTuple):
+    """A number that one asks for first.
+
+    Attributes:
+        name: what it is.
+        value: as text.
+        remark: behind it.
+        raw: itself, NaN where runs are not to be compared by it.
+        sign: 1 where small is good, -1 where large is, 0 where neither.
+    """
+
+    name: str
+    value: str
+    remark: str
+    raw: float = math.nan
+    sign: int = 0
+
+
+def key_numbers(run: Subject) -> list[KeyNumber]:
+    """Return the numbers that one asks for first."""
     found = [_best(run)] if run.rows else []
+    if tested := _tested(run):
+        found.append(tested)
     if quality := _quality(run):
         found.append(quality)
     elif run.rows and "loss_train" in run.rows[-1]:
-        found.append(("Training loss", number(run.rows[-1]["loss_train"]), "last epoch"))
+        found.append(KeyNumber("Training loss", number(run.rows[-1]["loss_train"]), "last epoch"))
     wanted = run.option("hparams.epochs")
     done = int(run.rows[-1]["epoch"]) if run.rows else 0
     steps = int(max([row["step"] for row in run.rows[-1:]] + [line["step"] for line in run.intervals[-1:]], default=0))
-    found.append(
-        ("Epochs", f"{done:,}", f"of {wanted:,}; {steps:,} steps" if isinstance(wanted, int) else f"{steps:,} steps")
-    )
+    of = f"of {wanted:,}; " if isinstance(wanted, int) else ""
+    found.append(KeyNumber("Epochs", f"{done:,}", f"{of}{steps:,} steps"))
     timings = run.facts.get("timings") or {}
     if isinstance(seconds := timings.get("training_s"), (int, float)):
-        found.append(("Training time", duration(seconds), "h:min:s" if seconds >= 3600 else "min:s"))
+        found.append(KeyNumber("Training time", duration(seconds), "h:min:s" if seconds >= 3600 else "min:s"))
     if isinstance(rate := timings.get("samples_per_s"), (int, float)):
-        found.append(("Speed", number(rate, 3), "samples/s"))
+        found.append(KeyNumber("Speed", number(rate, 3), "samples/s"))
     if isinstance(share := timings.get("data_wait"), (int, float)):
-        found.append(("Waiting for data", f"{share:.1%}", "of the training time"))
+        found.append(KeyNumber("Waiting for data", f"{share:.1%}", "of the time"))
     return found
 
 
@@ -82,7 +104,7 @@ def _hiding(run: Subject) -> str:
     return f", which hides {ratio:.0%} of its tokens of {bands} × {side} × {side}"
 
 
-def _quality(run: Subject) -> tuple[str, str, str] | None:
+def _quality(run: Subject) -> KeyNumber | None:
     """Return how well the best epoch fills in what was hidden, or predicts values; None of other tasks."""
     epoch = best_epoch(run)
     row = next((row for row in run.rows if row["epoch"] == epoch), {})
@@ -90,7 +112,8 @@ def _quality(run: Subject) -> tuple[str, str, str] | None:
     for stem in ("psnr_masked", "rmse"):
         if (value := row.get(f"{stem}_valid")) is not None and monitored_name != f"{stem}_valid":
             remark = [unit_of(stem, unit_of_labels(run)), f"epoch {epoch}"]
-            return words(stem), number(value), ", ".join(filter(None, remark))
+            said = ", ".join(filter(None, remark))
+            return KeyNumber(words(stem), number(value), said, value, -1 if stem == "psnr_masked" else 1)
     return None
 
 
@@ -110,21 +133,35 @@ def monitored(run: Subject) -> tuple[str, int]:
     return name, -1 if run.option("hparams.monitor_mode") == "max" else 1
 
 
-def local_time(stamp: object) -> str:
-    """Return an ISO time as "2026-01-31 14:05 UTC"; what is none as it is."""
-    try:
-        return datetime.fromisoformat(str(stamp)).strftime("%Y-%m-%d %H:%M UTC")
-    except ValueError:
-        return str(stamp)
-
-
-def _best(run: Subject) -> tuple[str, str, str]:
-    name, _ = monitored(run)
+def _best(run: Subject) -> KeyNumber:
+    name, sign = monitored(run)
     stem, phase = split(name)
-    spelt = words(stem) if words(stem)[:2].isupper() else words(stem)[:1].lower() + words(stem)[1:]
-    title = {"valid": f"Best validation {spelt}", "train": f"Best training {spelt}"}.get(phase, f"Best {spelt}")
+    title = {"valid": f"Best validation {_inside(stem)}", "train": f"Best training {_inside(stem)}"}.get(
+        phase, f"Best {_inside(stem)}"
+    )
     epoch = best_epoch(run)
     row = next((row for row in run.rows if row["epoch"] == epoch), None)
     if row is None:
-        return title, "none", "no finite value yet"
-    return title, number(row[name]), f"epoch {epoch}"
+        return KeyNumber(title, "none", "no finite value yet")
+    return KeyNumber(title, number(row[name]), f"epoch {epoch}", row[name], sign)
+
+
+def _tested(run: Subject) -> KeyNumber | None:
+    """Return the value that decides as a test in the run's folder found it; in place of a loss what tells more."""
+    name, best = monitored(run)
+    signs = {split(name)[0]: best, **TELLING} if split(name)[0] != "loss" else {**TELLING, "loss": best}
+    for test in tests_of(run.folder):
+        last = test.scores[-1]
+        for stem, sign in signs.items():
+            if (value := last.values.get(stem)) is None:
+                continue
+            return KeyNumber(
+                f"Test {_inside(stem)}", number(value), f"{last.split}, {last.images:,} images", value, sign
+            )
+    return None
+
+
+def _inside(stem: str) -> str:
+    """Return a name as it is spelt inside a line."""
+    spelt = words(stem)
+    return spelt if spelt[:2].isupper() else spelt[:1].lower() + spelt[1:]

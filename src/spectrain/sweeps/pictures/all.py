@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 
 from ...runs.atomic import atomic_write
+from ...runs.report.document import part
 from ...runs.report.html import Html, el
 from ..importance import Importance
 from ..results import Results
@@ -94,9 +94,8 @@ def write_pictures(pictures: Sequence[Picture], folder: Path) -> None:
 
 def _plain_style() -> str:
     """Return the style of pictures with the light colours in place of their names."""
-    report = (files("spectrain.runs.report") / "style.css").read_text(encoding="utf-8")
-    own = (files(__package__) / "picture.css").read_text(encoding="utf-8")
-    light = [sheet.partition("@media (prefers-color-scheme: dark)")[0] for sheet in (report, own)]
+    own = part("picture.css", __package__)
+    light = [sheet.partition("@media")[0] for sheet in (part("base.css"), own)]
     colours = dict(pair for sheet in light for pair in re.findall(r"(--[\w-]+): ([^;]+);", sheet))
     rules = own.partition("/* marks */")[2]
     return re.sub(r"var\((--[\w-]+)\)", lambda found: colours[found[1]], rules)
