@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from memory_patches import MemoryPatches
 
+from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.data.subset import Subset
 
@@ -63,3 +64,13 @@ def test_the_fingerprint_follows_the_rows(whole):
     one = Subset(whole, "a", np.array([1, 2])).fingerprint()
     assert one == Subset(whole, "b", np.array([1, 2])).fingerprint()
     assert one != Subset(whole, "a", np.array([1, 3])).fingerprint()
+
+
+def test_patches_to_look_at_are_in_the_unit_of_their_bands_and_nan_where_missing():
+    stored = np.array([100, -1, 300, 400], np.int16).reshape(2, 1, 1, 2)
+    patches = MemoryPatches(stored, bands=Bands([Band("t", unit="degC", scale=0.01, offset=2.0, nodata=-1)]))
+    seen = patches.physical([1, 0])
+    assert seen.dtype == np.float32
+    np.testing.assert_allclose(seen[:, 0, 0], [[5.0, 6.0], [3.0, np.nan]])
+    whole = MemoryPatches(stored, mask=np.array([1, 1, 0, 1], bool).reshape(2, 1, 1, 2)).physical([1])
+    np.testing.assert_array_equal(whole[0, 0, 0], [np.nan, 400.0])

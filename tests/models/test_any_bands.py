@@ -244,3 +244,17 @@ def test_inductor_computes_the_same():
         except Exception as error:  # no compiler on this machine
             pytest.skip(f"torch.compile is not available: {type(error).__name__}")
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_reconstruction_keeps_what_was_seen_and_is_that_of_a_validation():
+    model = build(bands_of(*range(500, 560, 10))).eval()
+    image = images(2, 6, (12, 12)) + 3
+    valid = torch.rand(image.shape, generator=torch.Generator().manual_seed(1)) > 0.2
+    batch = batch_of(image, valid).replace(key=Key(7, "valid"))
+    found = model.reconstruct(batch)
+    assert found.prediction.shape == image.shape and 0.3 < found.masked.float().mean() < 0.7
+    kept = ~found.masked & valid
+    assert torch.equal(found.prediction[kept], image[kept]) and not found.prediction.requires_grad
+    step = MaskedAutoencoding(MAESpectralLoss()).loss(model, batch)
+    assert torch.equal(step.output.masked, found.masked)
+    torch.testing.assert_close(step.output.prediction, found.prediction)

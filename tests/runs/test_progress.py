@@ -107,3 +107,9 @@ def test_layer_table_counts_shared_frozen_and_own_parameters_once():
 def test_layer_table_of_a_model_without_parts():
     rows = drawn(layer_table(nn.Linear(2, 1))).splitlines()
     assert rows[-1].split() == ["total", "3"]
+
+
+def test_a_notebook_gets_plain_lines(monkeypatch, capsys):
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    ProgressLine(epochs=1, steps_per_epoch=1).epoch(1, {"loss_train": 0.5})
+    assert capsys.readouterr().out == "epoch 1/1  loss_train 0.5\n"

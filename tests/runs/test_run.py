@@ -39,6 +39,15 @@ def train(run, epochs, start=0):
         run.picture("views", figure(), epoch=epoch)
 
 
+def test_a_run_says_where_it_is_and_how_it_stands(cfg, tmp_path, monkeypatch):
+    run = Run.create(cfg)
+    run.finish("finished")
+    monkeypatch.chdir(tmp_path)
+    assert repr(run) == f"Run('runs/{run.run_name}/{run.run_id}', finished)"
+    monkeypatch.chdir("/")
+    assert repr(Run.open(run.folder)).startswith(f"Run('{run.folder.relative_to('/')}'")
+
+
 def test_names_and_places(cfg, tmp_path):
     run = Run.create(cfg)
     assert run.run_name == "contrastive-tiny_net"

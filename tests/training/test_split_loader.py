@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import regression_runs
 import small_mae
 import torch
 
+from spectrain.config import load_config
 from spectrain.tasks.mae import MaskedAutoencoding
 from spectrain.training.evaluate import evaluate
 from spectrain.training.parts import build_loss, build_model, make_loader, train_epoch
@@ -47,3 +49,17 @@ def assert_same(given, wanted):
     for one, other in zip(given, wanted, strict=True):
         assert one.key == other.key and torch.equal(one.index, other.index)  # the masks hang on these two
         assert torch.equal(one.valid, other.valid) and torch.equal(one.filled(), other.filled())
+
+
+def test_an_epoch_knows_what_was_measured_of_the_labels(tmp_path):
+    """The labels are 80 tonnes and more: without their mean and deviation the loss is of another size."""
+    images, labels = regression_runs.write_pairs(tmp_path)
+    words = [f"dataset.path={images}", f"dataset.labels_path={labels}", "model=pixel_net", "loss=mse", "trackers=[]"]
+    cfg = load_config("regression", overrides=words)
+    loader, model = make_loader(cfg, "train"), build_model(cfg)
+    optimizer = cfg.optimizer.build(parameters=model.parameters())
+    loss, _, _ = train_epoch(loader, model, build_loss(cfg), optimizer, 0, cfg)
+    (centre,) = loader.session.task.centre
+    assert centre == pytest.approx(80, rel=0.1)
+    assert loss < 2 * loader.session.task.spread[0] ** 2
+    loader.session.close()

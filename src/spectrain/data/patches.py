@@ -15,6 +15,8 @@ from ..core.bands import Bands
 from .sparse_labels import Labels
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd  # a third of a second that most trainings never need
 
 
@@ -71,6 +73,17 @@ class Patches(ABC):
             DataError: the file was damaged or cut since it was opened.
         """
 
+    def physical(self, index: NDArray[np.int64] | Sequence[int]) -> NDArray[np.float32]:
+        """Return the patches at ``index`` [B] to look at: float32 [B,C,H,W] in each band's unit, NaN where missing.
+
+        They are what training computes with, before `dataset.transform`.
+
+        Raises:
+            IndexError: an index outside [0, N).
+            DataError: see `read`.
+        """
+        return physical_values(self.read(np.asarray(index)), self.bands)
+
     def labels(self, index: NDArray[np.int64]) -> Labels | None:
         """Return the labels of the patches at ``index`` alone, as `read` does; None where there are none."""
         return self.read(index).labels
@@ -97,3 +110,15 @@ class Patches(ABC):
 
     def check(self) -> None:  # noqa: B027 - a reader of files that cannot be cut needs none
         """Raise a `DataError` where the file is shorter than its index says; called at open and at each epoch."""
+
+
+def physical_values(rows: Rows, bands: Bands) -> NDArray[np.float32]:
+    """Return images [B,C,H,W] in physical values, by the code that training uses; NaN where missing."""
+    import torch
+
+    from .values import Values
+
+    mask = None if rows.mask is None else torch.from_numpy(np.ascontiguousarray(rows.mask))
+    image, valid = Values(bands).measure(torch.from_numpy(np.ascontiguousarray(rows.image)), mask)
+    found = image if valid is None else torch.where(valid, image, torch.nan)
+    return found.numpy()

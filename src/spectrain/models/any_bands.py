@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..core.bands import Bands
 from ..core.batch import Batch
 from ..core.random import Key
+from ..core.reconstruction import Reconstruction
 from .banded import BandedModel, BandStatistics, Standardise, limits, standardisation
 from .masking import Plan
 from .positions import CODE, band_codes
@@ -232,6 +233,32 @@ class AnyBands(BandedModel):
         index = torch.cat((plan.visible, plan.predicted), 1)
         values = put(tokens.values, index, self.net.predict(tokens, plan, everything=True))
         return self.images(values, tokens)
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Batch) -> Reconstruction:
+        """Hide a part of each image, and return what the model makes of the rest, in the images' own unit.
+
+        What is hidden belongs to the sample, as in a validation: a batch of a loader's is hidden alike each time.
+
+        Args:
+            batch: of a band set that it was trained on, as `spectrain.make_loader` gives it.
+        """
+        tokens = self.tokens(batch)
+        plan = self.net.plan(tokens, batch.key, batch.index, everything=True)
+        return self.composed(batch, tokens, plan, self.net.predict(tokens, plan))
+
+    def composed(self, batch: Batch, tokens: Tokens, plan: Plan, hidden: Tensor) -> Reconstruction:
+        """Return the images with the tokens that a plan hides replaced by predicted ones [B,M,V], standardised."""
+        held = self.band_set(tokens.member)
+        marks = torch.zeros_like(tokens.values, dtype=torch.bool)
+        asked = torch.ones_like(plan.predicted, dtype=torch.bool) if plan.wanted is None else plan.wanted
+        marks = put(marks, plan.predicted, asked[..., None].expand(-1, -1, marks.shape[2]))
+        masked = self.images(marks, tokens)
+        standardised = self.images(put(tokens.values, plan.predicted, hidden), tokens)
+        image = torch.addcmul(held.mean.view(-1, 1, 1), standardised, held.std.view(-1, 1, 1))
+        image = torch.where(masked, image, batch.filled())
+        valid = None if batch.all_valid else batch.valid
+        return Reconstruction(image, batch.image, valid, masked, held.data_range, held.bands)
 
     def images(self, values: Tensor, tokens: Tokens) -> Tensor:
         """Return token values [B,L,V] as images [B,C,H,W], in the bands' own order."""

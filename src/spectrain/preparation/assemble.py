@@ -17,7 +17,7 @@ from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
 from ..data.native_convert import with_sparse
 from ..data.native_writer import SHARD_BYTES, NativeWriter
-from ..data.patches import Rows
+from ..data.patches import Rows, physical_values
 from ..data.sparse_labels import SPARSE
 from ..data.splits import SplitPlan, make_splits
 from ..data.splits_file import given_splits
@@ -196,7 +196,7 @@ def write_npy(
             for kind in ("images", "labels"):
                 (made / kind / NPY[name]).mkdir(parents=True, exist_ok=True)
             for rows, table in rows_of(rowset, parts, masked=False):
-                images = physical(rows, bands)
+                images = physical_values(rows, bands)
                 labels = None if rows.labels is None else np.asarray(rows.labels)
                 for place, one in enumerate(table["patch_id"]):
                     np.save(made / "images" / NPY[name] / f"{one}.npy", images[place])
@@ -216,15 +216,3 @@ def write_npy(
             one.replace(target)
         made.rmdir()
     return lines
-
-
-def physical(rows: Rows, bands: Bands) -> NDArray[np.float32]:
-    """Return images in physical values, by the code that training uses; NaN where missing."""
-    import torch
-
-    from ..data.values import Values
-
-    mask = None if rows.mask is None else torch.from_numpy(rows.mask)
-    image, valid = Values(bands).measure(torch.from_numpy(np.ascontiguousarray(rows.image)), mask)
-    found = image if valid is None else torch.where(valid, image, torch.nan)
-    return found.numpy()

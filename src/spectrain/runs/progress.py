@@ -46,7 +46,8 @@ class ProgressLine:
     ) -> None:
         self._epochs, self._steps_per_epoch, self._start = epochs, steps_per_epoch, start
         self._enabled = enabled
-        self._console = console or Console(file=sys.stdout, highlight=False)
+        # in a notebook rich would make a block of HTML of each line
+        self._console = console or Console(file=sys.stdout, highlight=False, force_jupyter=False)
         self._live: Live | None = None
         self._began = time.monotonic()
 

@@ -55,6 +55,12 @@ class Run:
         self._intervals = Lines(folder / "metrics.jsonl")
         self._step = 0
 
+    def __repr__(self) -> str:
+        """Say which run it is and how it stands: what a notebook shows of it."""
+        here = self.folder.is_relative_to(Path.cwd())
+        shown = self.folder.relative_to(Path.cwd()) if here else self.folder
+        return f"Run({shown.as_posix()!r}, {self.info.get('status', 'running')})"
+
     @classmethod
     def create(cls, cfg: Config) -> Run:
         """Make the folder of a new run, write what is known of it, and start its log and trackers.

@@ -15,7 +15,7 @@ from ..losses.mae_spectral import Compared, MAESpectralLoss
 from ..models.any_bands import AnyBands, Tokens
 from ..models.banded import BandedModel
 from ..models.masking import Plan
-from ..models.tokens import put, take
+from ..models.tokens import take
 from .base import Task
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class MaskedAutoencoding(Task):
         if model.training:
             return Step(loss, parts)
         hidden = prediction[:, -plan.predicted.shape[1] :].detach()
-        return Step(loss, parts, _reconstruction(inner, batch, tokens, plan, hidden))
+        return Step(loss, parts, inner.composed(batch, tokens, plan, hidden))
 
     def _of_images(self, model: nn.Module, inner: BandedModel, batch: Batch) -> Step:
         """Return the loss of a model that hides nothing and returns images."""
@@ -174,17 +174,3 @@ def _squares_of_images(model: BandedModel, batch: Batch, target: Tensor) -> Tens
     if not batch.all_valid:
         measured = torch.where(batch.valid, measured, 0.0)
     return measured.square().sum(1).flatten(1)[:, None]
-
-
-def _reconstruction(model: AnyBands, batch: Batch, tokens: Tokens, plan: Plan, hidden: Tensor) -> Reconstruction:
-    """Return the images with what was hidden replaced by what was predicted."""
-    held = model.band_set(tokens.member)
-    marks = torch.zeros_like(tokens.values, dtype=torch.bool)
-    asked = torch.ones_like(plan.predicted, dtype=torch.bool) if plan.wanted is None else plan.wanted
-    marks = put(marks, plan.predicted, asked[..., None].expand(-1, -1, marks.shape[2]))
-    masked = model.images(marks, tokens)
-    standardised = model.images(put(tokens.values, plan.predicted, hidden), tokens)
-    image = torch.addcmul(held.mean.view(-1, 1, 1), standardised, held.std.view(-1, 1, 1))
-    image = torch.where(masked, image, batch.filled())
-    valid = None if batch.all_valid else batch.valid
-    return Reconstruction(image, batch.image, valid, masked, held.data_range, held.bands)

@@ -134,8 +134,9 @@ def train_epoch(
     """
     session = loader.session
     bands = Values(session.train.patches.bands, cfg.dataset.transform).transformed
-    session.task = cfg.task.build(
-        loss=criterion, metric=cfg.metric.build(), plot=cfg.show_prediction.build(bands=bands)
+    told = session.cfg  # with what was measured of the labels: classes, or their mean and deviation
+    session.task = told.task.build(
+        loss=criterion, metric=told.metric.build(), plot=told.show_prediction.build(bands=bands)
     )
     session.model, session.parallel = model, Parallel(model, cfg.general.parallel, session.device)
     session.optimizer = optimizer
