@@ -6,14 +6,16 @@ BIN     = .venv/bin
 READY   = .venv/.ready
 # Each process comes to 5 GB. A file's tests stay together, and files in their order: the long ones are not last.
 WORKERS ?= 2
+DAMAGED ?= 10000
 
-.PHONY: help setup demo test test-all lint types docs bench pins clean
+.PHONY: help setup demo test test-all fuzz lint types docs bench pins clean
 
 help:
 	@echo "make setup     install spectrain and all it needs into .venv"
 	@echo "make demo      train a small contrastive model on real sea-surface temperature (3 minutes)"
 	@echo "make test      the tests (15 minutes at most)"
 	@echo "make test-all  the slow ones too"
+	@echo "make fuzz      read 10,000 damaged files of each kind (hours; DAMAGED=1000 for fewer)"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      write the generated pages"
 	@echo "make bench     measure, and write benchmarks/README.md"
@@ -39,6 +41,10 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -q
+
+# Damaged files of each kind: read or refused, in bounded time and memory.
+fuzz: setup
+	SPECTRAIN_FUZZ=$(DAMAGED) $(BIN)/python -m pytest -q -s tests/hostile/test_mutations.py
 
 lint: setup
 	$(BIN)/ruff check .

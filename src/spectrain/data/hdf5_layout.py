@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import reading
 from ..core.errors import DataError
 from .hdf5_chunks import READABLE, ChunkedArray, ChunkTable
 from .mapped import MappedFiles, cut_short
@@ -28,7 +29,8 @@ def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
-        DataError: it is damaged, cut short, being written, or not HDF5 at all.
+        DataError: it is damaged, cut short, being written, or not HDF5 at all; also where that shows in the block,
+            since the library looks at most of a file only when it is asked for it.
     """
     try:
         file = h5py.File(path, "r")
@@ -41,7 +43,7 @@ def opened_hdf5(path: Path) -> Iterator[h5py.File]:
         else:
             fix = "see that it can be read and is whole, else copy or write it again"
         raise DataError(f"cannot be opened as HDF5: {reason}", where=str(path), fix=fix) from error
-    with file:
+    with reading(path), file:
         yield file
 
 
@@ -139,14 +141,9 @@ class LibraryArray:
         self._files.check()  # the library keeps chunks, which would hide that the file was cut
         # ascending and without doubles, as the library wants it: then each chunk is unpacked once
         ascending, back = np.unique(index, return_inverse=True)
-        try:
+        fix = "write it again without compression or with gzip, or install the filter it names"
+        with reading(f"{self._files.paths[0]}: {self._name.lstrip('/')}", fix=fix):
             rows: Values = self._dataset()[ascending]
-        except (OSError, RuntimeError) as error:
-            raise DataError(
-                f"cannot read {self._name.lstrip('/')!r}: {error}",
-                where=str(self._files.paths[0]),
-                fix="write it again without compression or with gzip, or install the filter it names",
-            ) from error
         return rows[back].astype(self.dtype, copy=False)
 
     def check(self) -> None:

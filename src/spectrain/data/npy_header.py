@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.damage import reading
 from ..core.errors import DataError
 from .mapped import cut_short
 
@@ -55,12 +56,8 @@ def read_header(path: Path) -> NpyFile:
     end = begin + int.from_bytes(head[8:begin], "little")
     if end > found:
         raise cut_short(path, found, end)
-    try:
+    with reading(path, fix="write it again with numpy.save"):
         shape, ordered, dtype = _parsed(head[:end])
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise DataError(
-            f"the header cannot be read: {error}", where=str(path), fix="write it again with numpy.save"
-        ) from error
     if dtype.kind not in "biuf" or not ordered:
         raise DataError(
             f"the file holds {dtype}" if ordered else "the array is stored in Fortran order",

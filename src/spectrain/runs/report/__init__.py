@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.damage import reading
+from ...core.errors import RunError
 from ..atomic import atomic_write
 
 
@@ -33,5 +35,7 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
         raise ValueError("no run folder is given")
     runs = [Subject.read(Path(folder)) for folder in folders]
     path = Path(out) if out else Path(os.path.commonpath([run.folder for run in runs])) / "report.html"
-    atomic_write(path, run_page(runs[0]) if len(runs) == 1 else compared_page(runs))
+    with reading(runs[0].folder, RunError, fix="see which file of the run was changed"):
+        page = run_page(runs[0]) if len(runs) == 1 else compared_page(runs)
+    atomic_write(path, page)
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -16,7 +15,7 @@ from ...core.errors import RunError
 from ..curves import read_curves
 from ..folder import find_folder
 from ..info import RunInfo
-from ..tables import Row, read_epochs, whole_lines
+from ..tables import Lines, Row, read_epochs
 from .options import Option, read_options, read_values
 from .series import FloatArray
 
@@ -59,7 +58,8 @@ class Subject:
         """Read a run folder.
 
         Raises:
-            RunError: there is no run, or it is of a newer version. Curves that cannot be read are left out.
+            RunError: there is no run, it is of a newer version, or its tables are damaged. Curves that cannot be read
+                are left out.
         """
         folder = find_folder(path)
         try:
@@ -70,7 +70,7 @@ class Subject:
             folder=folder,
             facts=RunInfo.read(folder).facts(),
             rows=[_own(row) for row in read_epochs(folder / "metrics.csv")],
-            intervals=[json.loads(line) for line in whole_lines(folder / "metrics.jsonl").splitlines() if line],
+            intervals=Lines(folder / "metrics.jsonl").read(),
             curves={name: np.asarray(values, dtype=np.float64) for name, values in curves.items()},
             pictures=_pictures(folder / "plots"),
             options=read_options(folder / "config.yaml"),
