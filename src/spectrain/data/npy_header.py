@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_header(path: Path) -> NpyFile:
             where=str(path),
             fix="save plain numbers: numpy.save(file, numpy.ascontiguousarray(array))",
         )
-    size = end + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    size = end + dtype.itemsize * math.prod(shape)
     if found < size:
         raise cut_short(path, found, size)
     return NpyFile(path, shape, dtype, end, size)

@@ -23,6 +23,8 @@ from .subset import Subset
 SPLITS = "splits.json"
 LARGEST = 2 << 30
 """Bytes of one patch."""
+MOST = 1 << 29
+"""Patches of one split."""
 
 
 def open_patches(
@@ -62,6 +64,9 @@ def _expect_bounded(patches: Patches) -> Patches:
 
     A header of a few bytes may say so, and the first batch would ask for it.
     """
+    if len(patches) > MOST:
+        what = f"{len(patches):,} patches are said to be there"
+        raise DataError(what, where=f"{patches.path}, {patches.split}", fix="the file is damaged: write it again")
     size = math.prod(patches.shape[1:]) * patches.dtype.itemsize
     if size <= LARGEST:
         return patches
