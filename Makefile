@@ -6,14 +6,16 @@ BIN     = .venv/bin
 READY   = .venv/.ready
 # Each process comes to 5 GB. A file's tests stay together, and files in their order: the long ones are not last.
 WORKERS ?= 2
+DAMAGED ?= 10000
 
-.PHONY: help setup demo test test-all lint types docs site package bench pins clean
+.PHONY: help setup demo test test-all fuzz lint types docs site package bench pins clean
 
 help:
 	@echo "make setup     install spectrain and all it needs into .venv"
 	@echo "make demo      train a small contrastive model on real sea-surface temperature (3 minutes)"
 	@echo "make test      the tests (15 minutes at most)"
 	@echo "make test-all  the slow ones too"
+	@echo "make fuzz      read 10,000 damaged files of each kind (hours; DAMAGED=1000 for fewer)"
 	@echo "make lint      ruff and mypy"
 	@echo "make docs      write the generated pages"
 	@echo "make package   build the wheel, and use it in an empty environment"
@@ -41,6 +43,10 @@ test: setup
 
 test-all: setup
 	$(BIN)/python -m pytest -q
+
+# Damaged files of each kind: read or refused, in bounded time and memory.
+fuzz: setup
+	SPECTRAIN_FUZZ=$(DAMAGED) $(BIN)/python -m pytest -q -s tests/hostile/test_mutations.py
 
 lint: setup
 	$(BIN)/ruff check .

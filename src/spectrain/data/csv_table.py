@@ -48,9 +48,9 @@ def csv_header(path: Path) -> list[str]:
         first = file.readline(1 << 16)
     try:
         text = first.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        return [name.strip() for name in next(csv.reader([text], delimiter=_delimiter(text)), [])]
+    except (UnicodeDecodeError, csv.Error):
         return []
-    return [name.strip() for name in next(csv.reader([text], delimiter=_delimiter(text)), [])]
 
 
 def read_csv_table(path: Path) -> CsvTable:
@@ -68,6 +68,10 @@ def read_csv_table(path: Path) -> CsvTable:
         ) from error
     except UnicodeDecodeError as error:
         raise DataError("the table is not UTF-8 text", where=str(path), fix="save it as CSV in UTF-8") from error
+    if "\0" in text:
+        raise DataError(
+            "the table is not text: it holds a NUL character", where=str(path), fix="save it as CSV in UTF-8"
+        )
     lines = text.splitlines(keepends=True)
     reader = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""))
     columns = tuple(name.strip() for name in next(reader, []))

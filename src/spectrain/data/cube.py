@@ -47,7 +47,7 @@ class CubeReader:
         try:
             with h5py.File(path, "r") as file:
                 return cube_key_of(file) is not None and SPLITS.isdisjoint(file)
-        except OSError:  # damaged: the reader of all other HDF5 files says how
+        except Exception:  # damaged: the reader of all other HDF5 files says how
             return False
 
     @staticmethod

@@ -15,7 +15,7 @@ from ..core.bands import Bands
 from ..core.errors import DataError, nearest
 from .band_table import bands_in_nm
 from .hdf5_bands import bands_from_attributes
-from .hdf5_layout import opened_hdf5
+from .hdf5_layout import expect_own, opened_hdf5
 
 CUBES = ("Cube/Images", "cube")
 WAVELENGTHS = ("Cube/Wavelengths", "wavelength_nm", "wavelengths_nm", "wavelengths", "wavelength")
@@ -102,6 +102,7 @@ def _read(
 ) -> Cube:
     with opened_hdf5(path) as file:
         dataset = _cube(file, cube_key)
+        expect_own(dataset, path)
         image = _part(dataset)
         labels, mask = _beside(file, image, labels_key, "labels"), _beside(file, image, mask_key, "mask")
         return Cube(path, stamp[0], _equal(_bands(file, dataset)), image, mask, labels)

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import reading
 from ..core.errors import DataError
 from .hdf5_cubes import Cube, Part
 from .library_images import OPEN, LibraryImages
@@ -94,24 +95,16 @@ class Hdf5Images(LibraryImages[h5py.File]):
 
     def _open(self, image: int) -> h5py.File:
         path = self._files.paths[image]
-        try:
+        with reading(path):
             return h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES // min(OPEN, len(self._names)), rdcc_nslots=10007)
-        except OSError as error:
-            raise DataError(
-                f"cannot be opened as HDF5: {error}", where=str(path), fix="copy or write it again"
-            ) from error
 
     def _close(self, handle: h5py.File) -> None:
         handle.close()
 
     def _window(self, handle: h5py.File, image: int, row: int, column: int, size: tuple[int, int]) -> Values:
         inside = (slice(row, row + size[0]), slice(column, column + size[1]))
-        try:
-            values: Values = handle[self._names[image]][inside if self._flat else (slice(None), *inside)]
-        except (OSError, RuntimeError, KeyError) as error:
-            raise DataError(
-                f"cannot read {self._names[image].lstrip('/')!r}: {error}",
-                where=f"{self._files.paths[image]}, pixels from row {row}, column {column}",
-                fix="the file is damaged or needs a filter that is not installed: write it again",
-            ) from error
+        name = self._names[image]
+        where = f"{self._files.paths[image]}: {name.lstrip('/')}, pixels from row {row}, column {column}"
+        with reading(where, fix="the file is damaged or needs a filter that is not installed: write it again"):
+            values: Values = handle[name][inside if self._flat else (slice(None), *inside)]
         return values

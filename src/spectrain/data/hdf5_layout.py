@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import reading
 from ..core.errors import DataError
 from .hdf5_chunks import READABLE, ChunkedArray, ChunkTable
 from .mapped import MappedFiles, cut_short
@@ -19,6 +21,9 @@ from .stored import MappedArray, StoredArray, Values, native_order
 
 LIBRARY_CACHE_BYTES = 64 * 2**20
 """Chunk cache of the HDF5 library, for each dataset that only it can read."""
+
+MANY = 1 << 22
+"""Chunks that are not looked at one by one where hardly any was written: a header of a few bytes may say so."""
 
 _FILTERS = {h5py.h5z.FILTER_SHUFFLE: "shuffle", h5py.h5z.FILTER_DEFLATE: "deflate"}
 
@@ -28,7 +33,8 @@ def opened_hdf5(path: Path) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading.
 
     Raises:
-        DataError: it is damaged, cut short, being written, or not HDF5 at all.
+        DataError: it is damaged, cut short, being written, or not HDF5 at all; also where that shows in the block,
+            since the library looks at most of a file only when it is asked for it.
     """
     try:
         file = h5py.File(path, "r")
@@ -41,7 +47,7 @@ def opened_hdf5(path: Path) -> Iterator[h5py.File]:
         else:
             fix = "see that it can be read and is whole, else copy or write it again"
         raise DataError(f"cannot be opened as HDF5: {reason}", where=str(path), fix=fix) from error
-    with file:
+    with reading(path), file:
         yield file
 
 
@@ -59,6 +65,7 @@ def stored_array(dataset: h5py.Dataset, files: MappedFiles) -> StoredArray:
     Raises:
         DataError: the dataset's index points beyond the end of the file.
     """
+    expect_own(dataset, files.paths[0])
     plan = dataset.id.get_create_plist()
     layout = plan.get_layout()
     same_type = h5py.h5t.py_create(dataset.dtype).equal(dataset.id.get_type())
@@ -84,6 +91,25 @@ def stored_array(dataset: h5py.Dataset, files: MappedFiles) -> StoredArray:
     return LibraryArray(files, dataset.name, dataset.dtype, dataset.shape)
 
 
+def expect_own(dataset: h5py.Dataset, path: Path) -> None:
+    """Raise a `DataError` where values come from a file elsewhere; one beside this file, or below, belongs to it.
+
+    A header may name any file of the machine, and its bytes would be taken for pixels.
+    """
+    plan = dataset.id.get_create_plist()
+    named = [os.fsdecode(plan.get_external(i)[0]) for i in range(plan.get_external_count())]
+    if plan.get_layout() == h5py.h5d.VIRTUAL:
+        named += [source.file_name for source in dataset.virtual_sources() if source.file_name != "."]
+    home = path.resolve().parent
+    for name in dict.fromkeys(named):
+        if not (home / name).resolve().is_relative_to(home):
+            raise DataError(
+                f"{dataset.name.lstrip('/')!r} takes its values from {name}, which does not lie beside the file",
+                where=str(path),
+                fix="put that file beside this one and write the dataset anew, or write the values into it",
+            )
+
+
 def _mapped(dataset: h5py.Dataset, files: MappedFiles, *, run: int, offset: NDArray[np.int64]) -> MappedArray:
     file = np.zeros(len(offset), dtype=np.int64)
     return MappedArray(files, dataset.dtype, dataset.shape, run=run, file=file, offset=offset, fill=dataset.fillvalue)
@@ -92,6 +118,13 @@ def _mapped(dataset: h5py.Dataset, files: MappedFiles, *, run: int, offset: NDAr
 def _chunk_table(dataset: h5py.Dataset, files: MappedFiles) -> ChunkTable:
     """Read where the chunks lie, in one walk over the dataset's index."""
     grid = [-(-length // step) for length, step in zip(dataset.shape, dataset.chunks, strict=True)]
+    if math.prod(grid) > MANY and dataset.id.get_num_chunks() < math.prod(grid) // 100:
+        raise DataError(
+            f"the dataset {dataset.name.lstrip('/')!r} of shape {dataset.shape} was hardly written: "
+            f"{dataset.id.get_num_chunks():,} of {math.prod(grid):,} chunks",
+            where=str(files.paths[0]),
+            fix="write it in its real size; else the file is damaged",
+        )
     table = ChunkTable(
         offset=np.full(grid, -1, dtype=np.int64),
         size=np.zeros(grid, dtype=np.int64),
@@ -139,14 +172,9 @@ class LibraryArray:
         self._files.check()  # the library keeps chunks, which would hide that the file was cut
         # ascending and without doubles, as the library wants it: then each chunk is unpacked once
         ascending, back = np.unique(index, return_inverse=True)
-        try:
+        fix = "write it again without compression or with gzip, or install the filter it names"
+        with reading(f"{self._files.paths[0]}: {self._name.lstrip('/')}", fix=fix):
             rows: Values = self._dataset()[ascending]
-        except (OSError, RuntimeError) as error:
-            raise DataError(
-                f"cannot read {self._name.lstrip('/')!r}: {error}",
-                where=str(self._files.paths[0]),
-                fix="write it again without compression or with gzip, or install the filter it names",
-            ) from error
         return rows[back].astype(self.dtype, copy=False)
 
     def check(self) -> None:

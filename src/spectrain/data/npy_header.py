@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..core.damage import reading
 from ..core.errors import DataError
 from .mapped import cut_short
 
@@ -55,19 +57,15 @@ def read_header(path: Path) -> NpyFile:
     end = begin + int.from_bytes(head[8:begin], "little")
     if end > found:
         raise cut_short(path, found, end)
-    try:
+    with reading(path, fix="write it again with numpy.save"):
         shape, ordered, dtype = _parsed(head[:end])
-    except (ValueError, SyntaxError, TypeError) as error:
-        raise DataError(
-            f"the header cannot be read: {error}", where=str(path), fix="write it again with numpy.save"
-        ) from error
     if dtype.kind not in "biuf" or not ordered:
         raise DataError(
             f"the file holds {dtype}" if ordered else "the array is stored in Fortran order",
             where=str(path),
             fix="save plain numbers: numpy.save(file, numpy.ascontiguousarray(array))",
         )
-    size = end + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    size = end + dtype.itemsize * math.prod(shape)
     if found < size:
         raise cut_short(path, found, size)
     return NpyFile(path, shape, dtype, end, size)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..config.schema import DatasetOptions
+from ..core.damage import reading
 from ..core.errors import DataError, nearest
 from ..core.registry import lookup, names, registered
 from .band_choice import with_options
@@ -19,6 +21,10 @@ from .splits_file import chosen_ids, read_splits
 from .subset import Subset
 
 SPLITS = "splits.json"
+LARGEST = 2 << 30
+"""Bytes of one patch."""
+MOST = 1 << 29
+"""Patches of one split."""
 
 
 def open_patches(
@@ -49,7 +55,27 @@ def open_patches(
             where=str(place),
             fix="take dataset.labels_path away",
         )
-    return with_options(_opened(reader, place, split, options), options)
+    with reading(place):
+        return _expect_bounded(with_options(_opened(reader, place, split, options), options))
+
+
+def _expect_bounded(patches: Patches) -> Patches:
+    """Return the patches, or raise where one of them is larger than any memory is meant for.
+
+    A header of a few bytes may say so, and the first batch would ask for it.
+    """
+    if len(patches) > MOST:
+        what = f"{len(patches):,} patches are said to be there"
+        raise DataError(what, where=f"{patches.path}, {patches.split}", fix="the file is damaged: write it again")
+    size = math.prod(patches.shape[1:]) * patches.dtype.itemsize
+    if size <= LARGEST:
+        return patches
+    shape = " × ".join(f"{length:,}" for length in patches.shape[1:])
+    raise DataError(
+        f"one patch of {shape} takes {size / 2**30:,.0f} GiB",
+        where=f"{patches.path}, {patches.split}",
+        fix="set dataset.window, where these are scenes; else the file is damaged",
+    )
 
 
 def _opened(reader: Reader, place: Path, split: str, options: DatasetOptions) -> Patches:

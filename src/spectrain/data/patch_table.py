@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..core.damage import reading
 from ..core.errors import DataError
 
 GEOMETRY = "geometry"
@@ -54,12 +55,7 @@ def read_patch_table(path: Path) -> pd.DataFrame:
     Raises:
         DataError: the file is missing or damaged.
     """
-    try:
+    what = "the table of the patches cannot be read"
+    with reading(path, fix="copy or prepare the data again", what=what):
         table: pd.DataFrame = pq.read_table(path).to_pandas()
-    except (OSError, pa.ArrowInvalid) as error:
-        raise DataError(
-            f"the table of the patches cannot be read: {str(error).splitlines()[0]}",
-            where=str(path),
-            fix="copy or prepare the data again",
-        ) from error
     return table

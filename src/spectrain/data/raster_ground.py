@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import reading
 from .ground import footprints, joined_groups, packages
 from .rasters import Raster, Transform, rasterio_package
 from .window_grid import Cut
@@ -17,6 +19,7 @@ EDGE = 8
 """Points along a side, since what is straight on one map is bent on another."""
 INSIDE = 0.05
 """Pixels by which polygons are drawn in, so that neighbours only touch whatever map they are looked at on."""
+PLACE = "correct where the file says that it lies"
 
 
 @dataclass(frozen=True)
@@ -26,17 +29,20 @@ class RasterGround:
     Attributes:
         crs: WKT of each image's.
         transform: of each image's pixel corners.
+        files: of the images, for messages; none where they are not known.
     """
 
     crs: tuple[str, ...]
     transform: tuple[Transform, ...]
+    files: tuple[Path, ...] = ()
 
     @classmethod
     def of(cls, rasters: Sequence[Raster]) -> RasterGround | None:
         """Return the places; None where a raster has none."""
         if any(raster.crs is None for raster in rasters):
             return None
-        return cls(tuple(raster.crs or "" for raster in rasters), tuple(raster.transform for raster in rasters))
+        systems = tuple(raster.crs or "" for raster in rasters)
+        return cls(systems, tuple(raster.transform for raster in rasters), tuple(raster.path for raster in rasters))
 
     def columns(self, cut: Cut) -> dict[str, Any]:
         """Return for each window its box ``lon_w lat_s lon_e lat_n`` in degrees, and its polygon ``geometry`` (WKB).
@@ -48,7 +54,8 @@ class RasterGround:
         rings = self.rings(cut.places, np.tile(cut.size, (len(cut.places), 1)))
         low, high = rings.min(axis=1), rings.max(axis=1)
         box = {"lon_w": low[:, 0], "lat_s": low[:, 1], "lon_e": high[:, 0], "lat_n": high[:, 1]}
-        return {**box, "geometry": list(shapely.to_wkb(outlines(rings)))}
+        with reading(str(self.files[0].parent) if self.files else self.crs[0], fix=PLACE):
+            return {**box, "geometry": list(shapely.to_wkb(outlines(rings)))}
 
     def rings(self, places: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the outlines [N,P,2] of windows (image, row, column) of sizes [N,2], as longitude and latitude."""
@@ -69,9 +76,11 @@ class RasterGround:
         for crs in dict.fromkeys(self.crs):
             of = systems == crs
             if of.any():
-                found = rasterio.warp.transform(
-                    warp.crs.CRS.from_wkt(crs), "EPSG:4326", x[of].ravel().tolist(), y[of].ravel().tolist()
-                )
+                where = str(self.files[int(places[of][0, 0])]) if self.files else crs
+                with reading(where, fix=PLACE):
+                    found = rasterio.warp.transform(
+                        warp.crs.CRS.from_wkt(crs), "EPSG:4326", x[of].ravel().tolist(), y[of].ravel().tolist()
+                    )
                 out[of] = np.stack(found[:2], axis=-1).reshape(-1, x.shape[1], 2)
         return out
 

@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Band, Bands
+from ..core.damage import reading
 from ..core.errors import DataError, needs
 from .band_table import bands_in_nm
 from .library_images import LibraryImages
 from .mapped import MappedFiles, cut_short
+from .raster_drivers import drivers_for
 from .stored import Values
 
 METRES_PER_DEGREE = 111_195.0
@@ -69,6 +71,7 @@ def rasterio_package() -> Any:
     with needs("geo", "to read GeoTIFFs"):
         import rasterio
         import rasterio.errors
+        import rasterio.io
         import rasterio.windows
     return rasterio
 
@@ -76,11 +79,12 @@ def rasterio_package() -> Any:
 def open_raster(path: Path) -> Any:
     """Open a file; a `DataError` where that fails."""
     rasterio = rasterio_package()
+    allowed = drivers_for(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), rasterio.Env():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            return rasterio.open(path)
-    except rasterio.errors.RasterioError as error:
+            return rasterio.io.DatasetReader(str(path.absolute()), driver=allowed)  # `open` takes one driver alone
+    except Exception as error:  # besides rasterio's own errors those of GDAL, and of text in tags
         fix = "see that it is whole, else copy or write it again"
         if path.suffix.lower() == ".npy":
             fix = "a .npy file does not say where it lies: write it as a GeoTIFF"
@@ -89,7 +93,7 @@ def open_raster(path: Path) -> Any:
 
 @lru_cache(maxsize=1 << 16)
 def _read(path: Path, size: int, modified: int, inode: int) -> Raster:
-    with open_raster(path) as held:
+    with reading(path), open_raster(path) as held:
         kinds = {np.dtype(name) if name != "complex_int16" else np.dtype("c8") for name in held.dtypes}
         dtype = kinds.pop()
         if kinds or dtype.kind not in "iuf":
@@ -226,7 +230,7 @@ class RasterImages(LibraryImages[Any]):
         window = rasterio.windows.Window(column, row, size[1], size[0])
         try:
             values: Values = self._read(handle, window)
-        except rasterio.errors.RasterioError as error:
+        except Exception as error:
             raise DataError(
                 f"cannot be read: {error.__cause__ or error}",
                 where=f"{self._files.paths[image]}, pixels from row {row}, column {column}",

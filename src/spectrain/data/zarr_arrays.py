@@ -17,6 +17,9 @@ from .zarr_chunks import ChunkFolder, ChunksInFiles, PackedArray
 from .zarr_codecs import Unpacker
 from .zarr_metadata import DAMAGED, ZarrArray, read_array
 
+MANY = 1 << 26
+"""Files of chunks, or shards, of one array at most."""
+
 
 def open_array(path: Path) -> StoredArray:
     """Return the quickest reader of a Zarr array, of version 2 or 3.
@@ -32,6 +35,8 @@ def open_array(path: Path) -> StoredArray:
     unpack = Unpacker(array.codecs, array.dtype, chunk, str(path))
     whole_rows = unpack.plain and chunk[1:] == array.shape[1:]
     grid = _grid(array.shape, array.chunk)
+    if math.prod(grid) > MANY:
+        raise DataError(f"{math.prod(grid):,} chunks are said to be in the folder", where=str(path), fix=DAMAGED)
     folder = ChunkFolder(array, grid)
     stored = np.flatnonzero(folder.sizes >= 0)
     if len(stored) == 0 and 0 not in array.shape:

@@ -99,7 +99,7 @@ def _kind(path: Path) -> str | None:
         try:
             kind = json.loads((path / "zarr.json").read_bytes())["node_type"]
             return str(kind)
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             return None
     if (path / ".zarray").is_file():
         return "array"
@@ -114,7 +114,7 @@ def _json(file: Path) -> dict[str, Any]:
         return record
     except OSError as error:
         raise DataError(f"the metadata cannot be read: {error.strerror}", where=str(file), fix=DAMAGED) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"the metadata are damaged: {error}", where=str(file), fix=DAMAGED) from error
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..core.bands import Bands
+from ..core.damage import reading
 from ..core.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -130,8 +131,9 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Bands | None]:
             where=str(path),
             fix="give a file that a training wrote",
         )
-    meta = json.loads(record["meta_json"]) if isinstance(record.get("meta_json"), str) else {}
-    return tensors, Bands.from_json(meta["bands"]) if "bands" in meta else None
+    with reading(path):
+        meta = json.loads(record["meta_json"]) if isinstance(record.get("meta_json"), str) else {}
+        return tensors, Bands.from_json(meta["bands"]) if "bands" in meta else None
 
 
 def _bands_beside(path: Path) -> Bands | None:
@@ -139,8 +141,9 @@ def _bands_beside(path: Path) -> Bands | None:
     description = path.with_name("model.json")
     if path.name != "model.safetensors" or not description.is_file():
         return None
-    said = json.loads(description.read_text(encoding="utf-8"))
-    return Bands.from_json(said["bands"]) if isinstance(said, dict) and "bands" in said else None
+    with reading(description):
+        said = json.loads(description.read_text(encoding="utf-8"))
+        return Bands.from_json(said["bands"]) if isinstance(said, dict) and "bands" in said else None
 
 
 def _of_network(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import reading
 from ..core.errors import RunError
 from .atomic import atomic_write
 from .migrations import migrated
@@ -43,12 +44,9 @@ def read_curves(path: Path) -> dict[str, NDArray[Any]]:
 
     if not path.exists():
         return {}
-    try:
-        with h5py.File(path, "r") as file:
-            name, version = file.attrs.get("format_name"), file.attrs.get("format_version", 0)
-            arrays = {key: np.asarray(values[()]) for key, values in file.items()}
-    except OSError as error:
-        raise RunError(f"the curves cannot be read: {error}", where=str(path)) from error
-    record = {"format": {"name": name, "version": int(version)}, "arrays": arrays}
+    with reading(path, RunError, what="the curves cannot be read"), h5py.File(path, "r") as file:
+        name, version = file.attrs.get("format_name"), int(file.attrs.get("format_version", 0))
+        arrays = {key: np.asarray(values[()]) for key, values in file.items()}
+    record = {"format": {"name": name, "version": version}, "arrays": arrays}
     result: dict[str, NDArray[Any]] = migrated(record, FORMAT_NAME, FORMAT_VERSION, where=str(path))["arrays"]
     return result

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.damage import reading
+from ..core.errors import RunError
 from .atomic import append, atomic_write
 
+_AGAIN = "take the damaged file away"
 Row = dict[str, float]
 
 
@@ -47,9 +50,16 @@ def read_epochs(path: Path) -> list[Row]:
     """Return the rows of a `metrics.csv`; an empty cell is no entry; no file is no rows.
 
     A last line without its line break was cut off by a crash and does not count.
+
+    Raises:
+        RunError: the file is damaged, or a row lacks its epoch or step.
     """
-    rows = csv.DictReader(io.StringIO(whole_lines(path), newline=""))
-    return [{name: _number(text) for name, text in row.items() if text} for row in rows]
+    with reading(path, RunError, fix=_AGAIN):
+        rows = csv.DictReader(io.StringIO(whole_lines(path), newline=""))
+        found = [{name: _number(text) for name, text in row.items() if text} for row in rows]
+        for row in found:
+            int(row["epoch"]), int(row["step"])
+    return found
 
 
 class Lines:
@@ -63,14 +73,23 @@ class Lines:
         append(self.path, json.dumps(record, ensure_ascii=False) + "\n")
 
     def read(self) -> list[dict[str, Any]]:
-        """Return all records; a last line without its line break does not count."""
-        return [json.loads(line) for line in whole_lines(self.path).splitlines() if line]
+        """Return all records; a last line without its line break does not count.
+
+        Raises:
+            RunError: a line is damaged, or lacks its step.
+        """
+        with reading(self.path, RunError, fix=_AGAIN):
+            found: list[dict[str, Any]] = [json.loads(line) for line in _lines(self.path)]
+            for record in found:
+                float(record["step"])
+        return found
 
     def cut(self, keep: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the records that are not to be kept."""
         if self.path.exists():
-            kept = (line for line in whole_lines(self.path).splitlines() if line and keep(json.loads(line)))
-            atomic_write(self.path, "".join(f"{line}\n" for line in kept))
+            with reading(self.path, RunError, fix=_AGAIN):
+                kept = "".join(f"{line}\n" for line in _lines(self.path) if keep(json.loads(line)))
+            atomic_write(self.path, kept)
 
 
 def whole_lines(path: Path) -> str:
@@ -79,7 +98,12 @@ def whole_lines(path: Path) -> str:
         data = path.read_bytes()
     except FileNotFoundError:
         return ""
-    return data[: data.rfind(b"\n") + 1].decode("utf-8")
+    with reading(path, RunError, fix=_AGAIN):
+        return data[: data.rfind(b"\n") + 1].decode("utf-8")
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in whole_lines(path).split("\n") if line]
 
 
 def _header(path: Path) -> list[str]:

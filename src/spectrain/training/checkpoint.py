@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..core.damage import reading
 from ..core.errors import RunError
 from ..runs.atomic import atomic_write
 from ..runs.migrations import migrated
@@ -80,5 +81,6 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
             "the file is not a checkpoint of spectrain", where=str(path), fix="give a file that a training wrote"
         )
     record = migrated(record, NAME, VERSION, where=str(path))
-    record["meta"] = json.loads(record["meta_json"])
+    with reading(path, RunError, fix="take another checkpoint of the run"):
+        record["meta"] = json.loads(record["meta_json"])
     return record

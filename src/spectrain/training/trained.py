@@ -13,7 +13,8 @@ import yaml
 
 from ..config import Config, load_config
 from ..core.bands import Bands
-from ..core.errors import DataError, RunError
+from ..core.damage import reading
+from ..core.errors import ConfigError, DataError, RunError
 from ..data.mixture import members_of
 from ..data.patches import Patches
 from ..data.statistics import Statistics
@@ -62,9 +63,14 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         ConfigError: it names a part that is not known here.
     """
     path = checkpoint_of(Path(path))
-    record = read_trained(path)
+    with reading(path, RunError, fix="take another checkpoint of the run"):
+        return _built(path, read_trained(path), plugins)
+
+
+def _built(path: Path, record: dict[str, Any], plugins: Sequence[str]) -> Trained:
+    """Return the model of a checkpoint, with its weights."""
     meta = record["meta"]
-    cfg = _config_of(meta, plugins)
+    cfg = _config_of(meta, plugins, path)
     size = meta["image_size"]
     model = build_banded(
         cfg.model,
@@ -180,9 +186,17 @@ def read_trained(path: Path) -> dict[str, Any]:
     return load_exported(path) if path.suffix == ".safetensors" else load_checkpoint(path)
 
 
-def _config_of(meta: dict[str, Any], plugins: Sequence[str]) -> Config:
-    """Return the configuration that a checkpoint carries, checked like any options file."""
+def _config_of(meta: dict[str, Any], plugins: Sequence[str], path: Path) -> Config:
+    """Return the configuration that a checkpoint carries, checked like any options file.
+
+    Raises:
+        ConfigError: it is none, with the checkpoint as the place of each mistake.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "config.yaml"
-        path.write_text(yaml.safe_dump(meta["config"]))
-        return load_config(meta["recipe"], config=path, plugins=plugins, use_personal=False)
+        file = Path(folder) / "config.yaml"
+        file.write_text(yaml.safe_dump(meta["config"]))
+        try:
+            return load_config(meta["recipe"], config=file, plugins=plugins, use_personal=False)
+        except ConfigError as error:
+            problems = [replace(one, origin=one.origin.replace(str(file), str(path))) for one in error.problems]
+            raise ConfigError(problems) from error

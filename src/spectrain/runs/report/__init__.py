@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.damage import reading
 from ...core.errors import RunError
 from ..atomic import atomic_write
 
@@ -44,8 +45,10 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
     if not runs:
         raise left_out[0]
     path = Path(out) if out else Path(os.path.commonpath([run.folder.absolute() for run in runs])) / "report.html"
-    if len(folders) == 1:
-        atomic_write(path, run_page(runs[0], path.parent))
-    else:
-        atomic_write(path, compared_page(runs, [f"Left out is {error.where}: {error.what}." for error in left_out]))
+    with reading(runs[0].folder, RunError, fix="see which file of the run was changed"):
+        if len(folders) == 1:
+            page = run_page(runs[0], path.parent)
+        else:
+            page = compared_page(runs, [f"Left out is {error.where}: {error.what}." for error in left_out])
+    atomic_write(path, page)
     return path

@@ -25,7 +25,7 @@ def read_options(path: Path) -> list[Option]:
         return []
     options: list[Option] = []
     parents: list[str] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         name, colon, rest = line.strip().partition(":")
         if not colon or name.startswith("#"):
             continue
@@ -48,8 +48,10 @@ def read_values(path: Path) -> dict[str, Any]:
     """Return a `config.yaml` as nested values; one that is missing or damaged is empty."""
     import yaml
 
+    from ...config.yaml_file import PlainLoader
+
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+        values = yaml.load(path.read_text(encoding="utf-8"), PlainLoader)  # of aliases a page of gigabytes is made
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
     return values if isinstance(values, dict) else {}

@@ -64,7 +64,8 @@ class Subject:
         """Read a run folder.
 
         Raises:
-            RunError: there is no run, or it is of a newer version. Curves that cannot be read are left out.
+            RunError: there is no run, it is of a newer version, or its tables are damaged. Curves that cannot be read
+                are left out.
         """
         folder = find_folder(path)
         try:
