@@ -17,6 +17,7 @@ ORDER = [
     ["demos"],
     ["sweeps"],
     ["inference"],
+    ["inspection"],
     ["preparation"],
     ["training"],
     ["runs"],

@@ -133,7 +133,7 @@ def fake_module(monkeypatch, name, **functions):
 
 
 def test_inspect_prints_what_it_finds(command, monkeypatch):
-    fake_module(monkeypatch, "spectrain.runs.inspection", inspect=lambda *arguments: arguments)
+    fake_module(monkeypatch, "spectrain.inspection.data_set", inspect=lambda *arguments: arguments)
     code, out, _ = command("inspect", "a.h5", "--split", "train", "-o", "a.png", "--window", "32", "--labels", "y")
     assert (code, out) == (0, f"{(Path('a.h5'), ['train'], Path('a.png'), 32, Path('y'))}\n")
 

@@ -27,7 +27,7 @@ from spectrain.data.opening import open_patches
 from spectrain.data.patches import Rows
 from spectrain.data.sparse_labels import SparseLabels
 from spectrain.losses.regression import RegressionLoss
-from spectrain.runs.inspection import inspect
+from spectrain.inspection.data_set import inspect
 from spectrain.tasks.regression import Regression
 from spectrain.tasks.segmentation import Segmentation
 from spectrain.training.label_figures import label_figures

@@ -165,7 +165,7 @@ def inspect(
         labels: Folder of the labels of .npy files, where they lie apart.
         debug: Show where a failure happened.
     """
-    from ..runs.inspection import inspect as look
+    from ..inspection.data_set import inspect as look
 
     print(look(path, split, output, window, labels))
 

@@ -9,8 +9,8 @@ import pytest
 
 import spectrain.demos
 from spectrain.core.errors import DataError
-from spectrain.runs.inspected import command
-from spectrain.runs.inspection import inspect
+from spectrain.inspection.described import command
+from spectrain.inspection.data_set import inspect
 
 DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
 

@@ -23,9 +23,9 @@ from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
-from .folder import ENSEMBLE, MEMBERS, find_folder
-from .info import RunInfo
-from .inspected import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
+from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
+from ..runs.info import RunInfo
+from .described import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
