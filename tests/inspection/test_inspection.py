@@ -9,8 +9,8 @@ import pytest
 
 import spectrain.demos
 from spectrain.core.errors import DataError
-from spectrain.inspection.described import command
 from spectrain.inspection.data_set import inspect
+from spectrain.inspection.described import command
 
 DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
 

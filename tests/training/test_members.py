@@ -13,8 +13,8 @@ import regression_runs as small
 
 import spectrain
 from spectrain.core.errors import RunError, UsageError
-from spectrain.metrics.calibration import Recalibration
 from spectrain.inspection.data_set import inspect
+from spectrain.metrics.calibration import Recalibration
 from spectrain.training import several
 from spectrain.training.ensembles import read_ensemble
 from spectrain.training.testing import test as run_test

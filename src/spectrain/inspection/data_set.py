@@ -1,4 +1,4 @@
-"""`spectrain inspect`: what a data set or a run holds, what is missing, and what looks wrong."""
+"""What a data set or a run holds, what is missing, and what looks wrong."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from ..core.targets import NoTarget
 from ..data.hdf5_cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
+from ..data.reader import Reader
 from ..data.statistics import Statistics, patches_statistics
+from ..data.subset import Subset
 from ..data.values import Values
+from ..data.window_grid import default_window
 from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
 from ..runs.info import RunInfo
 from .described import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
@@ -31,6 +34,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 6
+ZEROS = 0.01
+"""Share of pixels that are 0 in all bands from which on it is asked whether they are missing."""
+MOST_BYTES = 512 << 20
+"""Of stored images of a split that are looked at; of larger ones patches at even distances are."""
+FEW_SCENES, WHOLE = 16, 128
+"""Images that are cut into windows: fewer than so many, and of this side in px and more."""
+FIRST_BANDS, LAST_BANDS = 12, 4
+"""Bands that are shown where there are more."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,7 @@ class SplitFacts:
         warnings: what looks wrong.
         bare: patches without any measurement among those whose labels were read; 0 where labels are classes.
         empty: patches without any valid value.
+        looked_at: patches whose values were read.
     """
 
     split: str
@@ -62,6 +74,7 @@ class SplitFacts:
     warnings: tuple[str, ...]
     bare: int = 0
     empty: int = 0
+    looked_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +116,7 @@ class Inspection:
         for facts in self.splits:
             count, channels, height, width = facts.shape
             lines += ["", f"{facts.split}: {count} patches of {channels} × {height} × {width}, {facts.dtype}"]
+            lines += [f"  {facts.looked_at} of them were looked at"] if facts.looked_at < count else []
             lines += _table(self.bands, facts.statistics)
             lines += [f"  mask: {'stored beside the images' if facts.has_mask else 'none'}"]
             if facts.labels:
@@ -121,7 +135,8 @@ def inspect(
 ) -> Inspection:
     """Look at a data set or a run.
 
-    A data set is read once, in batches, with little memory; a band without any valid value is a warning here.
+    A data set is read once, in batches, with little memory, and of a large one a part; a band without any valid value
+    is a warning here.
 
     Args:
         path: a data set of a known kind, or a run folder.
@@ -161,18 +176,23 @@ def inspect(
             always_folded=getattr(reader, "always_folded", False),
             folds=folds,
             labels=None if labels is None else Path(labels),
+            window=window or _window(reader, found),
         ),
     )
 
 
 def _facts(name: str, patches: Patches) -> SplitFacts:
     values = _Seen(patches.bands)
-    statistics = patches_statistics(patches, values)
+    some = _some(patches)
+    statistics = patches_statistics(some, values)
     labels, bare, looked_at = counted_labels(patches)
-    count = len(patches)
+    count = len(some)
     warnings = tuple(statistics.warnings(patches.bands))
     if values.empty:
         warnings += (f"{values.empty} of {count} patches have no valid value: they are only missing values",)
+    if values.zeros > ZEROS * max(1, values.pixels):
+        share = values.zeros / values.pixels
+        warnings += (f"{share:.0%} of the pixels are 0 in all bands: are they missing (dataset.nodata=0)?",)
     if bare:
         warnings += (f"{bare} of {looked_at} patches have no labelled pixel and teach nothing",)
     names = tuple(map(str, ((patches.preparation or {}).get("labels") or {}).get("names", ())))
@@ -188,11 +208,28 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
         warnings,
         bare,
         values.empty,
+        count,
     )
 
 
+def _window(reader: Reader, found: Sequence[tuple[str, Patches]]) -> int | None:
+    """Return the side in px of the windows to train on, where the files are whole scenes and few."""
+    height, width = found[0][1].shape[2:]
+    if not getattr(reader, "second_root", False) or sum(len(patches) for _, patches in found) >= FEW_SCENES:
+        return None
+    return default_window(height, width) if min(height, width) >= WHOLE else None
+
+
+def _some(patches: Patches) -> Patches:
+    """Return patches at even distances where all would be too many to look at."""
+    count = max(1, MOST_BYTES // (math.prod(patches.shape[1:]) * np.dtype(patches.dtype).itemsize))
+    if count >= len(patches):
+        return patches
+    return Subset(patches, patches.split, np.unique(np.linspace(0, len(patches) - 1, count).astype(np.int64)))
+
+
 class _Seen(Values):
-    """Values that count the images without any valid one.
+    """Values that count the images without any valid one, and the pixels that are 0 in all bands.
 
     Args:
         bands: one a channel.
@@ -200,11 +237,14 @@ class _Seen(Values):
 
     def __init__(self, bands: Bands) -> None:
         super().__init__(bands)
-        self.empty = 0
+        self.empty = self.zeros = self.pixels = 0
 
     def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See `Values.measure`."""
         found, valid = super().measure(stored, mask)
+        if valid is None and stored.shape[1] > 1:
+            self.zeros += int((stored == 0).all(1).sum())
+            self.pixels += stored.shape[0] * stored.shape[2] * stored.shape[3]
         if valid is not None:
             self.empty += int((~valid.flatten(1).any(1)).sum())
         return found, valid
@@ -213,7 +253,11 @@ class _Seen(Values):
 def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:
     """Return the bands with their statistics as aligned columns."""
     rows = [["band", "nm", "unit", "mean", "std", "min", "max", "missing"]]
+    hidden = range(FIRST_BANDS, len(bands) - LAST_BANDS) if len(bands) > FIRST_BANDS + LAST_BANDS + 1 else range(0)
     for number, band in enumerate(bands):
+        if number in hidden:
+            rows += [[f"... {len(hidden)} more", *[""] * 7]] if number == hidden[0] else []
+            continue
         wavelength = "" if band["wavelength"] is None else f"{band['wavelength']:g}"
         numbers = (getattr(statistics, name)[number] for name in ("mean", "std", "minimum", "maximum"))
         cells = ["" if math.isnan(value) else f"{value:.4g}" for value in numbers]
