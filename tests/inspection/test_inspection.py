@@ -85,4 +85,4 @@ def test_labels_that_lie_apart_are_counted_and_named_in_the_command(tmp_path):
 def test_a_split_with_folds_is_trained_on_one_of_them():
     folds = [{"train": 3, "valid": 1}, {"train": 3, "valid": 1}]
     words = command(Path("x.zarr"), ["cross-val"], "segmentation", always_folded=False, folds=folds)
-    assert words == "spectrain train segmentation dataset.path=x.zarr dataset.fold=0"
+    assert words == ("spectrain", "train", "segmentation", "dataset.path=x.zarr", "dataset.fold=0")

@@ -45,7 +45,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except MemoryError:
         return {"what": "reading it takes more memory than it may", "where": None, "fix": "see that it is whole"}
     except Exception as error:  # whatever a library raises on it: the asker goes on without this file
-        said = (str(error).splitlines() or [""])[0]
+        said = (str(error.__cause__ or error).splitlines() or [""])[0]
         return {"what": f"{type(error).__name__}: {said}", "where": None, "fix": "see that it is whole"}
 
 

@@ -43,7 +43,24 @@ class Way:
 
     def lines(self) -> list[str]:
         """Return the commands for a shell."""
-        return [shlex.join(words) for words in self.commands]
+        return [shell(words) for words in self.commands]
+
+
+def shell(words: Sequence[str]) -> str:
+    """Return words on one line as bash and zsh read them back; nothing in them can move the terminal's cursor."""
+    return " ".join(shlex.quote(word) if word.isprintable() else f"$'{_escaped(word)}'" for word in words)
+
+
+def _escaped(word: str) -> str:
+    """Return a word with what cannot be printed as bytes."""
+    return "".join(
+        f"\\{sign}"
+        if sign in "\\'"
+        else sign
+        if sign.isprintable()
+        else "".join(f"\\x{one:02x}" for one in sign.encode("utf-8", "surrogateescape"))
+        for sign in word
+    )
 
 
 def option(name: str, value: str | float | Sequence[str]) -> str:
@@ -65,16 +82,17 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def ways(root: Path, project: Project, places: int) -> list[Way]:
+def ways(root: Path, project: Project, places: int, *, apart: bool = False) -> list[Way]:
     """Return the ways to go on from a project, the likeliest first.
 
     Args:
         root: the folder that was looked at.
         project: scenes and labels.
         places: on the ground that the scenes are of; 0 where they have none.
+        apart: there are other projects in the folder, which are written elsewhere.
     """
     labels: list[Label | None] = [*project.labels[:MOST_LABELS]]
-    return [_way(root, project, places, label) for label in (labels or [None])]
+    return [_way(root, project, places, label, apart) for label in (labels or [None])]
 
 
 def preset_way(root: Path, kind: str, labels_dir: str | None) -> Way:
@@ -92,12 +110,13 @@ def slug(root: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", root.absolute().name).strip("-.") or "data"
 
 
-def _way(root: Path, project: Project, places: int, label: Label | None) -> Way:
+def _way(root: Path, project: Project, places: int, label: Label | None, apart: bool) -> Way:
     several = label is not None and len(project.labels) > 1
-    out = f"{slug(root)}-patches"
+    start = slug(root) + (f"-{slug(Path(project.images[0].name))}" if apart else "")
+    out = f"{start}-patches"
     if label is not None and several:
         alike = sum(one.name == label.name for one in project.labels) > 1
-        out = f"{slug(root)}-{slug(Path(label.name))}" + (f"-{label.kind}" if alike else "")
+        out = f"{start}-{slug(Path(label.name))}" + (f"-{label.kind}" if alike else "")
     side = patch_size(project)
     words = ["spectrain", "prepare", "scenes", option("data-dir", str(root)), option("images", _patterns(project))]
     words += _of_values(project)
@@ -147,8 +166,21 @@ def _names(family: Family) -> list[str]:
 def _of_values(project: Project) -> list[str]:
     """Return what files of whole numbers leave unsaid and their values give away."""
     words = ["scale=1e-4"] if is_reflectance(project.facts) else []
-    missing = undeclared(project.facts)
-    return words if missing is None else [*words, option("nodata", missing)]
+    if (missing := undeclared(project.facts)) is not None:
+        words.append(option("nodata", missing))
+    dead = dead_bands(project)
+    if dead and len(project.images) == 1:
+        words.append(option("bands", [name for name in _names(project.images[0]) if name not in dead]))
+    return words
+
+
+def dead_bands(project: Project) -> set[str]:
+    """Return the bands that have no value, or one alone, in all files that were looked at."""
+    found: dict[str, bool] = {}
+    for one in project.facts:
+        for name, low, high in zip(one["names"], one["low"], one["high"], strict=True):
+            found[name] = found.get(name, True) and (low is None or low == high)
+    return {name for name, dead in found.items() if dead} if not all(found.values()) else set()
 
 
 def whole_numbers(facts: Sequence[Facts]) -> list[Facts]:

@@ -28,12 +28,15 @@ from ..data.values import Values
 from ..data.window_grid import default_window
 from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
 from ..runs.info import RunInfo
+from .commands import shell
 from .described import command, counted_labels, folds_text, ignored_labels, labels_text, recipe_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 6
+CLASSES = 20
+"""So many whole numbers are rather classes than an image."""
 ZEROS = 0.01
 """Share of pixels that are 0 in all bands from which on it is asked whether they are missing."""
 MOST_BYTES = 512 << 20
@@ -89,7 +92,7 @@ class Inspection:
         run: `run.json`, where it was a run.
         kind: what it is.
         folds: patches on each side of each fold that is given.
-        command: what trains on it.
+        words: of the command that trains on it.
     """
 
     path: Path
@@ -99,13 +102,24 @@ class Inspection:
     run: dict[str, Any] | None = None
     kind: str = ""
     folds: tuple[dict[str, int], ...] = ()
-    command: str = ""
+    words: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that trains on it, for a shell."""
+        return shell(self.words)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         splits = [{**asdict(facts), "statistics": facts.statistics.to_json()} for facts in self.splits]
         record = {"path": str(self.path), "bands": self.bands, "splits": splits, "advice": self.advice, "run": self.run}
-        return {**record, "kind": self.kind, "folds": list(self.folds), "command": self.command}
+        return {
+            **record,
+            "kind": self.kind,
+            "folds": list(self.folds),
+            "command": self.command,
+            "words": list(self.words),
+        }
 
     def __str__(self) -> str:
         if self.run is not None:
@@ -169,7 +183,7 @@ def inspect(
         _advice(path, first),
         kind=reader.description,
         folds=tuple(folds),
-        command=command(
+        words=command(
             path,
             reader.splits(path),
             recipe_for(first, facts[0].labels),
@@ -193,6 +207,9 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
     if values.zeros > ZEROS * max(1, values.pixels):
         share = values.zeros / values.pixels
         warnings += (f"{share:.0%} of the pixels are 0 in all bands: are they missing (dataset.nodata=0)?",)
+    low, high = statistics.minimum[0], statistics.maximum[0]
+    if patches.shape[1] == 1 and patches.dtype.kind in "ui" and high - low < CLASSES and not patches.has_labels:
+        warnings += (f"the images are whole numbers from {low:g} to {high:g} in one band: are these labels?",)
     if bare:
         warnings += (f"{bare} of {looked_at} patches have no labelled pixel and teach nothing",)
     names = tuple(map(str, ((patches.preparation or {}).get("labels") or {}).get("names", ())))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -98,8 +97,8 @@ def command(
     folds: Sequence[Mapping[str, int]],
     labels: Path | None = None,
     window: int | None = None,
-) -> str:
-    """Return the command that trains on a data set.
+) -> tuple[str, ...]:
+    """Return the words of the command that trains on a data set.
 
     Args:
         path: the data.
@@ -122,7 +121,7 @@ def command(
         words.append("dataset.valid_key=" + ("null" if "valid" not in splits else "valid"))
     elif "valid" not in splits:
         words.append("dataset.valid_key=null")
-    return " ".join(shlex.quote(word) for word in words)
+    return tuple(words)
 
 
 def recipe_for(patches: Patches, counts: Mapping[str, int]) -> str:

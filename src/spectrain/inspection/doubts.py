@@ -26,13 +26,13 @@ def of_listing(found: Listing) -> list[str]:
     """Return what could not be listed."""
     lines = []
     for names, what in (
-        (found.closed, "folders may not be read"),
-        (found.broken, "links lead nowhere or round"),
-        (found.special, "are pipes, sockets or devices, and were left alone"),
-        (found.empty, "files are empty"),
+        (found.closed, "folders that may not be read"),
+        (found.broken, "links that lead nowhere or round"),
+        (found.special, "pipes, sockets or devices, which were left alone"),
+        (found.empty, "empty files"),
     ):
         if names:
-            lines.append(f"{len(names)} {what}: {some(names)}")
+            lines.append(f"{what} ({len(names)}): {some(names)}")
     if not found.whole:
         lines.append(f"there is more below it than was listed: the first {len(found.files)} files count here")
     return lines

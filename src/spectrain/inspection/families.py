@@ -201,27 +201,25 @@ def _stems(paths: Sequence[str]) -> dict[str, dict[str, str]]:
 
 def _parted(stems: list[str]) -> dict[tuple[str, str], list[str]] | None:
     """Return scenes by (what stands before, what stands behind) where each scene has several files, else None."""
-    for count in (1, 2, 3):
-        for behind in (True, False):
-            found: dict[tuple[str, str], list[str]] = {}
-            for stem in stems:
-                places = [match.start() for match in _SPLIT.finditer(stem)]
-                if len(places) < count:
-                    break
-                place = places[-count] if behind else places[count - 1] + 1
-                part = ("", stem[place:]) if behind else (stem[:place], "")
-                found.setdefault(part, []).append(stem[:place] if behind else stem[place:])
-            else:
-                largest = max(map(len, found.values()), default=0)
-                whole = set().union(*found.values()) if found else set()
-                if (
-                    1 < len(found) <= MOST_TAILS
-                    and len(whole) > 1
-                    and min(map(len, found.values())) >= max(2, 0.5 * largest)
-                    and largest >= 0.7 * len(whole)
-                ):
-                    return found
-    return None
+    found = [one for count in (1, 2, 3) for behind in (True, False) if (one := _parts(stems, count, behind))]
+    # words tell kinds rather than numbers do, which may be those of scenes
+    return min(found, key=lambda one: any((a + b).strip("_-. ").isdigit() for a, b in one), default=None)
+
+
+def _parts(stems: list[str], count: int, behind: bool) -> dict[tuple[str, str], list[str]] | None:
+    """Return scenes by the first or last ``count`` words of names; None where these are not kinds of all scenes."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for stem in stems:
+        places = [match.start() for match in _SPLIT.finditer(stem)]
+        if len(places) < count:
+            return None
+        place = places[-count] if behind else places[count - 1] + 1
+        part = ("", stem[place:]) if behind else (stem[:place], "")
+        found.setdefault(part, []).append(stem[:place] if behind else stem[place:])
+    sizes = [len(scenes) for scenes in found.values()]
+    whole = set().union(*found.values())
+    several = 1 < len(found) <= MOST_TAILS and len(whole) > 1
+    return found if several and min(sizes) >= max(2, 0.5 * max(sizes)) and max(sizes) >= 0.7 * len(whole) else None
 
 
 def _kind(facts: Facts) -> Hashable:

@@ -26,9 +26,10 @@ class UnreadError(DataError):
 
     Attributes:
         nothing: it is of another kind than was asked for, and no fault.
+        late: it took too long.
     """
 
-    nothing = False
+    nothing = late = False
 
 
 class Guard:
@@ -36,10 +37,11 @@ class Guard:
 
     Args:
         memory_mb: the most memory that it may have.
+        module: that is run.
     """
 
-    def __init__(self, memory_mb: int = MEMORY_MB) -> None:
-        self._memory_mb = memory_mb
+    def __init__(self, memory_mb: int = MEMORY_MB, module: str = f"{__package__}.child") -> None:
+        self._memory_mb, self._module = memory_mb, module
         self._child: subprocess.Popen[str] | None = None
         self._lines: queue.Queue[str | None] = queue.Queue()
 
@@ -65,7 +67,9 @@ class Guard:
             late = isinstance(error, queue.Empty)
             died = self.close()
             why = f"reading it took longer than {seconds:g} s and was ended" if late else died
-            raise UnreadError(why, where=where, fix="see that it is whole, else leave it out") from None
+            refused = UnreadError(why, where=where, fix="see that it is whole, else leave it out")
+            refused.late = late
+            raise refused from None
         if line is None:
             raise UnreadError(self.close(), where=where, fix="the file is damaged or hostile: leave it out")
         answer = json.loads(line)
@@ -105,7 +109,7 @@ class Guard:
         # scenes may be virtual files that name others: nothing is fetched from a network to look at a folder
         env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "{none}"}
         self._child = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.child", str(self._memory_mb)],  # -P: no module of the folder
+            [sys.executable, "-P", "-m", self._module, str(self._memory_mb)],  # -P: no module of the folder
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from . import doubts
 from .commands import Way
@@ -15,7 +15,7 @@ from .survey import READABLE, Survey, facts_of
 
 WIDTH = 118
 _DATE = re.compile(r"(?<!\d)(?:19[7-9]|20[0-3])\d(?:[-_]?(?:0[1-9]|1[0-2])(?:[-_]?(?:0[1-9]|[12]\d|3[01]))?)?(?!\d)")
-MOST_LINES, MOST_WAYS = 20, 6
+MOST_LINES, MOST_WAYS, MOST_ALIKE = 20, 6, 3
 
 
 def text_of(root: Path, found: Survey) -> str:
@@ -28,7 +28,7 @@ def text_of(root: Path, found: Survey) -> str:
     parts = [f"{plain(str(root))}\n  {head}; {found.looked_at} were looked at"]
     if rows := _rows(found):
         parts.append(_table(("what", "files", "bands", "type", "size", "CRS", "pixel", "dates"), rows))
-    said = [*found.doubts, *(f"{path} cannot be read: {why}" for path, why in list(found.unread.items())[:MOST_LINES])]
+    said = [*found.doubts, *_unread(found)]
     said += [f"{label.text}: {label.kind} without images on their ground" for label in found.lonely]
     said += [
         f"{path}: {split['split']}: {line}"
@@ -61,6 +61,20 @@ def _ways(found: Survey) -> str:
     if found.listing.runs:
         return "nothing to train on, but runs: `spectrain inspect` tells of each: " + doubts.some(found.listing.runs)
     return f"nothing to train on. What can be read: {READABLE}"
+
+
+def _unread(found: Survey) -> list[str]:
+    """Return which files cannot be read; where many of one kind cannot, one of them."""
+    kinds: dict[str, list[str]] = {}
+    for path in found.unread:
+        kinds.setdefault(PurePosixPath(path).suffix, []).append(path)
+    lines = []
+    for suffix, paths in kinds.items():
+        if len(paths) > MOST_ALIKE:
+            lines.append(f"{len(paths)} {suffix} files cannot be read, as {paths[0]}: {found.unread[paths[0]]}")
+        else:
+            lines += [f"{path} cannot be read: {found.unread[path]}" for path in paths]
+    return lines
 
 
 def _rows(found: Survey) -> list[tuple[str, ...]]:

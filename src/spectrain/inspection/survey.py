@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,7 +107,7 @@ def survey(root: Path, guard: Guard, seconds: float = SECONDS) -> Survey:
         if first[0] < FEW:
             found.doubts.append(f"{path}: {first[0]} images of {first[2]} × {first[3]} are few to train on")
         if record["command"]:
-            found.ways.append(Way(f"{path}: {record['kind']}", (tuple(_words(record["command"])),)))
+            found.ways.append(Way(f"{path}: {record['kind']}", (tuple(record["words"]),)))
     for project in found.projects:
         _go_on(found, project, base, look)
     found.doubts[:0] = doubts.of_listing(found.listing)
@@ -125,13 +124,15 @@ def _go_on(found: Survey, project: Project, base: Path, look: _Looking) -> None:
     found.doubts += doubts.of_project(project, places)
     if not project.scenes:
         return
-    for way in ways(base, project, places):
+    for way in ways(base, project, places, apart=len(found.projects) > 1):
         kind, *words = way.commands[0][2:-2]
         try:
             planned = look.guard.ask("plan", 30.0, kind=kind, words=words)
         except UnreadError as error:
-            found.doubts.append(f"{way.title}: `prepare` would refuse it: {error.what}")
-            continue
+            if not error.late:
+                found.doubts.append(f"{way.title}: `prepare` would refuse it: {error.what}")
+                continue
+            planned = {"failures": 0}  # of many scenes: it is not known whether all can be prepared
         if planned["failures"]:
             name, why = next(iter(planned["failed"].items()))
             found.doubts.append(f"{way.title}: {planned['failures']} scenes cannot be prepared, as {name}: {why}")
@@ -231,10 +232,6 @@ def _preset(base: Path, found: Listing) -> Way | None:
         labels = next((one for one in names if one.match("*/TrainingLabel*.gpkg")), None)
         return preset_way(base, "planet", None if labels is None else labels.parent.parent.as_posix())
     return preset_way(base, "s2", None) if there >= {"*/*_SCL*.tif", "*/*_SR*.tif", "*/*.shp"} else None
-
-
-def _words(command: str) -> list[str]:
-    return shlex.split(command)
 
 
 def facts_of(family: Family) -> Mapping[str, Any]:
