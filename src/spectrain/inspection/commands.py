@@ -9,7 +9,6 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..config.yaml_file import dumped, scalar
 from .families import Facts, Family
@@ -251,8 +250,3 @@ def _round(metres: float) -> float:
     """Return the next number above of one digit, or of two for 15 and 25."""
     unit: float = 10 ** math.floor(math.log10(metres))
     return next(one * unit for one in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10) if one * unit >= metres * 0.99)
-
-
-def as_json(way: Way) -> dict[str, Any]:
-    """Return a way as JSON values."""
-    return {"title": way.title, "commands": way.lines(), "note": way.note}

@@ -87,6 +87,9 @@ def _of_family(family: Family) -> list[str]:
     ]
     if said:
         lines.append(f"the band {some(said)}")
+    highs = [max(high for high in one["high"] if high is not None) for one in facts if any(one["high"])]
+    if highs and min(highs) > 0 and max(highs) / min(highs) > SPREAD:
+        lines.append(f"the highest values of files go from {min(highs):g} to {max(highs):g}: of another scale?")
     gaps = [max(one["missing"]) for one in facts]
     if gaps and max(gaps) > GAPS:
         lines.append(
@@ -106,9 +109,6 @@ def _odd_values(facts: Sequence[Facts]) -> list[str]:
     lows = [low for one in facts if one["dtype"][0] == "f" for low in one["low"] if low is not None]
     if lows and min(lows) in (-9999, -32768, -999):
         lines.append(f"the lowest value is {min(lows):g}: declare it as nodata in the files, or it counts as measured")
-    highs = [max(high for high in one["high"] if high is not None) for one in facts if any(one["high"])]
-    if highs and min(highs) > 0 and max(highs) / min(highs) > SPREAD:
-        lines.append(f"the highest values of files go from {min(highs):g} to {max(highs):g}: of another scale?")
     return lines
 
 

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from . import doubts
-from .commands import Way
 from .families import Family
-from .projects import Project
 from .survey import READABLE, Survey, facts_of
 
 WIDTH = 118
@@ -145,20 +143,3 @@ def plain(text: str) -> str:
     """Return a text without signs that move a terminal's cursor or that it cannot write."""
     safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
     return safe.encode("utf-8", "backslashreplace").decode()
-
-
-def way_json(ways: Sequence[Way]) -> list[dict[str, object]]:
-    """Return ways as JSON values."""
-    return [{"title": way.title, "commands": way.lines(), "note": way.note} for way in ways]
-
-
-def projects_json(found: Sequence[Project]) -> list[dict[str, object]]:
-    """Return projects as JSON values."""
-    return [
-        {
-            "images": [text for one in project.images for text in one.texts],
-            "scenes": project.scenes,
-            "labels": [{"kind": label.kind, "text": label.text} for label in project.labels],
-        }
-        for project in found
-    ]
