@@ -19,6 +19,7 @@ ORDER = [
     ["demos"],
     ["sweeps"],
     ["inference"],
+    ["inspection"],
     ["preparation"],
     ["training"],
     ["runs"],

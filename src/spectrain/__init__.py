@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from .inference.export import export as export
     from .inference.import_weights import import_weights as import_weights
     from .inference.predict import predict as predict
+    from .inspection.data_set import inspect as inspect
     from .losses.mae_spectral import MAESpectralLoss as MAESpectralLoss
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
     from .models.supcon_resnet import SupConResNet as SupConResNet
     from .models.unet import UNet as UNet
     from .preparation.run import prepare as prepare
-    from .runs.inspection import inspect as inspect
     from .runs.report import write_report as report
     from .sweeps.api import sweep as sweep
     from .training.checkpoint import load_checkpoint as load_checkpoint
@@ -101,7 +101,7 @@ _PLACES = {
     "build_model": "training.parts:build_model",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",
     "import_weights": "inference.import_weights:import_weights",
-    "inspect": "runs.inspection:inspect",
+    "inspect": "inspection.data_set:inspect",
     "learning_rate": "training.parts:learning_rate",
     "load_checkpoint": "training.checkpoint:load_checkpoint",
     "load_config": "config.resolver:load_config",

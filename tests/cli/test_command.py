@@ -135,9 +135,14 @@ def fake_module(monkeypatch, name, **functions):
 
 
 def test_inspect_prints_what_it_finds(command, monkeypatch):
-    fake_module(monkeypatch, "spectrain.runs.inspection", inspect=lambda *arguments: arguments)
+    asked = []
+    answer = SimpleNamespace(text="a page", usable=True)
+    fake_module(monkeypatch, "spectrain.inspection.look", look=lambda *given: asked.append(given) or answer)
     code, out, _ = command("inspect", "a.h5", "--split", "train", "-o", "a.png", "--window", "32", "--labels", "y")
-    assert (code, out) == (0, f"{(Path('a.h5'), ['train'], Path('a.png'), 32, Path('y'))}\n")
+    assert (code, out) == (0, "a page\n")
+    assert asked == [(Path("a.h5"), ["train"], Path("a.png"), 32, Path("y"))]
+    answer.usable = False
+    assert command("inspect", "a")[:2] == (1, "a page\n")
 
 
 def test_report_hands_its_runs_on(command, monkeypatch, tmp_path):

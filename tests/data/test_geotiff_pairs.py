@@ -14,7 +14,7 @@ from spectrain.config import load_config
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
 from spectrain.data.opening import open_patches
-from spectrain.runs.inspection import inspect
+from spectrain.inspection.data_set import inspect
 
 SIDE = 24
 VALUES = "values"

@@ -13,8 +13,8 @@ from spectrain.core.batch import Batch
 from spectrain.core.errors import DataError
 from spectrain.core.registry import lookup
 from spectrain.data.opening import open_patches
+from spectrain.inspection.data_set import inspect
 from spectrain.losses.regression import RegressionLoss
-from spectrain.runs.inspection import inspect
 from spectrain.tasks.regression import Regression
 from spectrain.training.label_figures import label_figures
 

@@ -26,8 +26,8 @@ from spectrain.data.native_writer import NativeWriter
 from spectrain.data.opening import open_patches
 from spectrain.data.patches import Rows
 from spectrain.data.sparse_labels import SparseLabels
+from spectrain.inspection.data_set import inspect
 from spectrain.losses.regression import RegressionLoss
-from spectrain.runs.inspection import inspect
 from spectrain.tasks.regression import Regression
 from spectrain.tasks.segmentation import Segmentation
 from spectrain.training.label_figures import label_figures

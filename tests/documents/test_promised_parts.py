@@ -20,7 +20,7 @@ from spectrain.config.library import Library
 from spectrain.core.bands import Bands
 from spectrain.core.errors import ConfigError, DataError
 from spectrain.core.registry import lookup
-from spectrain.runs.inspection import inspect
+from spectrain.inspection.data_set import inspect
 from spectrain.training import api, devices
 from spectrain.training.api import train_config
 

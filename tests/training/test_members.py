@@ -15,8 +15,8 @@ import regression_runs as small
 
 import spectrain
 from spectrain.core.errors import RunError, UsageError
+from spectrain.inspection.data_set import inspect
 from spectrain.metrics.calibration import Recalibration
-from spectrain.runs.inspection import inspect
 from spectrain.training import api, several
 from spectrain.training.checkpoint import load_checkpoint, save_checkpoint
 from spectrain.training.ensembles import read_ensemble

@@ -155,19 +155,24 @@ def inspect(
     labels: Path | None = None,
     debug: Switch = False,
 ) -> None:
-    """Say what a data set or a run holds: bands, counts, statistics, what is missing and what looks wrong.
+    """Say what a data set, a folder of your own files or a run holds, what is doubtful, and how to go on.
+
+    Ends with 1 where there is nothing to go on with.
 
     Args:
-        path: Data set or run folder.
+        path: Data set, folder of any files, or run folder.
         split: Splits to look at; all by default.
         output: Picture of the first patches to write.
         window: Side in px of the windows to cut cubes and rasters into, which those of several sizes need.
         labels: Folder of the labels of .npy files, where they lie apart.
         debug: Show where a failure happened.
     """
-    from ..runs.inspection import inspect as look
+    from ..inspection.look import look
 
-    print(look(path, split, output, window, labels))
+    found = look(path, split, output, window, labels)
+    print(found.text)
+    if not found.usable:
+        sys.exit(1)
 
 
 @app.command

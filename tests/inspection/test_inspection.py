@@ -9,9 +9,9 @@ import pytest
 
 import spectrain.demos
 from spectrain.core.errors import DataError
-from spectrain.runs import label_ranges
-from spectrain.runs.inspected import command
-from spectrain.runs.inspection import inspect
+from spectrain.inspection import label_ranges
+from spectrain.inspection.data_set import inspect
+from spectrain.inspection.described import command
 
 DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
 
@@ -116,4 +116,4 @@ def test_labels_that_lie_apart_are_counted_and_named_in_the_command(tmp_path):
 def test_a_split_with_folds_is_trained_on_one_of_them():
     folds = [{"train": 3, "valid": 1}, {"train": 3, "valid": 1}]
     words = command(Path("x.zarr"), ["cross-val"], "segmentation", always_folded=False, folds=folds)
-    assert words == "spectrain train segmentation dataset.path=x.zarr dataset.fold=0"
+    assert words == ("spectrain", "train", "segmentation", "dataset.path=x.zarr", "dataset.fold=0")

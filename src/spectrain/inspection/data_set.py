@@ -1,4 +1,4 @@
-"""`spectrain inspect`: what a data set or a run holds, what is missing, and what looks wrong."""
+"""What a data set or a run holds, what is missing, and what looks wrong."""
 
 from __future__ import annotations
 
@@ -21,17 +21,31 @@ from ..core.targets import NoTarget
 from ..data.hdf5_cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
+from ..data.reader import Reader
 from ..data.statistics import Statistics, patches_statistics
+from ..data.subset import Subset
 from ..data.values import Values
-from .folder import ENSEMBLE, MEMBERS, find_folder
-from .info import RunInfo
-from .inspected import command, counted_labels, folds_text, ignored_labels, labels_text, measured_ranges, recipe_for
+from ..data.window_grid import default_window
+from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
+from ..runs.info import RunInfo
+from .commands import shell
+from .described import command, counted_labels, folds_text, ignored_labels, labels_text, measured_ranges, recipe_for
 from .label_ranges import LabelRange, ranges_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHOWN = 6
+CLASSES = 20
+"""So many whole numbers are rather classes than an image."""
+ZEROS = 0.01
+"""Share of pixels that are 0 in all bands from which on it is asked whether they are missing."""
+MOST_BYTES = 512 << 20
+"""Of stored images of a split that are looked at; of larger ones patches at even distances are."""
+FEW_SCENES, WHOLE = 16, 128
+"""Images that are cut into windows: fewer than so many, and of this side in px and more."""
+FIRST_BANDS, LAST_BANDS = 12, 4
+"""Bands that are shown where there are more."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,7 @@ class SplitFacts:
         bare: patches without any measurement among those whose labels were read; 0 where labels are classes.
         empty: patches without any valid value.
         ranges: of each layer of measured labels; () where labels are classes.
+        looked_at: patches whose values were read.
     """
 
     split: str
@@ -65,6 +80,7 @@ class SplitFacts:
     bare: int = 0
     empty: int = 0
     ranges: tuple[LabelRange | None, ...] = ()
+    looked_at: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +95,7 @@ class Inspection:
         run: `run.json`, where it was a run.
         kind: what it is.
         folds: patches on each side of each fold that is given.
-        command: what trains on it.
+        words: of the command that trains on it.
     """
 
     path: Path
@@ -89,13 +105,24 @@ class Inspection:
     run: dict[str, Any] | None = None
     kind: str = ""
     folds: tuple[dict[str, int], ...] = ()
-    command: str = ""
+    words: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that trains on it, for a shell."""
+        return shell(self.words)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         splits = [{**asdict(facts), "statistics": facts.statistics.to_json()} for facts in self.splits]
         record = {"path": str(self.path), "bands": self.bands, "splits": splits, "advice": self.advice, "run": self.run}
-        return {**record, "kind": self.kind, "folds": list(self.folds), "command": self.command}
+        return {
+            **record,
+            "kind": self.kind,
+            "folds": list(self.folds),
+            "command": self.command,
+            "words": list(self.words),
+        }
 
     def __str__(self) -> str:
         if self.run is not None:
@@ -106,6 +133,7 @@ class Inspection:
         for facts in self.splits:
             count, channels, height, width = facts.shape
             lines += ["", f"{facts.split}: {count} patches of {channels} × {height} × {width}, {facts.dtype}"]
+            lines += [f"  {facts.looked_at} of them were looked at"] if facts.looked_at < count else []
             lines += _table(self.bands, facts.statistics)
             lines += [f"  mask: {'stored beside the images' if facts.has_mask else 'none'}"]
             if facts.labels:
@@ -125,7 +153,8 @@ def inspect(
 ) -> Inspection:
     """Look at a data set or a run.
 
-    A data set is read once, in batches, with little memory; a band without any valid value is a warning here.
+    A data set is read once, in batches, with little memory, and of a large one a part; a band without any valid value
+    is a warning here.
 
     Args:
         path: a data set of a known kind, or a run folder.
@@ -158,25 +187,33 @@ def inspect(
         _advice(path, first),
         kind=reader.description,
         folds=tuple(folds),
-        command=command(
+        words=command(
             path,
             reader.splits(path),
             recipe_for(first, facts[0].labels),
             always_folded=getattr(reader, "always_folded", False),
             folds=folds,
             labels=None if labels is None else Path(labels),
+            window=window or _window(reader, found),
         ),
     )
 
 
 def _facts(name: str, patches: Patches) -> SplitFacts:
     values = _Seen(patches.bands)
-    statistics = patches_statistics(patches, values)
+    some = _some(patches)
+    statistics = patches_statistics(some, values)
     labels, bare, looked_at = counted_labels(patches)
-    count = len(patches)
+    count = len(some)
     warnings = tuple(statistics.warnings(patches.bands))
     if values.empty:
         warnings += (f"{values.empty} of {count} patches have no valid value: they are only missing values",)
+    if values.zeros > ZEROS * max(1, values.pixels):
+        share = values.zeros / values.pixels
+        warnings += (f"{share:.0%} of the pixels are 0 in all bands: are they missing (dataset.nodata=0)?",)
+    low, high = statistics.minimum[0], statistics.maximum[0]
+    if patches.shape[1] == 1 and patches.dtype.kind in "ui" and high - low < CLASSES and not patches.has_labels:
+        warnings += (f"the images are whole numbers from {low:g} to {high:g} in one band: are these labels?",)
     if bare:
         warnings += (f"{bare} of {looked_at} patches have no labelled pixel and teach nothing",)
     names = tuple(map(str, ((patches.preparation or {}).get("labels") or {}).get("names", ())))
@@ -193,11 +230,28 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
         bare,
         values.empty,
         measured_ranges(patches),
+        count,
     )
 
 
+def _window(reader: Reader, found: Sequence[tuple[str, Patches]]) -> int | None:
+    """Return the side in px of the windows to train on, where the files are whole scenes and few."""
+    height, width = found[0][1].shape[2:]
+    if not getattr(reader, "second_root", False) or sum(len(patches) for _, patches in found) >= FEW_SCENES:
+        return None
+    return default_window(height, width) if min(height, width) >= WHOLE else None
+
+
+def _some(patches: Patches) -> Patches:
+    """Return patches at even distances where all would be too many to look at."""
+    count = max(1, MOST_BYTES // (math.prod(patches.shape[1:]) * np.dtype(patches.dtype).itemsize))
+    if count >= len(patches):
+        return patches
+    return Subset(patches, patches.split, np.unique(np.linspace(0, len(patches) - 1, count).astype(np.int64)))
+
+
 class _Seen(Values):
-    """Values that count the images without any valid one.
+    """Values that count the images without any valid one, and the pixels that are 0 in all bands.
 
     Args:
         bands: one a channel.
@@ -205,11 +259,14 @@ class _Seen(Values):
 
     def __init__(self, bands: Bands) -> None:
         super().__init__(bands)
-        self.empty = 0
+        self.empty = self.zeros = self.pixels = 0
 
     def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See `Values.measure`."""
         found, valid = super().measure(stored, mask)
+        if valid is None and stored.shape[1] > 1:
+            self.zeros += int((stored == 0).all(1).sum())
+            self.pixels += stored.shape[0] * stored.shape[2] * stored.shape[3]
         if valid is not None:
             self.empty += int((~valid.flatten(1).any(1)).sum())
         return found, valid
@@ -218,7 +275,11 @@ class _Seen(Values):
 def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:
     """Return the bands with their statistics as aligned columns."""
     rows = [["band", "nm", "unit", "mean", "std", "min", "max", "missing"]]
+    hidden = range(FIRST_BANDS, len(bands) - LAST_BANDS) if len(bands) > FIRST_BANDS + LAST_BANDS + 1 else range(0)
     for number, band in enumerate(bands):
+        if number in hidden:
+            rows += [[f"... {len(hidden)} more", *[""] * 7]] if number == hidden[0] else []
+            continue
         wavelength = "" if band["wavelength"] is None else f"{band['wavelength']:g}"
         numbers = (getattr(statistics, name)[number] for name in ("mean", "std", "minimum", "maximum"))
         cells = ["" if math.isnan(value) else f"{value:.4g}" for value in numbers]

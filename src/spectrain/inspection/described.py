@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from ..core.targets import IGNORED
 from ..data.patches import Patches
 from ..data.sparse_labels import SparseLabels
+from .commands import option
 from .label_ranges import LabelRange, label_ranges
 
 LABELS_READ = 4096
@@ -105,8 +105,9 @@ def command(
     always_folded: bool,
     folds: Sequence[Mapping[str, int]],
     labels: Path | None = None,
-) -> str:
-    """Return the command that trains on a data set.
+    window: int | None = None,
+) -> tuple[str, ...]:
+    """Return the words of the command that trains on a data set.
 
     Args:
         path: the data.
@@ -115,19 +116,21 @@ def command(
         always_folded: training and validation are parts of a fold.
         folds: that are given.
         labels: folder of labels that lie apart, or None.
+        window: side in px of windows to cut images into, or None.
     """
-    words = ["spectrain", "train", recipe, f"dataset.path={path}"]
-    words += [] if labels is None else [f"dataset.labels_path={labels}"]
+    words = ["spectrain", "train", recipe, option("dataset.path", str(path))]
+    words += [] if labels is None else [option("dataset.labels_path", str(labels))]
+    words += [] if window is None else [f"dataset.window={window}"]
     if always_folded:
         words += [] if folds else ["dataset.fold_method=published"]
     elif folds and "train" not in splits:
         words.append("dataset.fold=0")
     elif "train" not in splits:
-        words.append(f"dataset.train_key={splits[0]}")
+        words.append(option("dataset.train_key", splits[0]))
         words.append("dataset.valid_key=" + ("null" if "valid" not in splits else "valid"))
     elif "valid" not in splits:
         words.append("dataset.valid_key=null")
-    return " ".join(shlex.quote(word) for word in words)
+    return tuple(words)
 
 
 def recipe_for(patches: Patches, counts: Mapping[str, int]) -> str:

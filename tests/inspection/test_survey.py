@@ -1,0 +1,195 @@
+"""Commands that inspection prints are run: `prepare` writes patches, and `train` accepts what it wrote."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_rasters import write_raster
+
+from spectrain.cli import main
+from spectrain.config.yaml_file import scalar
+from spectrain.data.opening import open_patches
+from spectrain.inspection.commands import option, shell
+from spectrain.inspection.guard import Guard
+from spectrain.inspection.look import look
+from spectrain.inspection.page import text_of
+from spectrain.inspection.survey import survey
+
+ODD = [
+    "plain",
+    "a b",
+    "it's",
+    'say "x"',
+    "two\nlines",
+    "ünï→",
+    "x[1]",
+    "[a,b]",
+    "{a: 1}",
+    "a=b",
+    "$HOME",
+    "~",
+    "null",
+    " ",
+]
+
+
+@pytest.fixture(scope="module")
+def guard():
+    with Guard() as one:
+        yield one
+
+
+def run(words, monkeypatch, folder):
+    """Run a command as a shell would; the exit code, 0 where it returns."""
+    monkeypatch.chdir(folder)
+    try:
+        main(list(words[1:]))
+    except SystemExit as end:
+        return end.code or 0
+    return 0
+
+
+def go_on(found, monkeypatch, folder, capsys, most=3):
+    """Run all commands that were found; the folders that were trained on, with their recipe."""
+    trained = []
+    for way in found.ways[:most]:
+        for words in way.commands:
+            if words[1] == "prepare":
+                assert run(words, monkeypatch, folder) == 0, capsys.readouterr()
+            else:
+                assert run((*words, "--cfg", "job"), monkeypatch, folder) == 0, capsys.readouterr()
+                path = scalar(words[3].removeprefix("dataset.path="))
+                if not any(word.startswith(("dataset.train_key", "dataset.window")) for word in words):
+                    assert len(open_patches(folder / path, "train")) > 0
+                    assert len(open_patches(folder / path, "valid")) > 0
+                trained.append((words[2], path))
+    return trained
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_options_are_read_back_whatever_they_hold(text):
+    word = option("dataset.path", text)
+    assert scalar(word.partition("=")[2]) == text
+    listed = option("images", [text, "b{scene}.tif"]).partition("=")[2]
+    assert scalar(listed) == [text, "b{scene}.tif"]
+    line = shell(["printf", "%s", word])
+    assert "\n" not in line
+    assert subprocess.run(["bash", "-c", line], capture_output=True, check=True).stdout.decode() == word
+
+
+def test_images_and_labels_with_odd_names(tmp_path, guard, monkeypatch, capsys):
+    root = tmp_path / 'my "own" it\'s\n[files]*'
+    for number, name in enumerate(["a b", "c=d", "é\n1", "q'u", "x[1]{2}|3"]):
+        write_raster(root / "pics" / f"{name}.tif", 4, x=500_000 + 9000 * number)
+        write_raster(root / "truth" / f"{name}.tif", 1, x=500_000 + 9000 * number, dtype="uint8", high=3)
+    found = survey(root, guard, 600)
+    assert [label.kind for label in found.projects[0].labels] == ["classes"]
+    assert go_on(found, monkeypatch, tmp_path, capsys) == [("segmentation", "my-own-it-s-files-patches")]
+    text = text_of(root, found)
+    assert "5 files" not in text and "classes 0 3" in text
+    assert "\n*" not in text and "\\n[files]*" in text
+
+
+def test_a_reader_that_takes_images_alone_does_not_hide_labels_beside_them(tmp_path):
+    for number in range(4):
+        write_raster(tmp_path / "images" / f"{number}.tif", 3, x=500_000 + 9000 * number)
+        write_raster(tmp_path / "damage" / f"{number}.tif", 1, x=500_000 + 9000 * number, dtype="uint8", high=2)
+    answer = look(tmp_path)
+    assert answer.usable
+    assert "labels=damage/{scene}.tif" in answer.text
+
+
+def test_what_is_doubtful_is_said(tmp_path, guard):
+    values = np.random.default_rng(0).integers(0, 9000, (4, 80, 80)).astype("int16")
+    values[1], values[:, :30] = 7, 0
+    write_raster(tmp_path / "in" / "a.tif", values=values)
+    write_raster(tmp_path / "in" / "b.tif", values=values, x=600_000)
+    write_raster(tmp_path / "in" / "c.tif", values=values, x=700_000, crs="EPSG:32634")
+    write_raster(tmp_path / "mask" / "a.tif", values=(values[:1] > 8900).astype("uint8"), nodata=0)
+    write_raster(tmp_path / "mask" / "z.tif", values=(values[:1] > 8900).astype("uint8"))
+    (tmp_path / "in" / "cut.tif").write_bytes((tmp_path / "in" / "a.tif").read_bytes()[:9000])
+    said = text_of(tmp_path, survey(tmp_path, guard, 600))
+    for line in (
+        "several coordinate systems: EPSG:32633 (2 files), EPSG:32634 (1 files)",
+        "in/{scene}.tif",
+        "is 0 in all bands and no nodata is declared",
+        "1 labels match no image: z",
+        "images have no label: b, c",
+        "0 is declared as nodata, so pixels of class 0 count as not labelled",
+        "in/cut.tif cannot be read: the file is cut short",
+    ):
+        assert line in said, (line, said)
+
+
+@pytest.mark.parametrize("kind", ["empty", "texts", "labels alone"])
+def test_nothing_to_go_on_with_is_said_and_the_command_fails(tmp_path, kind, capsys):
+    root = tmp_path / kind
+    root.mkdir()
+    if kind == "texts":
+        (root / "notes.txt").write_text("hello")
+        (root / "t.csv").write_text("a,b\n1,2\n")
+    if kind == "labels alone":
+        (root / "plots.csv").write_text("lon,lat,height\n14.1,50.2,3.5\n14.2,50.3,4.5\n")
+    with pytest.raises(SystemExit) as end:
+        main(["inspect", str(root)])
+    assert end.value.code == 1
+    said = capsys.readouterr().out
+    assert ("the scenes that they are of are missing" if kind == "labels alone" else "What can be read") in said
+
+
+def test_points_on_scenes_become_targets(tmp_path, guard, monkeypatch, capsys):
+    write_raster(tmp_path / "scene.tif", 3, 256)
+    rows = [f"{15 + 0.0003 * n:.5f},{45.15 - 0.0002 * n:.5f},{n % 30}.5" for n in range(100)]
+    (tmp_path / "shots.csv").write_text("lon,lat,height\n" + "\n".join(rows))
+    found = survey(tmp_path, guard, 600)
+    (way,) = found.ways
+    assert "points-value=height" in way.lines()[0]
+    assert way.commands[1][2] == "regression"
+
+
+SHARED = {
+    "elevation_buildings": ["segmentation", "segmentation"],
+    "neon_chm": ["regression"],
+    "s1s2_flood_spain": ["segmentation"],
+    "s2_eopatch_slovenia": ["segmentation", "segmentation", "regression"],
+    "regression_dem": ["segmentation", "regression", "regression"],
+    "naip_nd": ["mae", "contrastive"],
+    "s2_majortom_thailand": ["mae", "contrastive"],
+    "s2_barkbeetle": ["segmentation", "segmentation"],
+    "hyperspectral": ["segmentation"] * 3,
+    "ocean_sst": ["mae", "mae", "mae"],
+    "ocean_colour": ["mae", "mae"],
+    "gedi_footprints": [],
+    "rts_labels": [],
+}
+QUICK = ("elevation_buildings", "neon_chm", "gedi_footprints")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in SHARED]
+)
+def test_commands_for_shared_folders_work(shared_data: Path, name, guard, tmp_path, monkeypatch, capsys):
+    found = survey(shared_data / name, guard, 600)
+    assert found.usable == bool(SHARED[name])
+    assert not found.unread
+    ways = found.ways[:1] if name in QUICK else found.ways[:3]
+    found.ways = ways
+    recipes = [recipe for recipe, _ in go_on(found, monkeypatch, tmp_path, capsys)]
+    assert recipes == SHARED[name][: len(recipes)] and (recipes or not SHARED[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["enmap_potsdam", "wv2_rotterdam", "."])
+def test_folders_that_are_data_sets_or_hold_many(shared_data: Path, name):
+    answer = look(shared_data / name)
+    assert answer.usable
+    lines = [
+        shlex.split(line.removeprefix("train on it: "))
+        for line in answer.text.splitlines()
+        if "spectrain train" in line
+    ]
+    assert lines
