@@ -85,10 +85,14 @@ def test_what_is_no_run_is_left_out_and_said(cfg, tmp_path):
     nothing = tmp_path / "nothing"
     nothing.mkdir()
     assert (
-        f"Left out is {nothing}: this is not a run folder" in compared([run], nothing).one("ul", class_="doubts").text
+        f"Left out is {nothing}: this is not a run folder"
+        in compared([run, run], nothing).one("ul", class_="doubts").text
     )
-    with pytest.raises(RunError, match="not a run folder"):
-        write_report([nothing, nothing])
+    before = (run.folder / "report.html").read_text()
+    for folders in ([nothing, nothing], [run.folder, nothing]):
+        with pytest.raises(RunError, match="not a run folder"):
+            write_report(folders)
+    assert (run.folder / "report.html").read_text() == before
 
 
 def test_damaged_lines_are_left_out(cfg):

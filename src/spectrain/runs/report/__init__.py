@@ -26,7 +26,7 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
 
     Raises:
         ValueError: no folder is given.
-        RunError: no folder holds a run, or the page cannot be written.
+        RunError: of one folder, or of all but one, none holds a run; or the page cannot be written.
     """
     from .compared import compared_page
     from .page import run_page
@@ -39,10 +39,8 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
         try:
             runs.append(Subject.read(Path(folder)))
         except RunError as error:
-            if len(folders) == 1:
-                raise
             left_out.append(error)
-    if not runs:
+    if len(runs) < 2 and left_out:  # nothing is left to compare, and the page would be that of the one run
         raise left_out[0]
     path = Path(out) if out else Path(os.path.commonpath([run.folder.absolute() for run in runs])) / "report.html"
     with reading(runs[0].folder, RunError, fix="see which file of the run was changed"):
