@@ -43,7 +43,11 @@ def median(rounds: Rounds, contestant: str, key: str) -> float | None:
 
 
 def verdict(rounds: Rounds, reference: str, contestant: str, column: Column) -> str:
-    """Return "2.10 × (1.95 to 2.20)", the median of the rounds' ratios and their range; a loss is bold and says so."""
+    """Return "2.10 × (1.95 to 2.20)": the ratio of the medians, and the range of the rounds' own ratios.
+
+    A loss is bold and says so. The medians are what decides: rounds are minutes apart, and a machine that is busy for
+    one of them would spoil a ratio of neighbours.
+    """
     both = [
         (mine[column.key], other[column.key])
         for mine, other in zip(rounds[reference], rounds[contestant], strict=True)
@@ -51,8 +55,9 @@ def verdict(rounds: Rounds, reference: str, contestant: str, column: Column) -> 
     ]
     if not both:
         return ""
-    found = ratios(*zip(*both, strict=True), column.better)
-    middle = statistics.median(found)
+    ours, theirs = zip(*both, strict=True)
+    found = ratios(ours, theirs, column.better)
+    (middle,) = ratios([statistics.median(ours)], [statistics.median(theirs)], column.better)
     text = f"{middle:.2f} ×" + (f" ({min(found):.2f} to {max(found):.2f})" if len(found) > 1 else "")
     return f"**{text}, a loss**" if middle < 1 - EVEN else text
 

@@ -41,6 +41,7 @@ class Leg:
         rounds: how often they run; None for as many as the driver is told.
         seeds: each round has another seed.
         alike: all ``shapes`` that the contestants tell must be the same.
+        by_name: only measured where it is named: it takes long, and says nothing about speed.
     """
 
     about: str
@@ -50,6 +51,7 @@ class Leg:
     rounds: int | None = None
     seeds: bool = False
     alike: bool = False
+    by_name: bool = False
 
 
 def simclr(**more: Any) -> Options:
@@ -63,7 +65,7 @@ def segmentation(**more: Any) -> Options | None:
     found = data.barkbeetle()
     if found is None:
         return None
-    common = {"threads": 2, "batch": 16, "warm": 4, "steps": 12, "images": found["counts"]["train"], "workers": 0}
+    common = {"threads": 2, "batch": 16, "warm": 4, "steps": 8, "images": found["counts"]["train"], "workers": 0}
     return common | {"quality": False, "feed": "memory", "data": found, **more}
 
 
@@ -101,6 +103,7 @@ LEGS: dict[str, Leg] = {
             Contestant("TorchGeo SimCLRTask", "simclr_torchgeo"),
             Contestant("lightly, plain loop", "simclr_lightly"),
             Contestant("lightly, 2 workers", "simclr_lightly", options={"workers": 2}),
+            Contestant("lightly, channels last by hand", "simclr_lightly", options={"channels_last": True}),
         ),
         SPEED,
         simclr,
@@ -121,6 +124,7 @@ LEGS: dict[str, Leg] = {
             ),
             Contestant("Lightning + smp, .npy", "segmentation_plain"),
             Contestant("Lightning + smp, .npy, 2 workers", "segmentation_plain", options={"workers": 2}),
+            Contestant("Lightning + smp, channels last by hand", "segmentation_plain", options={"channels_last": True}),
         ),
         SPEED,
         segmentation,
@@ -139,6 +143,7 @@ LEGS: dict[str, Leg] = {
         lambda: simclr(quality=True, warm=12, steps=60),
         rounds=3,
         seeds=True,
+        by_name=True,
     ),
     "segmentation_quality": Leg(
         "The leg segmentation for 8 epochs (128 steps) with each of three seeds, then IoU of the damaged class and "
@@ -162,6 +167,7 @@ LEGS: dict[str, Leg] = {
         lambda: segmentation(quality=True, warm=16, steps=112),
         rounds=3,
         seeds=True,
+        by_name=True,
     ),
     "loading": Leg(
         "Data loading alone: float32 batches of 16 patches of 128×128×12 from one scene of 2048×2048 (uint16, "
@@ -272,5 +278,6 @@ LEGS: dict[str, Leg] = {
             Column("cpu_s", "CPU s", "low", compared=False),
             Column("peak_mib", "memory, MiB", "low", compared=False),
         ),
+        rounds=3,
     ),
 }

@@ -1,7 +1,7 @@
 """Measures spectrain beside its peers and writes the tables of benchmarks/peers/README.md.
 
     make peers                                      the peers' environment, .peers
-    python benchmarks/peers/run.py                  all legs
+    python benchmarks/peers/run.py                  all legs but those of quality
     python benchmarks/peers/run.py --only simclr    one; the others' tables stay as they are
 
 Runs in spectrain's own environment. Contestants run in turn, each a process of its own, A B C, C B A, ..., so that a
@@ -31,7 +31,8 @@ ROUNDS = 5
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=LEGS, default=list(LEGS), help="legs to measure")
+    usual = [name for name, leg in LEGS.items() if not leg.by_name]
+    parser.add_argument("--only", nargs="+", choices=LEGS, default=usual, help="legs to measure")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--peers", type=Path, default=ROOT / ".peers", help="the peers' environment")
     parser.add_argument("--nice", type=int, default=0, help="priority of what is measured, where the system allows it")

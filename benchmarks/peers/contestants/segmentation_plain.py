@@ -54,6 +54,8 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         persistent_workers=given["workers"] > 0,
     )
     module = Module()
+    if given.get("channels_last"):  # torch then converts the images at the first layer
+        module.to(memory_format=torch.channels_last)
     with tempfile.TemporaryDirectory() as folder:
         trainer = lightning.Trainer(
             accelerator="cpu", max_steps=clock.total, max_epochs=-1, default_root_dir=folder, log_every_n_steps=10

@@ -41,6 +41,8 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     encoder = torchvision.models.resnet18(weights=None)
     encoder.conv1 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
     encoder.fc = torch.nn.Identity()
+    if given.get("channels_last"):
+        encoder.to(memory_format=torch.channels_last)
     head = SimCLRProjectionHead(512, 512, 128, num_layers=2, batch_norm=False)
     criterion = NTXentLoss(temperature=0.07)
     optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=1e-3)
