@@ -93,5 +93,4 @@ pins: | $(UV)
 		--no-emit-index-url --no-header --no-annotate --upgrade --quiet -o benchmarks/peers/requirements.txt
 
 clean:
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
-	rm -rf .venv .peers .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .peers .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
