@@ -8,7 +8,7 @@ READY   = .venv/.ready
 WORKERS ?= 2
 DAMAGED ?= 10000
 
-.PHONY: help setup demo test test-all fuzz lint types docs site package bench pins clean
+.PHONY: help setup demo test test-all fuzz lint types docs site package bench peers pins clean
 
 help:
 	@echo "make setup     install spectrain and all it needs into .venv"
@@ -21,6 +21,7 @@ help:
 	@echo "make package   build the wheel, and use it in an empty environment"
 	@echo "make site      the pages as a site, in build/site; a link that leads nowhere is an error"
 	@echo "make bench     measure, and write benchmarks/README.md"
+	@echo "make peers     what benchmarks/peers measures spectrain beside, into .peers"
 
 setup: $(READY)
 
@@ -76,10 +77,20 @@ site: setup
 bench: setup
 	$(BIN)/python benchmarks/run.py
 
+peers: .peers/.ready
+
+# An environment of its own: what is compared must not decide which versions spectrain is tested with.
+.peers/.ready: benchmarks/peers/requirements.txt | $(UV)
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .peers
+	$(UV) pip install --quiet --python .peers/bin/python --compile-bytecode -r benchmarks/peers/requirements.txt
+	@touch $@
+
 # Pins for Python 3.11 and later on every platform; no index address goes into the file.
 pins: | $(UV)
 	$(UV) pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header --upgrade --quiet -o requirements.txt
+	$(UV) pip compile benchmarks/peers/requirements.in --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --no-annotate --upgrade --quiet -o benchmarks/peers/requirements.txt
 
 clean:
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build
+	rm -rf .venv .peers .uv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist build

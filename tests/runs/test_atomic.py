@@ -13,7 +13,7 @@ import threading
 import pytest
 
 from spectrain.core.errors import RunError
-from spectrain.runs.atomic import append, atomic_write, remove_leftovers
+from spectrain.runs.atomic import append, atomic_link, atomic_write, remove_leftovers
 
 
 def names(folder):
@@ -159,3 +159,27 @@ def test_a_really_full_disk(tmp_path):
     if "not permitted" in done.stderr or "denied" in done.stderr:
         pytest.skip(f"mounting a small disk is not allowed here: {done.stderr.strip()}")
     assert done.stdout.splitlines() == ["the disk is full", "the disk is full", "['last.pt', 'metrics.csv'] old 1"]
+
+
+def test_a_second_name_costs_nothing_and_outlives_a_new_first(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    atomic_write(one, "whole")
+    atomic_write(two, "older")
+    for _ in range(2):  # the second time both are one file already
+        assert atomic_link(two, one)
+        assert two.samefile(one)
+        assert names(tmp_path) == ["one", "two"]
+    atomic_write(one, "newer")
+    assert two.read_text() == "whole"
+
+
+def test_without_links_nothing_changes_and_it_is_said(tmp_path, monkeypatch):
+    def no_links(*_):
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    atomic_write(tmp_path / "one", "whole")
+    atomic_write(tmp_path / "two", "older")
+    monkeypatch.setattr(os, "link", no_links)
+    assert not atomic_link(tmp_path / "two", tmp_path / "one")
+    assert (tmp_path / "two").read_text() == "older"
+    assert names(tmp_path) == ["one", "two"]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
+
+from spectrain.core.errors import RunError
 from spectrain.training.api import ended
+from spectrain.training.conclusion import conclude
 from spectrain.training.state import Progress, State
 
 HPARAMS = SimpleNamespace(epochs=60, skip_training=False, test_at_end=False)
@@ -33,3 +37,19 @@ def test_one_that_is_tested_at_its_end_names_its_folder(monkeypatch):
     assert said(epoch=60) == "finished after epoch 60 of 60 → runs/a/b"
     monkeypatch.setattr(HPARAMS, "skip_training", True)
     assert said(epoch=0) == "nothing is trained, the weights are tested → runs/a/b"
+
+
+def test_a_checkpoint_is_read_again_only_where_something_is_fitted_or_tested(tmp_path):
+    def cfg(*, test_at_end=False, recalibrate=False):
+        return SimpleNamespace(
+            general=SimpleNamespace(debug=False, device="cpu", device_ids=[]),
+            hparams=SimpleNamespace(overfit_batches=0, skip_training=False, test_at_end=test_at_end),
+            task=SimpleNamespace(options=SimpleNamespace(recalibrate=recalibrate)),
+            dataset=SimpleNamespace(valid_key="valid"),
+        )
+
+    nothing = SimpleNamespace(folder=tmp_path)  # with no checkpoint
+    conclude(nothing, cfg())
+    for asked in ({"test_at_end": True}, {"recalibrate": True}):
+        with pytest.raises(RunError):
+            conclude(nothing, cfg(**asked))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -59,6 +60,20 @@ def test_checkpoints_of_epochs_go_where_they_are_wanted(data, tmp_path):
     meta = load_checkpoint(tmp_path / "all" / "epoch_0002.pt")["meta"]
     assert [band["name"] for band in meta["bands"]] == ["band_1", "band_2"]
     assert {"fingerprint", "statistics", "config", "run_name", "run_id", "trial_name", "seed", "fold"} <= set(meta)
+
+
+def test_a_checkpoint_of_the_same_moment_is_a_second_name_of_the_one_before(data, tmp_path, monkeypatch):
+    more = ["hparams.save_freq=1", "hparams.epochs=2"]
+    folder = trained(data, tmp_path / "run", *more).folder / "checkpoints"
+    assert (folder / "last.pt").samefile(folder / "epoch_0002.pt")
+    assert not (folder / "last.pt").samefile(folder / "epoch_0001.pt")
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("no links here")))
+    other = trained(data, tmp_path / "other", *more).folder / "checkpoints"
+    assert not (other / "last.pt").samefile(other / "epoch_0002.pt")
+    for name in ("last", "epoch_0002"):
+        one, two = (load_checkpoint(place / f"{name}.pt") for place in (folder, other))
+        assert one["progress"] == two["progress"]
+        assert all(torch.equal(value, two["model"][key]) for key, value in one["model"].items())
 
 
 def test_best_is_the_lowest_monitored_value_and_patience_ends_the_run(data, tmp_path):

@@ -15,7 +15,6 @@ from ..core.errors import DataError
 from .darts_config import darts_bands
 from .group_splits import drawn_splits, rows_of
 from .native_format import MANIFEST
-from .patch_table import GEOMETRY, read_patch_table
 from .patches import Patches
 from .prepared import CROSS, PUBLISHED_IGNORED
 from .raster_ground import joined_by_ground
@@ -93,6 +92,8 @@ def metadata_rows(folder: Path, count: int) -> pd.DataFrame:
     Raises:
         DataError: the table is damaged, or does not have just one row a patch.
     """
+    from .patch_table import read_patch_table  # pandas and pyarrow take a while
+
     file = folder / TABLE
     table = read_patch_table(file)
     if NUMBER in table:
@@ -135,7 +136,7 @@ def _splits(path: Path, patches: Patches, options: DatasetOptions) -> Mapping[st
             fix=f"name the column with dataset.group; there are {', '.join(map(str, table.columns))}",
         )
     groups = [str(one) for one in table[column]]
-    geometry = list(table[GEOMETRY]) if GEOMETRY in table else None
+    geometry = list(table["geometry"]) if "geometry" in table else None
     if geometry is not None:
         groups = joined_by_ground(groups, geometry)
     return drawn_splits(groups, options, where, geometry)

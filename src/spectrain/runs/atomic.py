@@ -48,6 +48,32 @@ def atomic_write(path: Path | str, content: bytes | memoryview | str | Callable[
         sync_folder(path.parent)
 
 
+def atomic_link(path: Path | str, other: Path | str) -> bool:
+    """Give the file ``other`` the second name ``path``, which costs no space; what was there before is replaced.
+
+    For files that are only ever written whole: who replaces one of the names leaves the other as it is.
+
+    Returns:
+        False where the file system has no links, or the names lie on two; nothing has changed then.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    try:
+        os.link(other, temporary)
+    except OSError:
+        return False
+    with disk_errors(path):
+        try:
+            os.replace(temporary, path)  # noqa: PTH105 - the call that a test makes fail
+        finally:
+            temporary.unlink(missing_ok=True)  # still there where both names were one file's already
+        sync_folder(path.parent)
+    return True
+
+
 def append(path: Path | str, text: str, *, sync: bool = False) -> None:
     """Add text to the end of a file, all of it or nothing.
 

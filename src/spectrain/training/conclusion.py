@@ -46,6 +46,10 @@ def conclude(run: Run, cfg: Config) -> None:
         run: whose training is finished.
         cfg: its configuration.
     """
+    trial = cfg.general.debug or bool(cfg.hparams.overfit_batches)  # of the code, not of the model
+    tested = cfg.hparams.skip_training or (cfg.hparams.test_at_end and not trial)
+    if not tested and not _recalibrated(cfg):
+        return
     path = checkpoint_of(run.folder)
     device = resolve_device(cfg.general.device, 0, cfg.general.device_ids)
     trained = load_trained(path)
@@ -57,8 +61,7 @@ def conclude(run: Run, cfg: Config) -> None:
             name: record[name] for name in ("model", "optimizer", "progress", "curves") if name in record
         }
         save_checkpoint(path, kept, record["meta"] | {"recalibration": fitted})
-    trial = cfg.general.debug or bool(cfg.hparams.overfit_batches)  # of the code, not of the model
-    if not cfg.hparams.skip_training and (trial or not cfg.hparams.test_at_end):
+    if not tested:
         return
     own = trained.cfg.dataset.path == cfg.dataset.path
     test_and_keep(run.folder, cfg, data=None if own else cfg.dataset.path)
@@ -88,9 +91,8 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
 
     That is a task without such, one that wants none (``task.recalibrate=false``), or no labels.
     """
-    wanted = getattr(cfg.task.options, "recalibrate", False)
     split = cfg.dataset.valid_key
-    if not wanted or not split or cfg.hparams.overfit_batches or cfg.general.debug:
+    if not split or not _recalibrated(cfg):
         return None
     patches = open_patches(cfg.dataset.path or (), split, cfg.dataset)
     subject, source = subject_of(models, patches, cfg.dataset, device, scored=False)
@@ -106,6 +108,12 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
         return None
     log.info("recalibrated on %d labels of %s: %s", sum(fitted.counts), split, _said(fitted, subject.task))
     return fitted.to_json()
+
+
+def _recalibrated(cfg: Config) -> bool:
+    """Say whether a model is recalibrated, where its task knows how and there are labels."""
+    wanted = bool(getattr(cfg.task.options, "recalibrate", False) and cfg.dataset.valid_key)
+    return wanted and not cfg.hparams.overfit_batches and not cfg.general.debug
 
 
 def _said(fitted: Recalibration, task: Task) -> str:

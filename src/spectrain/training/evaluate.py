@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -60,13 +63,24 @@ def rehearse(session: Session) -> set[str]:
     for raw in session.train.loader.load(eval_order(session.train.patches, 2, first=2).batches()):
         session.prepare(raw, session.train, key, augment=True)
     source = session.valid or session.train
-    # compiled for two samples first, torch.compile would take the size of a batch for one that varies ever after
-    with torch.compiler.set_stance("force_eager"):
+    with _uncompiled():
         found = evaluate(session, source, eval_order(source.patches, 2, first=2))
     names = {"lr", *(f"{name}_train" for name in found.losses.names)}
     if session.valid is None:
         return names
     return names | set(found.values("valid")) | set(session.probe.names if session.probe is not None else ())
+
+
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Return a block in which nothing is compiled.
+
+    Compiled for two samples first, torch.compile would take the size of a batch for one that varies ever after. Where
+    the compiler was not even imported nothing is compiled anyway, and it takes a second to import.
+    """
+    if "torch._dynamo" not in sys.modules:
+        return contextlib.nullcontext()
+    eager: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return eager
 
 
 @torch.no_grad()

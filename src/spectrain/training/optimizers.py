@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,8 +13,23 @@ from ..config.option import option
 from ..core.errors import SpectrainError, needs
 
 
-class Sgd(torch.optim.SGD):
+class Uncompiled(torch.optim.Optimizer):
+    """Torch's optimisers without what hides them from ``torch.compile``, which no optimiser of ours is part of.
+
+    What torch wraps these methods in imports its whole compiler at the first call, whether anything is compiled or
+    not: more than a second of each start, and 100 MiB.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(torch.optim.Optimizer.zero_grad)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class Sgd(Uncompiled, torch.optim.SGD):
     """Stochastic gradient descent with momentum; weight decay is added to the gradient (coupled L2)."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
 
     @dataclass(frozen=True)
     class Config:
@@ -37,8 +53,10 @@ class Sgd(torch.optim.SGD):
         )
 
 
-class Adam(torch.optim.Adam):
+class Adam(Uncompiled, torch.optim.Adam):
     """Adam (Kingma and Ba 2015); weight decay is added to the gradient (coupled L2)."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
 
     @dataclass(frozen=True)
     class Config:
@@ -55,8 +73,10 @@ class Adam(torch.optim.Adam):
         return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
 
 
-class AdamW(torch.optim.AdamW):
+class AdamW(Uncompiled, torch.optim.AdamW):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
 
     @dataclass(frozen=True)
     class Config:
