@@ -74,3 +74,5 @@ def setup(app: Any) -> None:
     """Register `add`."""
     app.connect("source-read", add)
     logging.getLogger("spectrain").setLevel(logging.ERROR)
+
+highlight_language = "none"  # what a command prints is no Python

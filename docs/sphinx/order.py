@@ -14,6 +14,7 @@ ORDER: dict[str, dict[str, str | None]] = {
         "docs/inspect": None,
         "docs/concepts": None,
         "docs/coming-from": None,
+        "examples/README": "Notebooks",
     },
     "Data": {"docs/data": None, "docs/prepare": None, "docs/native-format": None},
     "Tasks": {
@@ -35,6 +36,7 @@ ORDER: dict[str, dict[str, str | None]] = {
         "docs/troubleshooting": None,
         "docs/promises": None,
         "benchmarks/README": "Benchmarks",
+        "benchmarks/peers/README": "Beside the peers",
         "src/spectrain/demos/README": "The demos' data",
     },
     "Inside": {
