@@ -159,8 +159,7 @@ def test_demo_names_its_report(command, monkeypatch):
 
     asked = []
     monkeypatch.setattr(spectrain.demos, "run", lambda *words: asked.append(words) or made)
-    made = SimpleNamespace(folder=Path("r"), info={"status": "finished"})
-    monkeypatch.setattr("spectrain.demos.ending.LEARNED", {"contrastive": lambda folder: f"learned in {folder}"})
+    made = SimpleNamespace(folder=Path("r"), info={"status": "finished", "learned": "learned in r"})
     said = "learned in r\n\nthe report: r/report.html\n"
     assert command("demo", "contrastive", "hparams.epochs=1")[:2] == (0, said)
     assert asked == [("contrastive", ("hparams.epochs=1",))]

@@ -225,7 +225,8 @@ def test_a_value_without_a_choice_goes_on_to_a_higher_choice(write):
 
 def test_an_option_of_another_part_beside_its_choice_is_a_mistake(mistakes):
     problem = mistakes("optimizer=adam", "optimizer.momentum=0.5")["optimizer.momentum"]
-    assert problem.fix == "optimizer adam has lr, weight_decay, betas"
+    others = "it is an option of optimizer=lars or optimizer=sgd: leave it out, or choose that"
+    assert problem.fix == f"{others}; optimizer adam has lr, weight_decay, betas"
 
 
 def test_choosing_the_same_part_again_keeps_the_recipe():
