@@ -99,7 +99,8 @@ class _Resolver:
     ) -> Config:
         files = [self._file(personal), self._file(None if config is None else Path(config))]
         words = [*self._kept(override_entries(overrides)), *self._kept(flag_entries(flags))]
-        name = self._recipe_name(recipe, [*files, words])
+        asked = f"{ORIGIN}, {config}" if config is not None else ORIGIN
+        name = self._recipe_name(recipe, [*files, words], asked)
         nothing: tuple[list[Entry], list[Problem], list[str]] = ([], [], [name])
         found = recipe_entries(name, self.library) if name in self.library.names("recipe") else nothing
         entries, problems, lineage = found
@@ -137,8 +138,8 @@ class _Resolver:
         self.problems += read[1]
         return read[0]
 
-    def _recipe_name(self, recipe: str | None, sources: list[list[Entry]]) -> str:
-        """Return the recipe's name, and take the key ``recipe`` out of the sources."""
+    def _recipe_name(self, recipe: str | None, sources: list[list[Entry]], asked: str) -> str:
+        """Return the recipe's name, and take the key ``recipe`` out of the sources; ``asked`` says where it may be."""
         name, origin = recipe, ORIGIN
         for source in reversed(sources):
             for entry in [entry for entry in source if entry.key == "recipe"]:
@@ -149,7 +150,7 @@ class _Resolver:
                     self.problems.append(Problem("recipe", ORIGIN, f"is given twice, as {name} and as {entry.value}"))
         if name is None:
             choices = ", ".join(self.library.names("recipe"))
-            self.problems.append(Problem("recipe", ORIGIN, "is not given", f"name one of {choices}"))
+            self.problems.append(Problem("recipe", asked, "is not given", f"name one of {choices}"))
         elif (missing := self.library.missing("recipe", name, origin)) and not any(map(_is_whole, sources)):
             self.problems.append(missing)
         else:
