@@ -108,12 +108,12 @@ def test_splits(tmp_path, text):
     one_message(said)
 
 
-@pytest.mark.parametrize("row", ["a" * (100 << 20), "a," * (10 << 20), '"' + "a\n" * (10 << 20)])
+@pytest.mark.parametrize("row", ["a" * (100 << 20), "a," * (10 << 20), '"' + "a\n" * (4 << 20)])
 def test_a_list_with_a_row_of_any_length(tmp_path, row):
-    path = tmp_path / "list.csv"
+    path, wanted = tmp_path / "list.csv", Wanted(("label",), ("file", "label"), "EPSG:4326")
     for text in (f"file,label\n{row}\n", f"{row}\nb,1\n"):
         path.write_text(text)
-        for read in (read_csv_table, lambda path: list(CsvPoints(path, Wanted(("label",), ("x", "y"), None)).blocks())):
+        for read in (read_csv_table, lambda path: list(CsvPoints(path, wanted).blocks())):
             said = refused(lambda read=read: read(path))
             assert path.name in said
             one_message(said)

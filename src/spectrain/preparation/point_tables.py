@@ -243,7 +243,7 @@ def _said(own: Any, wanted: Wanted, path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:300]
     return DataError(
         f"the points cannot be read: {said}",
         where=str(path),
