@@ -78,10 +78,10 @@ def _in_one_child(work, items, seconds: float, memory: int) -> Iterator[Outcome]
         os.close(ours)
         _serve(work, items, theirs, memory)
     os.close(theirs)
-    done, held, hung, since, began = 0, b"", False, _used(child), time.monotonic()
+    done, held, hung, since, began = 0, b"", False, used(child), time.monotonic()
     while True:
         if not select.select([ours], [], [], 1.0)[0]:
-            hung = _used(child) - since > seconds or time.monotonic() - began > WAITED
+            hung = used(child) - since > seconds or time.monotonic() - began > WAITED
             if not hung:
                 continue
             os.kill(child, signal.SIGKILL)
@@ -91,7 +91,7 @@ def _in_one_child(work, items, seconds: float, memory: int) -> Iterator[Outcome]
             break
         *lines, held = (held + part).split(b"\n")
         for line in lines:
-            done, since, began = done + 1, _used(child), time.monotonic()
+            done, since, began = done + 1, used(child), time.monotonic()
             yield Outcome(**json.loads(line))
     os.close(ours)
     _, status = os.waitpid(child, 0)
@@ -102,7 +102,7 @@ def _in_one_child(work, items, seconds: float, memory: int) -> Iterator[Outcome]
         yield Outcome(items[done], HUNG if hung else DIED, text)
 
 
-def _used(process: int) -> float:
+def used(process: int) -> float:
     """Return the processor time of a process in seconds: a machine with much else to do is no reason to be hung."""
     fields = open(f"/proc/{process}/stat").read().rpartition(")")[2].split()  # noqa: PTH123, SIM115
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

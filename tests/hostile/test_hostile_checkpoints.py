@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import os
@@ -96,3 +97,23 @@ def test_a_checkpoint_with_odd_figures(tmp_path):
         from spectrain.training.trained import load_trained
 
         assert str(path) in refused(lambda: load_trained(path))
+
+
+@pytest.mark.parametrize("way", ["compressed", "overlapping"])
+def test_an_archive_that_unfolds(tmp_path, way):
+    """Zeros of 256 MiB in a quarter of one, or the same bytes many times over: torch itself would unpack them."""
+    stored, path = tmp_path / "stored.pt", tmp_path / "a.pt"
+    meta = {"format": {"name": "spectrain.checkpoint", "version": 1}, "meta_json": "{}"}
+    torch.save({"model": {"w": torch.zeros(1 << (26 if way == "compressed" else 10))}, **meta}, stored)
+    load_checkpoint(stored)
+    with zipfile.ZipFile(stored) as whole, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for one in whole.infolist():
+            packed.writestr(one.filename, whole.read(one), zipfile.ZIP_DEFLATED if way == "compressed" else 0)
+        if way == "overlapping":
+            for number in range(100):
+                again = copy.copy(max(packed.infolist(), key=lambda one: one.file_size))
+                again.filename = f"archive/data/{number + 100}"
+                packed.filelist.append(again)
+    assert path.stat().st_size < 1 << 20
+    for read in (load_checkpoint, read_tensors, read_published):
+        assert "torch.save does not write" in refused(lambda read=read: read(path))

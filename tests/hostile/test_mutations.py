@@ -17,7 +17,10 @@ from kinds import KINDS
 from mutations import mutated
 
 COUNT, FIRST = int(os.environ.get("SPECTRAIN_FUZZ", "200")), int(os.environ.get("SPECTRAIN_FUZZ_FIRST", "0"))
-SLOW = ("hdf5_gzip", "hdf5_lzf", "zarr_v2", "zarr_shards", "options_json", "options_toml", "prepared", "exported")
+SLOW = (
+    *("hdf5_gzip", "hdf5_lzf", "csv_cubes", "zarr_v2", "zarr_shards", "darts_table", "prepared"),
+    *("options_json", "options_toml", "exported"),
+)
 """Kinds that are close to another one, of which fewer are damaged unless they are asked for."""
 FEW = 40
 

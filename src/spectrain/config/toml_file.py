@@ -20,6 +20,8 @@ from .schema import GROUPS, SECTIONS
 
 ROOTS = ("spectrain", "darts")
 _KEY_PART = re.compile(r"""\s*("(?:\\.|[^"\\])*"|'[^']*'|[A-Za-z0-9_-]+)\s*""")
+_DEEP = re.compile(r"""(?:^|[\[{,])[ \t]*(?:(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*){100}""", re.MULTILINE)
+"""A key of a hundred names: the standard reader takes the square of their number."""
 _SKIP = re.compile(r"(?:\s|#[^\n]*)*")
 _HEADER = re.compile(r"\[\[?")
 _STRING = re.compile(r"\"\"\".*?(?<!\\)\"{3,5}|'''.*?'{3,5}|\"(?:\\.|[^\"\\])*\"|'[^']*'", re.DOTALL)
@@ -39,10 +41,14 @@ def entries_of(text: str, file: str) -> tuple[list[Entry], list[Problem]]:
     Raises:
         ConfigError: it is not TOML, or has neither table.
     """
+    if _DEEP.search(text):
+        raise ConfigError([Problem(file, file, "is nested too deeply to be read")])
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([_syntax(str(error), text, file)]) from None
+    except ValueError as error:  # of a whole number without end
+        raise ConfigError([Problem(file, file, f"is not TOML: {error}")]) from None
     except RecursionError:
         raise ConfigError([Problem(file, file, "is nested too deeply to be read")]) from None
     if not any(isinstance(document.get(root), dict) for root in ROOTS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 
 from ..core.errors import DataError
 
+LONGEST_HEADER = 1 << 20
+"""Characters."""
 _WHOLE = re.compile(r"-?(0|[1-9]\d{0,17})")
 _DECIMAL = re.compile(r"(-?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d+)?|-?\.\d+([eE][-+]?\d+)?|nan|NaN|-?inf)?")
 
@@ -74,10 +77,15 @@ def read_csv_table(path: Path) -> CsvTable:
         )
     lines = text.splitlines(keepends=True)
     reader = csv.reader(lines, delimiter=_delimiter(lines[0] if lines else ""))
-    columns = tuple(name.strip() for name in next(reader, []))
+    if lines and len(lines[0]) > LONGEST_HEADER:
+        raise DataError("the first line is no header: it is longer than 1 MiB", where=str(path), fix="write it again")
+    try:
+        columns = tuple(name.strip() for name in next(reader, []))
+    except csv.Error as error:
+        raise DataError(f"the table is damaged: {error}", where=f"{path}, line 1", fix="write it again") from error
     if not columns:
         raise DataError("the table is empty", where=str(path), fix="write a header and a row a thing")
-    if doubled := sorted({name for name in columns if name and columns.count(name) > 1}):
+    if doubled := sorted(name for name, count in Counter(columns).items() if name and count > 1):
         raise DataError(f"the column {doubled[0]!r} occurs twice", where=f"{path}, line 1", fix="rename one of them")
     rows, numbers = [], []
     try:

@@ -152,6 +152,7 @@ def _beside(file: h5py.File, image: Part, key: str | None, kind: str) -> Part | 
         )
     if held is None or (key is None and held.ndim < 2):
         return None
+    expect_own(held, Path(file.filename))
     part = _part(held) if held.ndim in (2, 3) and held.dtype.kind in "iufb" else None
     if part is None or part.shape[1:] != image.shape[1:] or _too_many(kind, part, image):
         raise DataError(

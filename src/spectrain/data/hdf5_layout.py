@@ -97,7 +97,8 @@ def expect_own(dataset: h5py.Dataset, path: Path) -> None:
     A header may name any file of the machine, and its bytes would be taken for pixels.
     """
     plan = dataset.id.get_create_plist()
-    named = [os.fsdecode(plan.get_external(i)[0]) for i in range(plan.get_external_count())]
+    named = [os.fsdecode(dataset.file.filename)]  # another one where a link leads there
+    named += [os.fsdecode(plan.get_external(i)[0]) for i in range(plan.get_external_count())]
     if plan.get_layout() == h5py.h5d.VIRTUAL:
         named += [source.file_name for source in dataset.virtual_sources() if source.file_name != "."]
     home = path.resolve().parent

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from ..core.errors import DataError
-from .hdf5_layout import opened_hdf5
+from .hdf5_layout import expect_own, opened_hdf5
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,7 +96,10 @@ def _rows_inside(path: Path, split: str) -> pd.DataFrame | None:
         if held is None:
             return None
         if isinstance(held, h5py.Group):
+            for values in held.values():
+                expect_own(values, path)
             return pd.DataFrame({name: _column(values[()]) for name, values in held.items()})
+        expect_own(held, path)
         values = held[()]
         if values.dtype.names:
             return pd.DataFrame({name: _column(values[name]) for name in values.dtype.names})

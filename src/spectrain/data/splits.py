@@ -18,6 +18,7 @@ from ..core.errors import DataError, nearest
 from ..core.random import Key, permuted
 from .ground import Polygons, footprints, refuse_shared, shared_pairs
 from .splits_file import FORMAT, VERSION
+from .vector_drivers import expect_own_features
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -233,7 +234,8 @@ def _regions(metadata: pd.DataFrame, plan: SplitPlan, places: Polygons | None) -
         )
     import geopandas
 
-    table = geopandas.read_file(plan.region_file).to_crs(6933)
+    opened = expect_own_features(Path(plan.region_file))
+    table = geopandas.read_file(plan.region_file, **opened).to_crs(6933)
     names = _column(table, plan.region_column)
     parts, rest = {}, np.ones(len(metadata), dtype=bool)
     for split, wanted in plan.regions.items():

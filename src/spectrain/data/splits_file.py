@@ -32,7 +32,7 @@ def read_splits(path: Path) -> dict[str, Any]:
             where=str(path),
             fix="give dataset.splits, or split anew",
         ) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DataError("the splits file is damaged", where=str(path), fix="split anew") from error
     if name != FORMAT or not sound:
         raise DataError(f"the file does not hold splits but {name!r}", where=str(path), fix=f"give one with {FORMAT!r}")

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
+from ..core.archives import expect_stored
 from ..core.errors import DataError
 
 _DICT = ".AttributeDict"
@@ -50,6 +51,7 @@ def read_published(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise DataError("there is no such file", where=str(path), fix="give the .pth file that was published")
+    expect_stored(path)
     try:
         names = get_unsafe_globals_in_checkpoint(path)
     except Exception as error:  # damaged bytes raise whatever they make the reader stumble over

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ..core.archives import expect_stored
 from ..core.bands import Bands
 from ..core.damage import reading
 from ..core.errors import DataError
@@ -110,7 +111,10 @@ def _read(path: Path) -> tuple[Mapping[str, Tensor], Bands | None]:
             from safetensors.torch import load_file
 
             return load_file(path), _bands_beside(path)
+        expect_stored(path)
         record = torch.load(path, map_location="cpu", weights_only=True)
+    except DataError:
+        raise
     except pickle.UnpicklingError as error:  # torch's own message tells how to load it all the same
         raise DataError(
             "the weights cannot be read: the file is damaged, or holds Python objects, which could run code",

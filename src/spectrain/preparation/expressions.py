@@ -20,7 +20,7 @@ from .formulas import FUNCTIONS, LONGEST, OPERATORS
 
 _QUOTED = re.compile(r"`([^`]+)`")
 _HELD = "_quoted_{}_"
-_LARGEST = 1e300
+_LARGEST, _SHOWN = 1e300, 300
 ALLOWED = (
     "use names of columns, numbers, texts in quotes, + - * / **, comparisons, in [...], and or not, brackets, and min "
     "max abs sqrt log10 where; a name that is no plain word stands in backticks"
@@ -235,4 +235,4 @@ def _number(value: Any) -> Any:
 
 
 def _wrong(text: str, option: str, what: str) -> DataError:
-    return DataError(f"the expression cannot be used: {what}", where=f"{option}={text}", fix=ALLOWED)
+    return DataError(f"the expression cannot be used: {what}", where=f"{option}={text[:_SHOWN]}", fix=ALLOWED)

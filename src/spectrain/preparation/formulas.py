@@ -38,6 +38,7 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "where": (3, np.where),
 }
 LONGEST = 1000
+_LARGEST, _SHOWN = 1e300, 300
 """Characters of a formula; a longer one is a mistake, and could be nested too deeply to be read."""
 
 
@@ -123,7 +124,7 @@ def _check(node: ast.AST, written: str, needs: list[str]) -> None:
     elif isinstance(node, ast.Name):
         needs.append(node.id)
         return
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < _LARGEST:
         return
     else:
         shown = ast.unparse(node)
@@ -153,4 +154,4 @@ def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:
 
 
 def _wrong(written: str, what: str, fix: str) -> DataError:
-    return DataError(f"the formula cannot be used: {what}", where=written, fix=fix)
+    return DataError(f"the formula cannot be used: {what}", where=written[:_SHOWN], fix=fix)

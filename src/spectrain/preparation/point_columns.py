@@ -131,5 +131,7 @@ def numbers(values: NDArray[Any], name: str, path: Path) -> NDArray[np.float64]:
         return values.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"the column {name!r} is no number: {error}", where=str(path), fix="correct it, or name another column"
+            f"the column {name!r} is no number: {str(error)[:200]}",
+            where=str(path),
+            fix="correct it, or name another column",
         ) from error

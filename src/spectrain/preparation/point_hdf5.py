@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
+from ..data.hdf5_layout import expect_own
 from .point_columns import BLOCK, Block, Wanted, no_column, numbers, place_columns
 
 SUFFIXES = (".h5", ".hdf5", ".he5", ".hdf", ".nc", ".nc4")
@@ -174,6 +175,7 @@ def _read(file: Any, name: str, rows: slice) -> NDArray[Any]:
     """Return rows of a dataset; what equals its fill value is NaN."""
     place, item = _split(name)
     held = file[place]
+    expect_own(held, Path(file.filename))
     if item is not None and item >= held.shape[1]:
         raise DataError(
             f"there is no number {item} in a row of {held.shape[1]}",

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
+from ..data.csv_table import LONGEST_HEADER
 from ..data.ground import packages
+from ..data.vector_drivers import expect_own_features
 from .point_columns import BLOCK, LON_LAT, Block, Wanted, columns_in, numbers, place_columns
 
 POINT, POINTS = 0, 4
@@ -36,11 +38,16 @@ class CsvPoints:
         self.path, self._wanted = path, wanted
         try:
             with path.open(encoding="utf-8-sig") as file:
-                first = file.readline()
+                first = file.readline(LONGEST_HEADER + 1)
         except (OSError, UnicodeDecodeError) as error:
             raise _unreadable(path, error) from error
+        if len(first) > LONGEST_HEADER:
+            raise _unreadable(path, ValueError("the first line is no header: it is longer than 1 MiB"))
         self._delimiter = max(",;\t", key=first.count)
-        there = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
+        try:
+            there = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
+        except csv.Error as error:
+            raise _unreadable(path, error) from error
         columns_in(there, wanted.columns, path)
         self._places, self.crs = place_columns(there, wanted, path)
         self._there = there
@@ -142,14 +149,14 @@ class ParquetPoints:
 
 
 class VectorPoints:
-    """Points in a vector file of any other kind that GDAL knows, read as a stream.
+    """Points in a vector file of another kind that holds its own features, read as a stream.
 
     Args:
         path: the file.
         wanted: columns and place.
 
     Raises:
-        DataError: it is damaged, or a column is not there.
+        DataError: it is damaged, leads elsewhere, or a column is not there.
     """
 
     def __init__(self, path: Path, wanted: Wanted) -> None:
@@ -157,8 +164,9 @@ class VectorPoints:
         import pyogrio
 
         self.path, self._wanted = path, wanted
+        self._opened = expect_own_features(path)
         try:
-            info = pyogrio.read_info(path)
+            info = pyogrio.read_info(path, **self._opened)
         except (OSError, ValueError, RuntimeError) as error:
             raise _unreadable(path, error) from error
         there = [str(name) for name in info["fields"]]
@@ -182,7 +190,12 @@ class VectorPoints:
             try:
                 about, reader = stack.enter_context(
                     pyogrio.open_arrow(
-                        self.path, columns=names, read_geometry=spatial, batch_size=BLOCK, use_pyarrow=True
+                        self.path,
+                        columns=names,
+                        read_geometry=spatial,
+                        batch_size=BLOCK,
+                        use_pyarrow=True,
+                        **self._opened,
                     )
                 )
                 geometry = (about["geometry_name"] or "wkb_geometry") if spatial else None
@@ -230,7 +243,7 @@ def _said(own: Any, wanted: Wanted, path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0]
+    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:300]
     return DataError(
         f"the points cannot be read: {said}",
         where=str(path),

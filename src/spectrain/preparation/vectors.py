@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError, nearest, needs
 from ..data.ground import packages
+from ..data.vector_drivers import expect_own_features
 
 SUFFIXES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".zip", ".kml", ".gml")
 CLASS_COLUMN = "class"
@@ -74,7 +75,7 @@ def read_table(path: Path) -> Any:
     """Return a vector file as a GeoDataFrame.
 
     Raises:
-        DataError: it is missing, damaged, empty, or has no coordinate system.
+        DataError: it is missing, damaged, empty, has no coordinate system, or leads elsewhere.
     """
     stat = _stat(path)
     return _read(path, stat.st_size, stat.st_mtime_ns)
@@ -91,8 +92,9 @@ def _stat(path: Path) -> Any:
 def _read(path: Path, size: int, modified: int) -> Any:
     with needs("geo", "to read vector files"):
         import geopandas
+    opened = expect_own_features(path)
     try:
-        table = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path)
+        table = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, **opened)
     except Exception as error:
         raise DataError(
             f"cannot be read as a vector file: {str(error).splitlines()[0]}",

@@ -259,6 +259,8 @@ class Run:
             from .report import write_report
 
             write_report([self.folder])
+        except RunError as error:  # as of a full disk: it says all that is to be known
+            logger.warning("the report of %s could not be written: %s", self.folder, error)
         except Exception:  # a page that cannot be drawn must not make a failure of a training that went well
             logger.exception("the report of %s could not be written", self.folder)
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast, get_args
 
 from ..config.coerce import shown
 from ..config.entries import Row, flatten, place
+from ..config.sources import LARGEST
 from ..config.yaml_file import rows_of
 from ..core.errors import ConfigError, Problem, nearest
 from .distributions import space_of
@@ -82,6 +83,8 @@ def read_definition(path: Path) -> Definition:
         ConfigError: with every mistake at once, each with its line.
     """
     try:
+        if path.expanduser().stat().st_size > LARGEST:
+            raise ConfigError([Problem(str(path), str(path), f"is larger than {LARGEST >> 20} MiB: no sweep file")])
         text = path.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is no text"

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..core.archives import expect_stored
 from ..core.damage import reading
 from ..core.errors import RunError
 from ..runs.atomic import atomic_write
@@ -68,6 +69,7 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         raise RunError(
             "this is an export for other programs", where=str(path), fix="name the run, or its export as safetensors"
         )
+    expect_stored(path, RunError)
     try:
         record = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # reading damaged bytes raises whatever it stumbles over
