@@ -124,7 +124,7 @@ def _check(node: ast.AST, written: str, needs: list[str]) -> None:
     elif isinstance(node, ast.Name):
         needs.append(node.id)
         return
-    elif isinstance(node, ast.Constant) and type(node.value) in (int, float) and abs(node.value) < _LARGEST:
+    elif isinstance(node, ast.Constant) and _number(node.value):
         return
     else:
         shown = ast.unparse(node)
@@ -155,3 +155,8 @@ def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:
 
 def _wrong(written: str, what: str, fix: str) -> DataError:
     return DataError(f"the formula cannot be used: {what}", where=written[:_SHOWN], fix=fix)
+
+
+def _number(value: object) -> bool:
+    """Say whether a constant is a number that float32 has room for; True and False are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

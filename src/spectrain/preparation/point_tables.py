@@ -48,6 +48,7 @@ class CsvPoints:
             there = [name.strip() for name in next(csv.reader([first], delimiter=self._delimiter), [])]
         except csv.Error as error:
             raise _unreadable(path, error) from error
+        _expect_rows(path)
         columns_in(there, wanted.columns, path)
         self._places, self.crs = place_columns(there, wanted, path)
         self._there = there
@@ -80,6 +81,17 @@ class CsvPoints:
                     )
         except (OSError, ValueError) as error:  # what pandas cannot parse is a ValueError
             raise _unreadable(self.path, error) from error
+
+
+def _expect_rows(path: Path) -> None:
+    """Raise where a row is longer than any table's: pandas would make millions of columns of it.
+
+    A piece without a line break is looked for, which costs little beside reading the numbers.
+    """
+    with path.open("rb") as file:
+        while len(piece := file.read(LONGEST_HEADER)) == LONGEST_HEADER:
+            if b"\n" not in piece and b"\r" not in piece:
+                raise _unreadable(path, ValueError("a line is longer than 1 MiB, which no row of points is"))
 
 
 def _strictly(reader: Iterator[Any]) -> Iterator[Any]:
