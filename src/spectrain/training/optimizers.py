@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,12 @@ class Sgd(torch.optim.SGD):
 class Adam(torch.optim.Adam):
     """Adam (Kingma and Ba 2015); weight decay is added to the gradient (coupled L2)."""
 
+    def _init_group(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *state: Any) -> bool:
+        """Fill the lists that an update is made of; see `in_memory_order`."""
+        found: bool = super()._init_group(group, params, grads, *state)  # type: ignore[no-untyped-call]
+        grads[:] = in_memory_order(grads) if group["fused"] else grads
+        return found
+
     @dataclass(frozen=True)
     class Config:
         """Keys of ``optimizer=adam``."""
@@ -57,6 +64,12 @@ class Adam(torch.optim.Adam):
 
 class AdamW(torch.optim.AdamW):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
+
+    def _init_group(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *state: Any) -> bool:
+        """Fill the lists that an update is made of; see `in_memory_order`."""
+        found: bool = super()._init_group(group, params, grads, *state)  # type: ignore[no-untyped-call]
+        grads[:] = in_memory_order(grads) if group["fused"] else grads
+        return found
 
     @dataclass(frozen=True)
     class Config:
@@ -123,6 +136,23 @@ class Lars:
             trust_coeff=config.trust_coefficient,
         )
         return optimizer
+
+
+def in_memory_order(gradients: list[Tensor]) -> list[Tensor]:
+    """Return gradients in channels-last layout as views [O,H,W,I] of the same memory, others as they are.
+
+    On a CPU torch's fused Adam goes through memory and asks for no shape, yet copies each gradient that is not
+    contiguous, and throws the copy away (torch 2.15): as long again as the update itself.
+    """
+    return [
+        gradient.permute(0, 2, 3, 1)
+        if type(gradient) is Tensor
+        and gradient.device.type == "cpu"
+        and not gradient.is_contiguous()
+        and gradient.is_contiguous(memory_format=torch.channels_last)
+        else gradient
+        for gradient in gradients
+    ]
 
 
 def step_unless_empty(optimizer: torch.optim.Optimizer, weight: Tensor) -> None:
