@@ -25,6 +25,7 @@ NAMES = [
     "reading",
     "views",
     "step",
+    "profiles",
     "sparse",
     "mae",
     "mae_memory",

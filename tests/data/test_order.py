@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from spectrain.core.errors import DataError
 from spectrain.core.random import Key, permuted
+from spectrain.data import order as order_module
 from spectrain.data.order import EvalOrder, TrainOrder
 
 
@@ -78,6 +79,17 @@ def test_starting_later_leaves_out_exactly_what_came_before():
     for expected, got in zip(all_steps[3:], late, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(expected, got, strict=True))
     assert list(order.steps(4, start=order.steps_per_epoch)) == []
+
+
+def test_steps_are_placed_many_at_a_time_and_are_the_same_as_one_by_one(monkeypatch):
+    calls = []
+    monkeypatch.setattr(order_module, "permuted", lambda *given: calls.append(1) or permuted(*given))
+    order = TrainOrder(20_000, 8, 2, seed=3)
+    whole = list(order.steps(0))
+    assert len(calls) <= 7  # the first step alone, then 4096 positions at once
+    for step in (0, 1, 256, 257, len(whole) - 1):
+        alone = next(order.steps(0, start=step))
+        assert all(np.array_equal(a, b) for a, b in zip(whole[step], alone, strict=True))
 
 
 def test_epochs_and_seeds_differ_and_repeat():

@@ -12,8 +12,12 @@ from model_contract import ModelContract, batch_of, images, part_of, statistics
 from spectrain.config import load_config
 from spectrain.core.bands import Bands
 from spectrain.core.errors import ConfigError, DataError
+from spectrain.models import mae_layers
+from spectrain.models.any_bands import Spectrum
 from spectrain.models.banded import build_banded
 from spectrain.models.mae_spectral import MAESpectral
+from spectrain.models.positions import CODE, grid_code
+from spectrain.models.tokens import Grid
 
 SMALL = {
     "embed_dim": 16,
@@ -144,6 +148,23 @@ def test_learned_positions_refuse_another_grid(size):
         model.features(batch_of(images(1, 4, size)))
     with pytest.raises(DataError, match="learned positions are for"):
         model.for_bands(Bands.unnamed(6), statistics(6)).features(batch_of(images(1, 6, (16, 16))))
+
+
+def test_the_code_of_a_grid_is_kept_for_the_next_step_and_never_taken_for_another_one(monkeypatch):
+    made = []
+    monkeypatch.setattr(mae_layers, "grid_code", lambda *given: made.append(1) or grid_code(*given))
+    place = mae_layers.Place(8, 2, "pixels", (0, 0, 0))
+    spectrum = Spectrum(torch.randn(3, 2 * CODE), 1.0)
+    small, wide = Grid(3, 2, 2, 2, 4, 8, 8), Grid(3, 2, 5, 2, 4, 8, 20)
+    with torch.inference_mode():
+        place(spectrum, small)
+    first = place(spectrum, small)
+    assert torch.equal(place(spectrum, small), first)
+    assert len(made) == 2  # what inference made is not kept
+    assert place(spectrum, wide).shape == (30, 8)
+    assert torch.equal(place(spectrum, small), first)
+    assert len(made) == 4
+    place(spectrum, small).sum().backward()
 
 
 def test_what_does_not_go_together_is_told_at_once():

@@ -15,6 +15,7 @@ from spectrain.core.registry import lookup
 from spectrain.training.api import train_config
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.optimizers import step_unless_empty
+from spectrain.training.parallel import Parallel
 
 
 @pytest.mark.parametrize("nesterov", [False, True])
@@ -89,3 +90,53 @@ def test_lars_without_timm(monkeypatch):
     part = lookup("optimizer", "lars")
     with pytest.raises(SpectrainError, match=r"spectrain\[encoders\]"):
         part.from_config(part.Config(), parameters=[nn.Parameter(torch.ones(2))])
+
+
+def convolution(kind: str, *, channels_last: bool = True) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """Return a layer of fixed weights and its optimiser."""
+    torch.manual_seed(0)
+    layer = nn.Conv2d(4, 8, 3)
+    if channels_last:
+        layer = layer.to(memory_format=torch.channels_last)
+    part = lookup("optimizer", kind)
+    return layer, part.from_config(part.Config(lr=0.01), parameters=layer.parameters())
+
+
+def update(layer: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> None:
+    """Take a step of the gradient with this number."""
+    draw = torch.Generator().manual_seed(number)
+    for parameter in layer.parameters():
+        parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape, generator=draw))
+    optimizer.step()
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+def test_an_update_of_channels_last_weights_copies_no_gradient_and_is_torchs_to_the_bit(kind):
+    layer, optimizer = convolution(kind)
+    twin, _ = convolution(kind)
+    base = type(optimizer).__bases__[0]
+    options = {name: value for name, value in optimizer.defaults.items() if name != "decoupled_weight_decay"}
+    theirs = base(twin.parameters(), **options)
+    for number in range(3):
+        update(twin, theirs, number)
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
+            update(layer, optimizer, number)
+    assert "aten::clone" not in {event.name for event in profile.events()}
+    assert torch.equal(layer.weight, twin.weight)
+    assert torch.equal(layer.bias, twin.bias)
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
+def test_moments_of_another_memory_layout_go_on_at_their_own_weights(kind):
+    plain, optimizer = convolution(kind, channels_last=False)
+    other, again = convolution(kind)
+    device = torch.device("cpu")
+    for number in range(3):
+        update(plain, optimizer, number)
+    other.load_state_dict(plain.state_dict())
+    saved = Parallel(plain, "none", device).optimizer_state(optimizer)
+    Parallel(other, "none", device).load_optimizer_state(again, saved)
+    update(plain, optimizer, 3)
+    update(other, again, 3)
+    assert other.weight.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(other.weight, plain.weight, rtol=1e-6, atol=1e-7)

@@ -20,6 +20,7 @@ from spectrain.cli import main
 from spectrain.core.errors import RunError
 from spectrain.training.api import train_config
 from spectrain.training.checkpoint import load_checkpoint
+from spectrain.training.profiling import profiler
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,34 @@ def test_debug_takes_two_batches_and_two_epochs(data, tmp_path):
 
 def test_a_trace_is_written_on_request(data, tmp_path):
     run = trained(data, tmp_path / "run", "general.profile=true")
-    assert json.loads((run.folder / "trace.json").read_text())["traceEvents"]
+    assert traced_steps(run.folder) == 3
+
+
+def traced_steps(folder: Path) -> int:
+    """Return how many steps the trace holds, told by the optimiser's updates."""
+    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    return sum(event["name"].startswith("Optimizer.step#") for event in events if event.get("ph") == "X")
+
+
+@pytest.mark.parametrize(("steps", "traced"), [(1, 1), (2, 2), (4, 3), (5, 3)])
+def test_a_training_of_less_than_six_steps_is_traced_too(tmp_path, steps, traced):
+    model = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.SGD(model.parameters())
+    with profiler(True, tmp_path, steps) as profile:
+        for _ in range(steps):
+            model(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+            profile.step()
+    assert traced_steps(tmp_path) == traced
+
+
+@pytest.mark.parametrize(("steps", "taken"), [(0, 0), (100, 2)])
+def test_where_no_trace_is_written_a_warning_says_so(tmp_path, caplog, steps, taken):
+    with profiler(True, tmp_path, steps) as profile:
+        for _ in range(taken):
+            profile.step()
+    assert not (tmp_path / "trace.json").exists()
+    assert "trace.json" in caplog.text
 
 
 def test_clipping_bounds_the_step(data, tmp_path):

@@ -1,7 +1,7 @@
 """Which sample comes when: a pure function of (seed, epoch, step), so skipping ahead is a number.
 
 Nothing is shuffled in memory: :func:`~spectrain.core.random.permuted` tells where a position lands, so an order over a
-billion patches takes no more memory than one step of it, and every process computes only its own slices.
+billion patches takes no more memory than a few steps of it, and every process computes only its own slices.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..core.random import Key, permuted
+
+_AT_ONCE = 4096
+"""Positions to place at once, or those of one step: a permutation takes two hundred small operators, however many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +97,18 @@ class TrainOrder:
         """
         key = Key(self.seed, "order", epoch)
         bounds = self._bounds()
-        for step in range(start, self.steps_per_epoch):
-            # all slices of this rank in one call: a permutation costs per call, not per position
-            positions = [np.arange(low, high) + step * self._step for low, high in bounds]
-            placed = np.concatenate(positions)
+        within = np.concatenate([np.arange(low, high) for low, high in bounds])
+        cuts = np.cumsum([high - low for low, high in bounds])[:-1]
+        count = 1  # of the first step alone: who takes no more waits for no more
+        while start < self.steps_per_epoch:
+            steps = np.arange(start, min(start + count, self.steps_per_epoch))
+            placed = (steps[:, None] * self._step + within).ravel()
             if self.shuffle:
                 placed = permuted(key, self.size, torch.from_numpy(placed)).numpy()
-            cuts = np.cumsum([len(piece) for piece in positions])[:-1]
-            yield [np.sort(piece) for piece in np.split(placed, cuts)]
+            for step in placed.reshape(len(steps), -1):
+                yield [np.sort(piece) for piece in np.split(step, cuts)]
+            start += len(steps)
+            count = max(1, _AT_ONCE // len(within))
 
     def _bounds(self) -> list[tuple[int, int]]:
         """Return where this rank's micro-batches begin and end within a step."""

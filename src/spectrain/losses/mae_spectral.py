@@ -201,16 +201,17 @@ class MAESpectralLoss(nn.Module):
         f = self._figures(c)
         counted = f.number[:, c.hidden_from :] if self.compare == "masked" else f.number
         weight = counted.sum((1, 2)) * c.real / math.prod(c.prediction.shape[2:])
+        number = weight.sum()
         parts: dict[str, LossSum] = {}
         total = c.prediction.new_zeros(())
         for name, of in PARTS.items():
             if self.weights[name] > 0:
                 one = (of(self, c, f) * weight).sum()
-                parts[f"loss_{name}"] = LossSum(one.detach(), weight.sum())
+                parts[f"loss_{name}"] = LossSum(one.detach(), number)
                 total = total + self.weights[name] * one
         if not parts:
             total = total + 0 * c.prediction.sum()
-        return LossSum(total, weight.sum()), parts
+        return LossSum(total, number), parts
 
     def _figures(self, c: Compared) -> Figures:
         """Return what the parts need of each token and band."""
@@ -222,7 +223,9 @@ class MAESpectralLoss(nn.Module):
             number = c.counted.sum(3).to(torch.float32)
             target = fill_invalid(c.target, c.counted)
         hidden = _hidden(c, number)
-        centre = _added(_hidden(c, target.sum(3)), c.group, c.groups) / _added(hidden, c.group, c.groups).clamp(min=1)
+        by_group = Bins.of(c.group, c.groups)
+        in_group = by_group.added(hidden)
+        centre = by_group.added(_hidden(c, target.sum(3))) / in_group.clamp(min=1)
         centre = centre.gather(1, c.group[..., None].expand(-1, -1, bands))  # of each token's own bands
         low, high = c.low, c.high
         if self.value_range is not None:
@@ -238,7 +241,7 @@ class MAESpectralLoss(nn.Module):
             },
         )
         shaped = (getattr(found, field.name).unflatten(0, (batch, count)) for field in fields(found))
-        return Figures(number, hidden, target, centre, TokenSums(*shaped))
+        return Figures(number, hidden, target, centre, TokenSums(*shaped), by_group, in_group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +254,8 @@ class Figures:
         target: [B,M,u,P], 0 where nothing is compared.
         centre: [B,M,u], mean of the hidden target values of that band.
         sums: with B and M for R.
+        by_group: adds tokens of a band group up.
+        in_group: [B,groups,u], ``hidden`` so added up.
     """
 
     number: Tensor
@@ -258,6 +263,8 @@ class Figures:
     target: Tensor
     centre: Tensor
     sums: TokenSums
+    by_group: Bins
+    in_group: Tensor
 
 
 def _hidden(c: Compared, values: Tensor) -> Tensor:
@@ -306,13 +313,14 @@ def _sam(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
     assert c.squares is not None
     start = c.hidden_from
     place = c.place[:, start:]
-    errors, along = (_added(one[:, start:], place, c.places) for one in (f.sums.errors, f.sums.along))
+    by_place = Bins.of(place, c.places)
+    errors, along = (by_place.added(one[:, start:]) for one in (f.sums.errors, f.sums.along))
     if c.counted is None:
         touched = torch.ones_like(place, dtype=errors.dtype)[..., None]
     else:
         touched = c.counted[:, start:].any(2).to(errors.dtype)
     least = TINY * c.squares.amax((1, 2), keepdim=True)  # images may be in any unit
-    chosen = (_added(touched, place, c.places) > 0) & (c.squares > least)
+    chosen = (by_place.added(touched) > 0) & (c.squares > least)
     squares = torch.where(chosen, c.squares, 1.0)
     errors, along = errors / squares, along / squares  # in units of the spectrum's length
     across = (errors - along.square()).clamp(min=0)
@@ -326,11 +334,11 @@ def _variance(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
     centred = centred if c.counted is None else fill_invalid(centred, c.counted)
     of_target = centred.square().sum(3)
     of_prediction = of_target + 2 * f.sums.with_target + f.sums.squared
-    enough = _added(f.hidden, c.group, c.groups)
+    enough = f.in_group
     number = enough.clamp(min=1)
 
     def mean(values: Tensor) -> Tensor:
-        return _added(_hidden(c, values), c.group, c.groups) / number
+        return f.by_group.added(_hidden(c, values)) / number
 
     target = mean(of_target)  # less the square of the mean, which is 0
     prediction = (mean(of_prediction) - mean(f.sums.error).square()).clamp(min=0)
@@ -345,16 +353,37 @@ def _range(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
 def _spectral_sum(loss: MAESpectralLoss, c: Compared, f: Figures) -> Tensor:
     error = c.prediction - c.target
     error = error if c.counted is None else fill_invalid(error, c.counted)
-    total = _added(error.flatten(2), c.place, c.places)
+    total = Bins.of(c.place, c.places).added(error.flatten(2))
     return total.square().mean((1, 2)) / (c.groups**2 if loss.spectral_sum_normalised else 1)
 
 
-def _added(tokens: Tensor, index: Tensor, count: int) -> Tensor:
-    """Return [B,count,n]: the tokens [B,M,n] of equal ``index`` [B,M] added up."""
-    batch = tokens.shape[0]
-    flat = (index + count * torch.arange(batch, device=tokens.device)[:, None]).flatten()
-    tokens = tokens.expand(*index.shape, -1).flatten(0, 1)
-    return tokens.new_zeros((batch * count, tokens.shape[1])).index_add(0, flat, tokens).view(batch, count, -1)
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Where tokens go that are added up: worked out once for all that is added in the same way.
+
+    Attributes:
+        flat: int64 [B*M], the bin of each token, counted through the batch.
+        shape: (B, M).
+        count: bins an image.
+    """
+
+    flat: Tensor
+    shape: tuple[int, int]
+    count: int
+
+    @classmethod
+    def of(cls, index: Tensor, count: int) -> Bins:
+        """Return the bins for tokens of bin ``index`` [B,M], 0 to ``count - 1``."""
+        batch, tokens = index.shape
+        flat = (index + count * torch.arange(batch, device=index.device)[:, None]).flatten()
+        return cls(flat, (batch, tokens), count)
+
+    def added(self, tokens: Tensor) -> Tensor:
+        """Return [B,count,n]: the tokens [B,M,n] of one bin added up."""
+        batch = self.shape[0]
+        tokens = tokens.expand(*self.shape, -1).flatten(0, 1)
+        sums = tokens.new_zeros((batch * self.count, tokens.shape[1])).index_add(0, self.flat, tokens)
+        return sums.view(batch, self.count, -1)
 
 
 PARTS: dict[str, Callable[[MAESpectralLoss, Compared, Figures], Tensor]] = {

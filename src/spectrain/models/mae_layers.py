@@ -50,6 +50,7 @@ class Place(nn.Module):
     def __init__(self, dim: int, group_size: int, positions: Positions, table: tuple[int, int, int]) -> None:
         super().__init__()
         self.positions, self.table = positions, table
+        self._last: tuple[tuple[int, int, float, torch.device], Tensor] | None = None
         if positions == "learned":
             self.spatial = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[1] * table[2], dim), std=0.02))
             self.spectral = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[0], dim), std=0.02))
@@ -72,11 +73,23 @@ class Place(nn.Module):
                 )
             return (self.spectral[:, None] + self.spatial).flatten(0, 1)
         step = 1.0 if self.positions == "pixels" else spectrum.resolution / METRES_PER_UNIT
-        device = spectrum.codes.device
-        y, x = (torch.arange(count, device=device) * step for count in (grid.rows, grid.columns))
-        spatial = grid_code(y, x, self.bands.out_features)
         spectral: Tensor = self.bands(spectrum.codes)
-        return (spectral[:, None] + spatial).flatten(0, 1)
+        return (spectral[:, None] + self._of_grid(grid, step, spectrum.codes.device)).flatten(0, 1)
+
+    def _of_grid(self, grid: Grid, step: float, device: torch.device) -> Tensor:
+        """Return the code of the grid's places [rows*columns,dim], the one of the last call where it is the same.
+
+        Compiled and exported code works it out itself, and what was made in inference mode no training may use.
+        """
+        key = (grid.rows, grid.columns, step, device)
+        compiling = torch.compiler.is_compiling()
+        if self._last is not None and self._last[0] == key and not compiling:
+            return self._last[1]
+        y, x = (torch.arange(count, device=device) * step for count in (grid.rows, grid.columns))
+        code = grid_code(y, x, self.bands.out_features)
+        if not compiling and type(code) is Tensor and not code.is_inference():
+            self._last = key, code
+        return code
 
 
 class Encoder(nn.Module):

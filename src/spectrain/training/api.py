@@ -192,7 +192,9 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
         _doubt(session)
     status, training = "failed", None
     try:
-        with stop_on_signal() as stop, profiler(cfg.general.profile and rank() == 0, run.folder) as profile, line:
+        left = 0 if cfg.hparams.skip_training else session.total_steps - state.progress.step
+        tracing = profiler(cfg.general.profile and rank() == 0, run.folder, left)
+        with stop_on_signal() as stop, tracing as profile, line:
             line.show(layer_table(session.model))
             training = Training(session, run, state, checkpoint_meta(session, run), line, stop, profile)
             status = training.fit()

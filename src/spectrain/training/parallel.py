@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError
@@ -165,6 +165,19 @@ class Parallel:
                 ],
             }
         )
+        _lay_out_like_parameters(optimizer)
+
+
+def _lay_out_like_parameters(optimizer: torch.optim.Optimizer) -> None:
+    """Give moments the memory layout of their parameter.
+
+    Those of a run with another ``general.channels_last``, or with FSDP, have another, and fused updates on a CPU go
+    through memory without a look at it: each weight would be moved by the moments of some other.
+    """
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def blocks_of(module: nn.Module) -> Iterator[nn.Module]:
