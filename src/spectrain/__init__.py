@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .inference.export import export as export
     from .inference.import_weights import import_weights as import_weights
     from .inference.predict import predict as predict
-    from .inspection.data_set import inspect as inspect
+    from .inspection.look import inspect as inspect
     from .losses.mae_spectral import MAESpectralLoss as MAESpectralLoss
     from .losses.supcon import SupConLoss as SupConLoss
     from .models.mae_spectral import MAESpectral as MAESpectral
@@ -101,7 +101,7 @@ _PLACES = {
     "build_model": "training.parts:build_model",
     "evaluate_model_dataloader": "training.parts:evaluate_model_dataloader",
     "import_weights": "inference.import_weights:import_weights",
-    "inspect": "inspection.data_set:inspect",
+    "inspect": "inspection.look:inspect",
     "learning_rate": "training.parts:learning_rate",
     "load_checkpoint": "training.checkpoint:load_checkpoint",
     "load_config": "config.resolver:load_config",

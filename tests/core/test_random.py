@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from spectrain.core.keys import shuffled
 from spectrain.core.random import Key, normal_image, permuted, uniform, words
 
 SAMPLES = torch.arange(4096)
@@ -78,3 +79,10 @@ def test_skipping_ahead_needs_no_order():
     assert ahead.max() < size
     with pytest.raises(ValueError, match="at least one"):
         permuted(key, 0, torch.arange(0))
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_a_shuffle_without_torch_is_the_same_permutation(size):
+    key = Key(3, "splits")
+    found = shuffled(key, size)
+    assert found == permuted(key, size, torch.arange(size)).tolist() and sorted(found) == list(range(size))

@@ -10,6 +10,7 @@ import pytest
 import spectrain.demos
 from spectrain.core.errors import DataError
 from spectrain.inspection import label_ranges
+from spectrain.inspection.commands import without_labels
 from spectrain.inspection.data_set import inspect
 from spectrain.inspection.described import command
 
@@ -117,3 +118,11 @@ def test_a_split_with_folds_is_trained_on_one_of_them():
     folds = [{"train": 3, "valid": 1}, {"train": 3, "valid": 1}]
     words = command(Path("x.zarr"), ["cross-val"], "segmentation", always_folded=False, folds=folds)
     assert words == ("spectrain", "train", "segmentation", "dataset.path=x.zarr", "dataset.fold=0")
+
+
+@pytest.mark.parametrize(("bands", "recipe"), [(1, "contrastive"), (7, "contrastive"), (8, "mae")])
+def test_images_of_few_bands_without_labels_are_for_contrastive_learning(tmp_path, bands, recipe):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["train"] = np.random.default_rng(0).normal(size=(9, bands, 8, 8)).astype(np.float32)
+    assert inspect(tmp_path / "a.h5").words[2] == recipe
+    assert without_labels(bands)[0] == recipe and ("mae" in without_labels(bands)) == (bands >= 8)

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_rasters import write_raster
+import rasterio
+from small_rasters import write_planet, write_raster, write_s2
 
+import spectrain
+import spectrain.demos
 from spectrain.cli import main
 from spectrain.config.yaml_file import scalar
+from spectrain.core.errors import DataError
 from spectrain.data.opening import open_patches
 from spectrain.inspection.commands import option, shell
 from spectrain.inspection.guard import Guard
-from spectrain.inspection.look import look
+from spectrain.inspection.look import inspect
 from spectrain.inspection.page import text_of
 from spectrain.inspection.survey import survey
 
+DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
 ODD = [
     "plain",
     "a b",
@@ -98,9 +105,9 @@ def test_a_reader_that_takes_images_alone_does_not_hide_labels_beside_them(tmp_p
     for number in range(4):
         write_raster(tmp_path / "images" / f"{number}.tif", 3, x=500_000 + 9000 * number)
         write_raster(tmp_path / "damage" / f"{number}.tif", 1, x=500_000 + 9000 * number, dtype="uint8", high=2)
-    answer = look(tmp_path)
+    answer = inspect(tmp_path)
     assert answer.usable
-    assert "labels=damage/{scene}.tif" in answer.text
+    assert "labels=damage/{scene}.tif" in str(answer)
 
 
 def test_what_is_doubtful_is_said(tmp_path, guard):
@@ -123,6 +130,85 @@ def test_what_is_doubtful_is_said(tmp_path, guard):
         "in/cut.tif cannot be read: the file is cut short",
     ):
         assert line in said, (line, said)
+
+
+def test_files_of_one_pattern_that_differ_in_bands_are_said(tmp_path, guard):
+    names = {"a": ("red", "green", "nir"), "b": ("red", "green", "nir"), "c": ("red", "nir")}
+    for number, (name, bands) in enumerate(names.items()):
+        values = np.random.default_rng(number).integers(1, 9000, (len(bands), 64, 64)).astype("uint16")
+        path = write_raster(tmp_path / f"{name}_ms.tif", values=values, x=500_000 + 9000 * number)
+        write_raster(tmp_path / f"{name}_mask.tif", x=500_000 + 9000 * number, dtype="uint8", high=2)
+        with rasterio.open(path, "r+") as file:
+            file.descriptions = bands
+    said = text_of(tmp_path, survey(tmp_path, guard, 600))
+    assert "{scene}_ms.tif: several counts of bands: 3 (2 files), 2 (1 files)" in said, said
+    assert "{scene}_ms.tif: bands are missing: green in 1 of 3 files" in said, said
+
+
+def test_shares_of_classes_are_facts_and_rare_ones_doubts(tmp_path, guard):
+    values = np.zeros((1, 100, 100), np.uint8)
+    values[0, :50], values[0, 99, :20] = 1, 2
+    write_raster(tmp_path / "image.tif", 4, 100)
+    write_raster(tmp_path / "mask.tif", values=values)
+    facts, _, doubtful = text_of(tmp_path, survey(tmp_path, guard, 600)).partition("doubtful")
+    assert "mask.tif: classes 0 49.8%, 1 50.0%, 2 0.2%" in facts
+    assert "mask.tif: rare classes: 2 (0.20%)" in doubtful and "classes 0" not in doubtful
+
+
+@pytest.mark.parametrize("layout", ["planet", "s2"])
+def test_a_layout_of_prepare_is_told_and_its_command_works(tmp_path, guard, monkeypatch, capsys, layout):
+    root = tmp_path / "mine"
+    (write_planet if layout == "planet" else write_s2)(root)
+    found = survey(root, guard, 600)
+    (way,) = found.ways  # and none of `prepare scenes`, which would take one of the label files for those of all scenes
+    assert way.commands[0][:3] == ("spectrain", "prepare", layout)
+    assert not [line for line in found.doubts if "mask" in line or "Footprints" in line], found.doubts
+    words = (*way.commands[0], "patch-size=64", "test-val-split=0.34")
+    assert run(words, monkeypatch, tmp_path) == 0, capsys.readouterr()
+    patches = open_patches(tmp_path / "mine-patches" / "cross-val.zarr", "cross-val")
+    assert (patches.labels(np.arange(len(patches))) == 1).any()
+    assert way.commands[1] == ("spectrain", "train", "segmentation", "dataset.path=mine-patches")
+
+
+def test_scenes_of_a_layout_without_labels_have_a_recipe_without(tmp_path, guard):
+    found = survey(write_planet(tmp_path / "bare", 2, labelled=False), guard, 600)
+    assert [words[1:3] for words in found.ways[0].commands] == [("prepare", "planet"), ("train", "contrastive")]
+
+
+def test_a_layout_that_prepare_refuses_is_a_doubt(tmp_path, guard):
+    root = write_s2(tmp_path / "s2", 2)
+    for path in root.rglob("*.shp"):
+        path.write_bytes(b"no shapes")
+    found = survey(root, guard, 600)
+    assert any("scenes cannot be prepared" in line or "`prepare` would refuse it" in line for line in found.doubts)
+
+
+def test_python_says_what_the_command_says(tmp_path, monkeypatch, capsys):
+    write_raster(tmp_path / "own" / "image.tif", 3, 128)
+    for path in (tmp_path / "own", DEMO):
+        found = spectrain.inspect(path)
+        assert run(("spectrain", "inspect", str(path)), monkeypatch, tmp_path) == 0
+        assert capsys.readouterr().out == f"{found}\n"
+        assert found.usable and found.command.startswith("spectrain ")
+        json.dumps(found.to_json())
+    assert found.splits[0].shape == (387, 1, 64, 64) and found.splits[0].statistics.count[0] > 0
+    with pytest.raises(DataError):
+        spectrain.inspect(tmp_path / "nowhere")
+
+
+def test_a_folder_of_rasters_is_looked_at_without_torch(tmp_path):
+    """Importing it takes seconds, and most of what is said needs headers and a few pixels only."""
+    for number, bands in enumerate((3, 4, 3)):
+        write_raster(tmp_path / f"{number}.tif", bands, x=500_000 + 9000 * number)
+    code = (
+        "import sys; from spectrain.inspection import probes, look; from pathlib import Path\n"
+        "try: probes.data_set(sys.argv[1])\n"
+        "except Exception: pass\n"
+        "probes.raster(sys.argv[1] + '/0.tif'); probes.places([sys.argv[1] + '/0.tif'])\n"
+        "probes.plan('scenes', ['data-dir=' + sys.argv[1], 'images=0.tif', 'blocks=500', 'patch-size=32'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 0
 
 
 @pytest.mark.parametrize("kind", ["empty", "texts", "labels alone"])
@@ -157,12 +243,12 @@ SHARED = {
     "s1s2_flood_spain": ["segmentation"],
     "s2_eopatch_slovenia": ["segmentation", "segmentation", "regression"],
     "regression_dem": ["segmentation", "regression", "regression"],
-    "naip_nd": ["mae", "contrastive"],
+    "naip_nd": ["contrastive"],
     "s2_majortom_thailand": ["mae", "contrastive"],
     "s2_barkbeetle": ["segmentation", "segmentation"],
-    "hyperspectral": ["segmentation"] * 3,
-    "ocean_sst": ["mae", "mae", "mae"],
-    "ocean_colour": ["mae", "mae"],
+    "hyperspectral": ["segmentation", "mae", "segmentation"],
+    "ocean_sst": ["contrastive", "contrastive"],
+    "ocean_colour": ["contrastive"],
     "gedi_footprints": [],
     "rts_labels": [],
 }
@@ -185,11 +271,11 @@ def test_commands_for_shared_folders_work(shared_data: Path, name, guard, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["enmap_potsdam", "wv2_rotterdam", "."])
 def test_folders_that_are_data_sets_or_hold_many(shared_data: Path, name):
-    answer = look(shared_data / name)
+    answer = inspect(shared_data / name)
     assert answer.usable
     lines = [
         shlex.split(line.removeprefix("train on it: "))
-        for line in answer.text.splitlines()
+        for line in str(answer).splitlines()
         if "spectrain train" in line
     ]
     assert lines

@@ -167,10 +167,10 @@ def inspect(
         labels: Folder of the labels of .npy files, where they lie apart.
         debug: Show where a failure happened.
     """
-    from ..inspection.look import look
+    from ..inspection.look import inspect as look
 
     found = look(path, split, output, window, labels)
-    print(found.text)
+    print(found)
     if not found.usable:
         sys.exit(1)
 

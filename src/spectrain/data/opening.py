@@ -14,7 +14,6 @@ from ..core.errors import DataError, nearest
 from ..core.registry import lookup, names, registered
 from .band_choice import with_options
 from .folds import CHOOSE, drawn_folds, expect_count, expect_positives, warn_of_published
-from .mixture import together
 from .patches import Patches
 from .reader import Reader
 from .splits_file import chosen_ids, read_splits
@@ -46,6 +45,8 @@ def open_patches(
     if not isinstance(path, str | Path):
         if not path:
             raise DataError("dataset.path lists no data", where="dataset.path", fix="name a file or folder")
+        from .mixture import together
+
         return together([open_patches(one, split, options) for one in path])
     place = Path(path).expanduser()
     reader = recognise(place, options)

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..core.errors import DataError, nearest
-from ..core.random import Key, permuted
+from ..core.keys import Key, shuffled
 from .ground import Polygons, footprints, refuse_shared, shared_pairs
 from .splits_file import FORMAT, VERSION
 from .vector_drivers import expect_own_features
@@ -212,8 +211,7 @@ def _dealt(
     for stratum, names in sorted(by_stratum.items()):
         size = sum(len(members[unit]) for unit in names)
         filled = dict.fromkeys(shares, 0)
-        order = permuted(key.at(purpose=f"splits/{stratum}"), len(names), torch.arange(len(names))).tolist()
-        for number in order:
+        for number in shuffled(key.at(purpose=f"splits/{stratum}"), len(names)):
             held = members[sorted(names)[number]]
             lacking = {name: share / total * size - filled[name] for name, share in shares.items()}
             name = max(lacking, key=lambda one: lacking[one])

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ..core.errors import SpectrainError
+from ..core.errors import RunError, SpectrainError
 from ..data.rasters import rasterio_package
 from . import probes
 
@@ -41,7 +41,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except probes.OtherKindError as error:
         return {"what": error.what, "where": error.where, "fix": error.fix, "nothing": True}
     except SpectrainError as error:
-        return {"what": error.what, "where": error.where, "fix": error.fix}
+        of_run = isinstance(error, RunError)
+        return {"what": error.what, "where": error.where, "fix": error.fix, "of_run": of_run}
     except MemoryError:
         return {"what": "reading it takes more memory than it may", "where": None, "fix": "see that it is whole"}
     except Exception as error:  # whatever a library raises on it: the asker goes on without this file

@@ -21,6 +21,10 @@ PATCHES_A_SIDE, PATCHES_A_BLOCK = 8, 1.5
 SCENES = 10
 """Places on the ground that are split as wholes; fewer are split by squares."""
 MOST_LABELS = 3
+PLANET_BANDS = 4
+"""That `prepare planet` writes unless more are asked for."""
+MANY_BANDS = 8
+"""From which on hidden bands can be told from the others, which is what a masked autoencoder learns."""
 EMPTY = 0.01
 """Share of pixels that are 0 in all bands from which on 0 is taken for missing."""
 REFLECTANCE = re.compile(r"(?i)b0?\d{1,2}a?|red|green|blue|nir|swir\d?|coastal")
@@ -94,12 +98,17 @@ def ways(root: Path, project: Project, places: int, *, apart: bool = False) -> l
     return [_way(root, project, places, label, apart) for label in (labels or [None])]
 
 
+def without_labels(bands: int) -> tuple[str, ...]:
+    """Return the recipes that learn without labels, the likeliest first; of few bands none is learned from others."""
+    return ("mae", "contrastive") if bands >= MANY_BANDS else ("contrastive",)
+
+
 def preset_way(root: Path, kind: str, labels_dir: str | None) -> Way:
     """Return the way of a layout that `spectrain prepare` knows: planet or s2."""
     out = f"{slug(root)}-patches"
     words = ["spectrain", "prepare", kind, option("data-dir", str(root))]
     words += [] if labels_dir is None else [option("labels-dir", str(root / labels_dir))]
-    learned = "segmentation" if labels_dir is not None or kind == "s2" else "mae"
+    learned = "segmentation" if labels_dir is not None or kind == "s2" else without_labels(PLANET_BANDS)[0]
     trains = ("spectrain", "train", learned, option("dataset.path", out))
     return Way(f"{learned}: the layout of `prepare {kind}`", ((*words, "-o", out), trains))
 
@@ -124,8 +133,9 @@ def _way(root: Path, project: Project, places: int, label: Label | None, apart: 
     words += [f"patch-size={side}", "-o", out]
     path = option("dataset.path", out)
     if label is None:
-        trained = [("spectrain", "train", "mae", path), ("spectrain", "train", "contrastive", path)]
-        return Way("without labels: masked autoencoder, or contrastive", (tuple(words), *trained))
+        recipes = without_labels(project.bands)
+        trained = [("spectrain", "train", one, path) for one in recipes]
+        return Way(f"without labels: {' or '.join(recipes)}", (tuple(words), *trained))
     recipe = "segmentation" if label.kind in ("classes", "polygons") else "regression"
     title = f"{recipe}: {label.kind} of {label.text}" + (f", column {label.column}" if label.column else "")
     note = "one of several labels: choose" if several else ""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,21 +14,20 @@ from torch import Tensor
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
 from ..core.batch import RawBatch
-from ..core.errors import DataError, RunError
+from ..core.errors import DataError
 from ..core.targets import NoTarget
 from ..data.hdf5_cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
 from ..data.reader import Reader
-from ..data.statistics import Statistics, patches_statistics
+from ..data.statistics import patches_statistics
 from ..data.subset import Subset
 from ..data.values import Values
 from ..data.window_grid import default_window
 from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
 from ..runs.info import RunInfo
-from .commands import shell
-from .described import command, counted_labels, folds_text, ignored_labels, labels_text, measured_ranges, recipe_for
-from .label_ranges import LabelRange, ranges_text
+from .described import command, counted_labels, ignored_labels, measured_ranges, recipe_for
+from .found import Inspection, SplitFacts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,104 +41,6 @@ MOST_BYTES = 512 << 20
 """Of stored images of a split that are looked at; of larger ones patches at even distances are."""
 FEW_SCENES, WHOLE = 16, 128
 """Images that are cut into windows: fewer than so many, and of this side in px and more."""
-FIRST_BANDS, LAST_BANDS = 12, 4
-"""Bands that are shown where there are more."""
-
-
-@dataclass(frozen=True)
-class SplitFacts:
-    """What is known of one split.
-
-    Attributes:
-        split: its name.
-        shape: (N, C, H, W).
-        dtype: stored type.
-        has_mask: a mask is stored beside the images.
-        labels: class or value -> count over the labels read; empty where there are none.
-        ignored: those of the labels that do not count.
-        names: of the classes, where the data name them.
-        statistics: of each band, in physical units.
-        warnings: what looks wrong.
-        bare: patches without any measurement among those whose labels were read; 0 where labels are classes.
-        empty: patches without any valid value.
-        ranges: of each layer of measured labels; () where labels are classes.
-        looked_at: patches whose values were read.
-    """
-
-    split: str
-    shape: tuple[int, int, int, int]
-    dtype: str
-    has_mask: bool
-    labels: dict[str, int]
-    ignored: tuple[str, ...]
-    names: tuple[str, ...]
-    statistics: Statistics
-    warnings: tuple[str, ...]
-    bare: int = 0
-    empty: int = 0
-    ranges: tuple[LabelRange | None, ...] = ()
-    looked_at: int = 0
-
-
-@dataclass(frozen=True)
-class Inspection:
-    """What :func:`inspect` found; printing it gives the text for people.
-
-    Attributes:
-        path: what was looked at.
-        bands: one a channel, as JSON values.
-        splits: of a data set.
-        advice: what would make training better or faster.
-        run: `run.json`, where it was a run.
-        kind: what it is.
-        folds: patches on each side of each fold that is given.
-        words: of the command that trains on it.
-    """
-
-    path: Path
-    bands: list[dict[str, Any]]
-    splits: tuple[SplitFacts, ...]
-    advice: tuple[str, ...]
-    run: dict[str, Any] | None = None
-    kind: str = ""
-    folds: tuple[dict[str, int], ...] = ()
-    words: tuple[str, ...] = ()
-
-    @property
-    def command(self) -> str:
-        """The command that trains on it, for a shell."""
-        return shell(self.words)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        splits = [{**asdict(facts), "statistics": facts.statistics.to_json()} for facts in self.splits]
-        record = {"path": str(self.path), "bands": self.bands, "splits": splits, "advice": self.advice, "run": self.run}
-        return {
-            **record,
-            "kind": self.kind,
-            "folds": list(self.folds),
-            "command": self.command,
-            "words": list(self.words),
-        }
-
-    def __str__(self) -> str:
-        if self.run is not None:
-            return _run_text(self.path, self.run)
-        lines = [str(self.path), *([f"  {self.kind}"] if self.kind else [])]
-        if self.folds:
-            lines.append(f"  folds (training + validation): {folds_text(self.folds)}")
-        for facts in self.splits:
-            count, channels, height, width = facts.shape
-            lines += ["", f"{facts.split}: {count} patches of {channels} × {height} × {width}, {facts.dtype}"]
-            lines += [f"  {facts.looked_at} of them were looked at"] if facts.looked_at < count else []
-            lines += _table(self.bands, facts.statistics)
-            lines += [f"  mask: {'stored beside the images' if facts.has_mask else 'none'}"]
-            if facts.labels:
-                lines += [f"  labels: {labels_text(facts.labels, facts.ignored, facts.names)}"]
-            lines += [f"  {line}" for line in ranges_text(facts.ranges)]
-            lines += [f"  warning: {warning}" for warning in facts.warnings]
-        told = [*self.advice, *([f"train on it: {self.command}"] if self.command else [])]
-        return "\n".join([*lines, *([""] if told else []), *told])
 
 
 def inspect(
@@ -272,28 +171,6 @@ class _Seen(Values):
         return found, valid
 
 
-def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:
-    """Return the bands with their statistics as aligned columns."""
-    rows = [["band", "nm", "unit", "mean", "std", "min", "max", "missing"]]
-    hidden = range(FIRST_BANDS, len(bands) - LAST_BANDS) if len(bands) > FIRST_BANDS + LAST_BANDS + 1 else range(0)
-    for number, band in enumerate(bands):
-        if number in hidden:
-            rows += [[f"... {len(hidden)} more", *[""] * 7]] if number == hidden[0] else []
-            continue
-        wavelength = "" if band["wavelength"] is None else f"{band['wavelength']:g}"
-        numbers = (getattr(statistics, name)[number] for name in ("mean", "std", "minimum", "maximum"))
-        cells = ["" if math.isnan(value) else f"{value:.4g}" for value in numbers]
-        rows.append([band["name"], wavelength, band["unit"] or "", *cells, f"{statistics.missing_share[number]:.1%}"])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    text = [
-        left.ljust(width) if column < 3 else left.rjust(width)
-        for row in rows
-        for column, (left, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    per_row = len(rows[0])
-    return ["  " + "  ".join(text[start : start + per_row]).rstrip() for start in range(0, len(text), per_row)]
-
-
 def _advice(path: Path, patches: Patches) -> tuple[str, ...]:
     """Return what would make training on these patches better."""
     advice = []
@@ -337,21 +214,3 @@ def _picture(patches: Patches) -> Figure:
         axes.set_axis_off()
     figure.suptitle(f"{patches.path.name}: {patches.split}", fontsize=10)
     return figure
-
-
-def _run_text(folder: Path, info: dict[str, Any]) -> str:
-    """Return what a run is and how it stands."""
-    best = info.get("best") or {}
-    lines = [
-        str(folder),
-        f"  {info.get('recipe')} {info.get('run_name')}/{info.get('run_id')}: {info.get('status')}",
-        f"  steps: {info.get('steps', 0)}",
-    ]
-    if "value" in best:
-        lines.append(f"  best: {best['monitor']} {best['value']:.5g} in epoch {best['epoch']}")
-    if timings := info.get("timings"):
-        lines.append(f"  timings: {json.dumps(timings)}")
-    checkpoints = sorted(path.name for path in (folder / "checkpoints").glob("*.pt"))
-    if not (folder / "config.yaml").is_file():
-        raise RunError("the run has no config.yaml", where=str(folder))
-    return "\n".join([*lines, f"  checkpoints: {', '.join(checkpoints) or 'none'}"])

@@ -12,12 +12,12 @@ import numpy as np
 from ..core.targets import IGNORED
 from ..data.patches import Patches
 from ..data.sparse_labels import SparseLabels
-from .commands import option
-from .label_ranges import LabelRange, label_ranges
+from .commands import option, without_labels
+from .found import LabelRange
+from .label_ranges import label_ranges
 
 LABELS_READ = 4096
 _AT_ONCE = 1 << 24
-_LISTED = 12
 
 
 def counted_labels(patches: Patches) -> tuple[dict[str, int], int, int]:
@@ -70,33 +70,6 @@ def ignored_labels(patches: Patches, counts: Mapping[str, int]) -> tuple[str, ..
     return tuple(name for name in counts if name in ignored)
 
 
-def labels_text(counts: Mapping[str, int], ignored: Sequence[str], names: Sequence[str]) -> str:
-    """Return the share of each class among what counts, and the share of what does not.
-
-    Args:
-        counts: as `counted_labels` has them.
-        ignored: those that do not count.
-        names: of the classes, or none.
-    """
-    total = sum(counts.values())
-    lost = sum(counts[name] for name in ignored)
-    shown = []
-    for name, count in counts.items():
-        if name in ignored:
-            continue
-        called = f"{name} ({names[int(name)]})" if name.isdigit() and int(name) < len(names) else name
-        shown.append(f"{called} {count / max(1, total - lost):.1%}")
-    text = ", ".join(shown[:_LISTED]) + (", ..." if len(shown) > _LISTED else "")
-    if ignored:
-        text += f"; ignored {lost / total:.1%} ({', '.join(ignored)})"
-    return text
-
-
-def folds_text(folds: Sequence[Mapping[str, int]]) -> str:
-    """Return how many patches each side of each fold has."""
-    return ", ".join(f"{number}: {one['train']} + {one['valid']}" for number, one in enumerate(folds))
-
-
 def command(
     path: Path,
     splits: Sequence[str],
@@ -135,9 +108,10 @@ def command(
 
 def recipe_for(patches: Patches, counts: Mapping[str, int]) -> str:
     """Return the recipe that goes with the labels: of maps of classes, of maps of values, else one without labels."""
+    unlabelled = without_labels(patches.shape[1])[0]
     maps = patches.labels(np.zeros(1, dtype=np.int64)) if patches.has_labels else None
     if maps is None or maps.ndim not in (3, 4):
-        return "mae"
+        return unlabelled
     if "measured" in counts or any(name.isdigit() and int(name) > IGNORED for name in counts):
         return "regression"
-    return "segmentation" if maps.ndim == 3 and "not measured" not in counts else "mae"
+    return "segmentation" if maps.ndim == 3 and "not measured" not in counts else unlabelled

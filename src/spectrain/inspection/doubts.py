@@ -8,18 +8,15 @@ from typing import Any
 
 from .commands import is_reflectance, undeclared
 from .families import Facts, Family
+from .label_facts import class_counts, class_shares, lowest, some
 from .listing import Listing
 from .projects import Label, Project
 
-SHOWN = 4
 RARE, GAPS, COARSER = 0.01, 0.05, 1.1
+FILLS = (-9999, -32768, -999)
+"""Values that stand for none."""
 SPREAD = 50.0
 """Times that the values of one file may be larger than those of another before they are of another scale."""
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first few of some names."""
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def of_listing(found: Listing) -> list[str]:
@@ -107,7 +104,7 @@ def _odd_values(facts: Sequence[Facts]) -> list[str]:
         what = f"{share:.0%} of a file is 0 in all bands" if value == 0 else f"the lowest value is {value:g}"
         lines.append(f"{what} and no nodata is declared: taken for missing (nodata)")
     lows = [low for one in facts if one["dtype"][0] == "f" for low in one["low"] if low is not None]
-    if lows and min(lows) in (-9999, -32768, -999):
+    if lows and min(lows) in FILLS:
         lines.append(f"the lowest value is {min(lows):g}: declare it as nodata in the files, or it counts as measured")
     return lines
 
@@ -123,7 +120,7 @@ def _mixed(facts: Sequence[Facts]) -> list[str]:
     for what, of in kinds:
         found = Counter(of(one) for one in facts)
         if len(found) > 1:
-            lines.append(f"several {what}: {', '.join(f'{name} ({n} files)' for name, n in found.most_common(SHOWN))}")
+            lines.append(f"several {what}: {', '.join(f'{name} ({n} files)' for name, n in found.most_common(4))}")
     sides = [one["resolution"] for one in facts if one["resolution"]]
     if sides and max(sides) > COARSER * min(sides):
         lines.append(f"several resolutions: {min(sides):.3g} to {max(sides):.3g} m a pixel")
@@ -153,33 +150,20 @@ def _of_label(label: Label, project: Project) -> list[str]:
     if any(one["bands"] > 1 for one in facts):
         lines.append("label rasters of several bands cannot be prepared")
     if label.kind == "classes":
-        lines.append(classes_text(facts))
+        lines += _of_classes(facts)
         if any(one["nodata"] == 0 for one in facts):
             lines.append("0 is declared as nodata, so pixels of class 0 count as not labelled")
-    else:
-        known = [one for one in facts if one["low"][0] is not None]
-        gaps = sum(one["missing"][0] for one in facts) / max(1, len(facts))
-        if known:
-            low, high = min(one["low"][0] for one in known), max(one["high"][0] for one in known)
-            lines.append(f"values go from {low:g} to {high:g}; {1 - gaps:.1%} of the pixels are labelled")
+    elif (low := lowest(facts)) in FILLS:
+        lines.append(f"the lowest value is {low:g}: declare it as nodata in the files, or it counts as measured")
     return lines
 
 
-def classes_text(facts: Sequence[Facts]) -> str:
-    """Return the share of each class in the files that were looked at."""
-    counts: Counter[str] = Counter()
-    for one in facts:
-        counts.update(one["classes"] or {})
-    total = max(1, counts.total())
-    names = sorted(counts, key=float)
-    shown = ", ".join(f"{name} {counts[name] / total:.1%}" for name in names[:12]) + (
-        ", ..." if len(names) > 12 else ""
-    )
-    rare = [name for name in names if counts[name] < RARE * total]
-    text = f"classes {shown}"
-    if len(names) < 2:
-        text += ": there is nothing to tell apart"
-    return text + (f"; rare are {some(rare)}" if rare else "")
+def _of_classes(facts: Sequence[Facts]) -> list[str]:
+    counts = class_counts(facts)
+    if len(counts) < 2:
+        return [f"there is one class ({next(iter(counts), 'none')}): there is nothing to tell apart"]
+    rare = [f"{name} ({share:.2%})" for name, share in class_shares(counts).items() if share < RARE]
+    return [f"rare classes: {some(rare)}"] if rare else []
 
 
 def _of_file(label: Label) -> list[str]:
@@ -188,21 +172,17 @@ def _of_file(label: Label) -> list[str]:
     if facts.get("wrong"):
         lines.append(f"{facts['wrong']} polygons are not valid; `prepare` mends them")
     if label.kind == "polygons":
-        if label.column is None:
-            lines.append("one class; what lies outside the hull of the polygons is taken for not labelled (extent)")
-        else:
-            few = facts["values"][label.column]
-            lines.append(
-                f"column {label.column} has {len(few)} classes: {some(few)}; what lies in no polygon counts as not "
-                "labelled (ignored)"
-            )
+        lies = "what lies in no polygon counts as not labelled (ignored)"
+        hull = "what lies outside the hull of the polygons is taken for not labelled (extent)"
+        lines.append(hull if label.column is None else lies)
     if label.kind == "points":
         others = [name for name, kind in facts["columns"].items() if kind in "iuf" and name != label.column]
-        low, high = facts["ranges"][label.column] or (float("nan"), float("nan"))
-        lines.append(f"column {label.column} was taken for the value ({low:g} to {high:g}); others are {some(others)}")
+        low, _ = facts["ranges"][label.column] or (None, None)
+        if others:
+            lines.append(f"column {label.column} was taken for the value; other numbers are {some(others)}")
         flags = [name for name in others if "flag" in name.lower() or "quality" in name.lower()]
         if flags:
             lines.append(f"{some(flags)} say which points are good: give points-filter")
-        if low in (-9999, -999):
+        if low in FILLS:
             lines.append(f"{low:g} stands for no value: give ignored=[{low:g}]")
     return lines

@@ -27,9 +27,10 @@ class UnreadError(DataError):
     Attributes:
         nothing: it is of another kind than was asked for, and no fault.
         late: it took too long.
+        of_run: a run is not as it should be.
     """
 
-    nothing = late = False
+    nothing = late = of_run = False
 
 
 class Guard:
@@ -75,7 +76,7 @@ class Guard:
         answer = json.loads(line)
         if "what" in answer:
             refused = UnreadError(answer["what"], where=answer["where"] or where, fix=answer["fix"])
-            refused.nothing = answer.get("nothing", False)
+            refused.nothing, refused.of_run = answer.get("nothing", False), answer.get("of_run", False)
             raise refused
         return answer["found"]
 

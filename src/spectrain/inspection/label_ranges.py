@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,26 +10,10 @@ from numpy.typing import NDArray
 from ..core.targets import IGNORED
 from ..data.patches import Patches
 from ..data.sparse_labels import SparseLabels
+from .found import LabelRange
 
 KEPT = 1 << 18
 """Labels that the median is taken of at least, where there are so many: they are evenly taken from all."""
-
-
-@dataclass(frozen=True)
-class LabelRange:
-    """Of the measured labels of one layer.
-
-    Attributes:
-        count: how many.
-        minimum: the lowest.
-        median: of labels evenly taken from all.
-        maximum: the highest.
-    """
-
-    count: int
-    minimum: float
-    median: float
-    maximum: float
 
 
 def label_ranges(patches: Patches, rows: NDArray[np.int64], at_once: int) -> tuple[LabelRange | None, ...]:
@@ -52,16 +34,6 @@ def label_ranges(patches: Patches, rows: NDArray[np.int64], at_once: int) -> tup
             layers[number].add(values)
     classes = all(layer.whole and layer.low >= 0 and layer.high <= IGNORED for layer in layers)
     return () if classes else tuple(layer.found() for layer in layers)
-
-
-def ranges_text(ranges: Sequence[LabelRange | None]) -> list[str]:
-    """Return a line a layer."""
-    lines = []
-    for number, one in enumerate(ranges):
-        layer = f" of layer {number}" if len(ranges) > 1 else ""
-        said = "none" if one is None else f"{one.count:,} from {one.minimum:.6g} to {one.maximum:.6g}"
-        lines.append(f"measured labels{layer}: {said}" + ("" if one is None else f", median {one.median:.6g}"))
-    return lines
 
 
 def _by_layer(labels: Any) -> list[NDArray[Any]]:

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from . import doubts
 from .families import Family
+from .label_facts import label_text, set_text, some
+from .plain_text import plain
 from .survey import READABLE, Survey, facts_of
 
 WIDTH = 118
@@ -23,9 +24,11 @@ def text_of(root: Path, found: Survey) -> str:
     head = f"{len(listing.files)} files ({kinds})" if listing.files else "no files"
     head += f", {len(listing.zarrs)} Zarr" if listing.zarrs else ""
     head += f", {len(listing.runs)} runs" if listing.runs else ""
-    parts = [f"{plain(str(root))}\n  {head}; {found.looked_at} were looked at"]
+    parts = [f"{plain(str(root))}\n  {head}; {found.looked_at} {'was' if found.looked_at == 1 else 'were'} looked at"]
     if rows := _rows(found):
         parts.append(_table(("what", "files", "bands", "type", "size", "CRS", "pixel", "dates"), rows))
+    if labels := _labels(found):
+        parts.append("\n".join(["labels", *(f"  {plain(line)}" for line in labels)]))
     said = [*found.doubts, *_unread(found)]
     said += [f"{label.text}: {label.kind} without images on their ground" for label in found.lonely]
     said += [
@@ -39,6 +42,15 @@ def text_of(root: Path, found: Survey) -> str:
         parts.append("\n".join(["doubtful", *(f"  - {plain(line)}" for line in [*said[:MOST_LINES], *more])]))
     parts.append(_ways(found))
     return "\n\n".join(parts)
+
+
+def _labels(found: Survey) -> list[str]:
+    """Return what is known of the labels of all projects and data sets."""
+    lines = [f"{one.text}: {label_text(one)}" for project in found.projects for one in project.labels]
+    lines += [f"{one.text}: {label_text(one)}" for one in found.lonely]
+    lines += [f"{path}: {text}" for path, record in found.sets.items() if (text := set_text(record))]
+    more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+    return [*lines[:MOST_LINES], *more]
 
 
 def _ways(found: Survey) -> str:
@@ -57,7 +69,7 @@ def _ways(found: Survey) -> str:
             + ("; points become labels by `prepare scenes labels=points`." if points else ".")
         )
     if found.listing.runs:
-        return "nothing to train on, but runs: `spectrain inspect` tells of each: " + doubts.some(found.listing.runs)
+        return "nothing to train on, but runs: `spectrain inspect` tells of each: " + some(found.listing.runs)
     return f"nothing to train on. What can be read: {READABLE}"
 
 
@@ -137,9 +149,3 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], most: int = 30) -
     Console(file=out, width=WIDTH, color_system=None).print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     return "\n".join(lines + ([f"and {len(rows) - most} more"] if len(rows) > most else []))
-
-
-def plain(text: str) -> str:
-    """Return a text without signs that move a terminal's cursor or that it cannot write."""
-    safe = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
-    return safe.encode("utf-8", "backslashreplace").decode()

@@ -22,7 +22,6 @@ CLASSES = 40
 ROWS = 5_000
 """Of a table or vector file that are looked at."""
 TEXT_BYTES = 1 << 20
-_DATA_SET_BYTES = 64 << 20
 
 
 class OtherKindError(DataError):
@@ -236,15 +235,28 @@ def data_set(
     window: int | None = None,
     labels: str | None = None,
 ) -> dict[str, Any]:
-    """Return what a data set or run is, as text and as JSON.
+    """Return what a data set or run is.
 
     Raises:
         DataError: see `data_set.inspect`.
     """
+    _refuse_early(Path(path), split, window, labels)
     from .data_set import inspect
 
     found = inspect(path, split, output, window, labels)
-    return {"text": str(found), "json": found.to_json()}
+    return {"json": found.to_json()}
+
+
+def _refuse_early(path: Path, split: Sequence[str] | None, window: int | None, labels: str | None) -> None:
+    """Open the first split of a data set: what is none is refused before torch is imported, which takes seconds."""
+    from ..config.schema import DatasetOptions
+    from ..data.opening import open_patches, recognise
+    from ..runs.folder import ENSEMBLE, MEMBERS
+
+    if any((path / name).is_file() for name in ("run.json", ENSEMBLE, MEMBERS)):
+        return
+    if names := split or recognise(path).splits(path):
+        open_patches(path, names[0], DatasetOptions(window=window, labels_path=labels))
 
 
 def _bounds(held: Raster) -> list[float] | None:

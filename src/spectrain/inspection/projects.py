@@ -28,6 +28,8 @@ NUMBER = ("agbd", "agb", "biomass", "height", "rh98", "chm", "value", "target", 
 NO_NUMBER = re.compile(
     r"(?i)(^|_)(id|index|fid|shot|lon|lat|x|y|row|col|flag|quality|date|number|longitude|latitude|se)"
 )
+OUTLINES = re.compile(r"(?i)footprint|outline|(^|[_-])(aoi|tiles?|extents?)($|[_-])")
+"""Names of files that say where something lies, and are no labels."""
 CLASS = re.compile(r"(?i)class|label|lulc|type|name|category|code")
 
 
@@ -79,9 +81,19 @@ class Project:
         return sorted(set.intersection(*names)) if names else []
 
     @property
+    def bands(self) -> int:
+        """Bands of a scene, over all its images."""
+        return sum(_bands(one) for one in self.images)
+
+    @property
     def facts(self) -> list[Facts]:
         """Of the images that were looked at."""
         return [facts for one in self.images for facts in one.facts.values()]
+
+
+def _bands(family: Family) -> int:
+    files = len(next(iter(family.scenes.values()))) if "*" in family.texts[0] else 1
+    return files * max((facts["bands"] for facts in family.facts.values()), default=0)
 
 
 def projects(
@@ -202,7 +214,7 @@ def _near(one: Family, other: Family) -> bool:
 def _label(path: str, facts: Facts) -> Label | None:
     """Return what a vector file or table gives as labels; None where it is neither polygons nor points."""
     name = path.rpartition("/")[2].rpartition(".")[0]
-    if facts.get("kind") == "polygons":
+    if facts.get("kind") == "polygons" and not OUTLINES.search(name):
         few = [one for one in facts["values"] if CLASS.search(one) and 1 < len(facts["values"][one]) <= 40]
         few = [one for one in few if all(facts["values"][one])]
         few.sort(key=lambda one: (facts["columns"][one] in "iuf", len(one)))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..data.csv_cubes import FILE
 from ..preparation.patterns import SUFFIXES
 from ..preparation.vectors import SUFFIXES as VECTORS
 from . import doubts
@@ -102,41 +101,56 @@ def survey(root: Path, guard: Guard, seconds: float = SECONDS) -> Survey:
     if found.sets:  # tables beside them describe their images
         found.lonely = [one for one in found.lonely if not one.text.endswith(".csv")]
     largest = {path: max(split["shape"][0] for split in record["splits"]) for path, record in found.sets.items()}
+    enough = any(count >= FEW for count in largest.values())
     for path, record in sorted(found.sets.items(), key=lambda one: -largest[one[0]]):
         first = record["splits"][0]["shape"]
         if first[0] < FEW:
             found.doubts.append(f"{path}: {first[0]} images of {first[2]} × {first[3]} are few to train on")
-        if record["command"]:
+        if record["command"] and (first[0] >= FEW or not enough):  # beside sets that can be trained on
             found.ways.append(Way(f"{path}: {record['kind']}", (tuple(record["words"]),)))
-    for project in found.projects:
-        _go_on(found, project, base, look)
-    found.doubts[:0] = doubts.of_listing(found.listing)
-    if preset := _preset(base, found.listing):
+    if (preset := _preset(base, found.listing)) and _planned(found, preset, look):
         found.ways.insert(0, preset)
+        for project in found.projects:  # what is a label or a mask there, and of which scene, the layout says
+            found.places.append(_places(project, base, look))
+            images = replace(project, labels=[], quality=[])
+            found.doubts += doubts.of_project(images, found.places[-1])
+    else:
+        for project in found.projects:
+            _go_on(found, project, base, look)
+    found.doubts[:0] = doubts.of_listing(found.listing)
     return found
+
+
+def _places(project: Project, base: Path, look: _Looking) -> int:
+    """Return how many places on the ground the scenes of a project are of."""
+    first = [str(base / project.images[0].scenes[name][0]) for name in project.scenes[:PLACES]]
+    return look.ask("places", 20.0, paths=first) or 0
 
 
 def _go_on(found: Survey, project: Project, base: Path, look: _Looking) -> None:
     """Add the places, the doubts and the ways of a project; ways that `prepare` would refuse are doubts."""
-    first = [str(base / project.images[0].scenes[name][0]) for name in project.scenes[:PLACES]]
-    places = look.ask("places", 20.0, paths=first) or 0
+    places = _places(project, base, look)
     found.places.append(places)
     found.doubts += doubts.of_project(project, places)
     if not project.scenes:
         return
-    for way in ways(base, project, places, apart=len(found.projects) > 1):
-        kind, *words = way.commands[0][2:-2]
-        try:
-            planned = look.guard.ask("plan", 30.0, kind=kind, words=words)
-        except UnreadError as error:
-            if not error.late:
-                found.doubts.append(f"{way.title}: `prepare` would refuse it: {error.what}")
-                continue
-            planned = {"failures": 0}  # of many scenes: it is not known whether all can be prepared
-        if planned["failures"]:
-            name, why = next(iter(planned["failed"].items()))
-            found.doubts.append(f"{way.title}: {planned['failures']} scenes cannot be prepared, as {name}: {why}")
-        found.ways.append(way)
+    some = ways(base, project, places, apart=len(found.projects) > 1)
+    found.ways += [way for way in some if _planned(found, way, look)]
+
+
+def _planned(found: Survey, way: Way, look: _Looking) -> bool:
+    """Say whether `prepare` would do it; what it would not is a doubt."""
+    kind, *words = way.commands[0][2:-2]
+    try:
+        planned = look.guard.ask("plan", 30.0, kind=kind, words=words)
+    except UnreadError as error:
+        if not error.late:  # of many scenes it is not known whether all can be prepared
+            found.doubts.append(f"{way.title}: `prepare` would refuse it: {error.what}")
+        return error.late
+    if planned["failures"]:
+        name, why = next(iter(planned["failed"].items()))
+        found.doubts.append(f"{way.title}: {planned['failures']} scenes cannot be prepared, as {name}: {why}")
+    return True
 
 
 class _Looking:
@@ -211,9 +225,16 @@ def _sets(found: Listing, tables: Mapping[str, Facts]) -> list[str]:
         else path
         for path in found.zarrs
     )
-    lists = [path for path, facts in tables.items() if any(name.lower() in FILE for name in facts["columns"])]
+    lists = _lists(tables) if tables else []
     chosen = [*_first(found.files, DATA), *list(zarrs)[:OTHERS], *list(folders)[:OTHERS], *lists]
     return [path for path in chosen if path]
+
+
+def _lists(tables: Mapping[str, Facts]) -> list[str]:
+    """Return the tables that list files of images."""
+    from ..data.csv_cubes import FILE
+
+    return [path for path, facts in tables.items() if any(name.lower() in FILE for name in facts["columns"])]
 
 
 def _outer(folder: str) -> str:

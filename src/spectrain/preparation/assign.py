@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ..core.errors import DataError, nearest
-from ..core.random import Key, permuted
+from ..core.keys import Key, shuffled
 from ..data.csv_table import read_csv_table
 from ..data.ground import packages
 from ..data.raster_ground import joined_by_ground
@@ -84,8 +83,7 @@ def _drawn(
     for name, group in zip(names, groups, strict=True):
         members.setdefault(group, []).append(name)
     units = sorted(members.values())
-    order = permuted(Key(options.seed, "prepare/splits"), len(units), torch.arange(len(units))).tolist()
-    left = [units[place] for place in order]
+    left = [units[place] for place in shuffled(Key(options.seed, "prepare/splits"), len(units))]
     mode: dict[str, str] = {}
     lines = []
     for split, share in ((VAL, options.test_val_split), (TEST, options.test_split)):
