@@ -75,4 +75,5 @@ def setup(app: Any) -> None:
     app.connect("source-read", add)
     logging.getLogger("spectrain").setLevel(logging.ERROR)
 
+
 highlight_language = "none"  # what a command prints is no Python
