@@ -138,7 +138,7 @@ def test_a_damaged_chunk_is_named(tmp_path):
         raw.write(bytes(place.size))
     images = images_of([path])
     images.take(np.array([[0, 0, 0]]), (10, 13))
-    with pytest.raises(DataError, match=r"cannot read 'cube'(.|\n)*row 12, column 15"):
+    with pytest.raises(DataError, match=r"cannot be read(.|\n)*a\.h5: cube, pixels from row 12, column 15"):
         images.take(np.array([[0, 12, 15]]), (4, 4))
 
 

@@ -104,6 +104,7 @@ def test_a_small_chart_opens_large_by_key_lists_its_values_and_goes_back(cfg, br
     )  # a fold says that it opened a little late
     assert browser.evaluate(rows)[:2] == ["0.1", "0.05"]
     browser.key("Escape")
+    browser.evaluate("new Promise(done => setTimeout(done, 100)).then(() => 1)")  # that it closed is told a little late
     assert browser.evaluate("document.querySelector('dialog').open") is False
     assert browser.evaluate(titles) == before
     assert browser.evaluate("document.activeElement.getAttribute('aria-label')") == "Show large: Learning rate"

@@ -29,7 +29,8 @@ def open_split(options: DatasetOptions, key: str) -> Patches:
     try:
         return open_patches(options.path or (), split, options)
     except DataError as error:
-        if (advice := _folder_above(options, split) or _other_split(options, key, split)) is None:
+        advice = _folder_above(options, split) or _other_split(options, key, split)
+        if advice is None or "cube_key" in (error.fix or ""):  # a cube has no splits at all
             raise
         raise DataError(error.what, where=error.where, fix=advice) from error
 
