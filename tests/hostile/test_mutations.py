@@ -30,9 +30,14 @@ def server(tmp_path_factory):
     """A process that has imported the readers once and forks those that read."""
     words = [sys.executable, str(Path(__file__).with_name("damaged.py")), str(tmp_path_factory.mktemp("damaged"))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    ) as process:
+    errors = tmp_path_factory.mktemp("server") / "errors.txt"
+    with (
+        errors.open("w") as kept,
+        subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=kept, text=True, env=environment
+        ) as process,
+    ):
+        process.errors = errors
         yield process
         process.stdin.close()
 
@@ -43,7 +48,9 @@ def test_a_damaged_file_is_read_or_refused(kind, server):
     count = min(COUNT, FEW) if kind in SLOW and COUNT <= 200 else COUNT
     server.stdin.write(json.dumps([kind, FIRST, count]) + "\n")
     server.stdin.flush()
-    found = json.loads(server.stdout.readline() or '{"counts": {}, "wrong": ["the server died"]}')
+    line = server.stdout.readline()
+    assert line, f"the server ended with {server.wait()}: {server.errors.read_text()[-2000:]}"
+    found = json.loads(line)
     print(kind, found["counts"], *found.get("native", []))
     assert not found["wrong"], "\n\n".join(found["wrong"][:3])
     assert sum(found["counts"].values()) == count
