@@ -110,22 +110,6 @@ def update(layer: nn.Module, optimizer: torch.optim.Optimizer, number: int) -> N
     optimizer.step()
 
 
-@pytest.mark.parametrize("kind", ["adam", "adamw"])
-def test_an_update_of_channels_last_weights_copies_no_gradient_and_is_torchs_to_the_bit(kind):
-    layer, optimizer = convolution(kind)
-    twin, _ = convolution(kind)
-    base = type(optimizer).__bases__[0]
-    options = {name: value for name, value in optimizer.defaults.items() if name != "decoupled_weight_decay"}
-    theirs = base(twin.parameters(), **options)
-    for number in range(3):
-        update(twin, theirs, number)
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], acc_events=True) as profile:
-            update(layer, optimizer, number)
-    assert "aten::clone" not in {event.name for event in profile.events()}
-    assert torch.equal(layer.weight, twin.weight)
-    assert torch.equal(layer.bias, twin.bias)
-
-
 @pytest.mark.parametrize("kind", ["sgd", "adam", "adamw"])
 def test_moments_of_another_memory_layout_go_on_at_their_own_weights(kind):
     plain, optimizer = convolution(kind, channels_last=False)

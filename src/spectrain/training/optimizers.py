@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -54,17 +53,7 @@ class Sgd(Uncompiled, torch.optim.SGD):
         )
 
 
-class InMemoryOrder(Uncompiled):
-    """Adam and AdamW of torch whose fused update on a CPU copies no gradient; see `in_memory_order`."""
-
-    def _init_group(self, group: dict[str, Any], params: list[Tensor], grads: list[Tensor], *state: Any) -> bool:
-        """Fill the lists that an update is made of."""
-        found: bool = super()._init_group(group, params, grads, *state)  # type: ignore[misc]
-        grads[:] = in_memory_order(grads) if group["fused"] else grads
-        return found
-
-
-class Adam(InMemoryOrder, torch.optim.Adam):
+class Adam(Uncompiled, torch.optim.Adam):
     """Adam (Kingma and Ba 2015); weight decay is added to the gradient (coupled L2)."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
@@ -84,7 +73,7 @@ class Adam(InMemoryOrder, torch.optim.Adam):
         return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
 
 
-class AdamW(InMemoryOrder, torch.optim.AdamW):
+class AdamW(Uncompiled, torch.optim.AdamW):
     """Adam with decoupled weight decay (Loshchilov and Hutter 2019)."""
 
     step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
@@ -154,23 +143,6 @@ class Lars:
             trust_coeff=config.trust_coefficient,
         )
         return optimizer
-
-
-def in_memory_order(gradients: list[Tensor]) -> list[Tensor]:
-    """Return gradients in channels-last layout as views [O,H,W,I] of the same memory, others as they are.
-
-    On a CPU torch's fused Adam goes through memory and asks for no shape, yet copies each gradient that is not
-    contiguous, and throws the copy away (torch 2.15): as long again as the update itself.
-    """
-    return [
-        gradient.permute(0, 2, 3, 1)
-        if type(gradient) is Tensor
-        and gradient.device.type == "cpu"
-        and not gradient.is_contiguous()
-        and gradient.is_contiguous(memory_format=torch.channels_last)
-        else gradient
-        for gradient in gradients
-    ]
 
 
 def step_unless_empty(optimizer: torch.optim.Optimizer, weight: Tensor) -> None:
