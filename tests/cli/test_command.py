@@ -135,9 +135,12 @@ def fake_module(monkeypatch, name, **functions):
 
 
 def test_inspect_prints_what_it_finds(command, monkeypatch):
-    asked = []
-    answer = SimpleNamespace(text="a page", usable=True)
-    fake_module(monkeypatch, "spectrain.inspection.look", look=lambda *given: asked.append(given) or answer)
+    class Answer(SimpleNamespace):
+        def __str__(self) -> str:
+            return "a page"
+
+    asked, answer = [], Answer(usable=True)
+    fake_module(monkeypatch, "spectrain.inspection.look", inspect=lambda *given: asked.append(given) or answer)
     code, out, _ = command("inspect", "a.h5", "--split", "train", "-o", "a.png", "--window", "32", "--labels", "y")
     assert (code, out) == (0, "a page\n")
     assert asked == [(Path("a.h5"), ["train"], Path("a.png"), 32, Path("y"))]
