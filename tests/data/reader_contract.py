@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
 from spectrain.data.opening import open_patches
+from spectrain.preparation import prepare
 
 COUNT, HEIGHT, WIDTH = 11, 6, 5
 
@@ -104,6 +105,26 @@ class ReaderContract(ABC):
             _assert_same(rows.image, one.image)
             _assert_same(rows.mask, one.mask)
             _assert_same(rows.labels, one.labels)
+
+    def test_prepared_once_it_is_the_same_in_the_native_form(self, tmp_path, case):
+        path = self.write(tmp_path, case)
+        before, made = open_patches(path, "train"), tmp_path / "made"
+        if (path / "manifest.json").exists() or (path / "cross-val.zarr" / "manifest.json").exists():
+            with pytest.raises(DataError, match=rf"in the native form(.|\n)*train on dataset.path={path}"):
+                prepare("patches", path=str(path), output=str(made))
+            assert not made.exists()
+            return
+        told = prepare("patches", path=str(path), output=str(made))
+        assert sum(told.patches.values()) >= len(before)
+        after = open_patches(made, "train")
+        assert (after.bands, after.shape, after.dtype) == (before.bands, before.shape, before.dtype)
+        assert after.preparation == before.preparation
+        index = np.arange(len(before))
+        one, two = before.read(index), after.read(index)
+        _assert_same(one.image, two.image)
+        _assert_same(one.mask, two.mask)
+        _assert_same(one.labels, two.labels)
+        assert after.metadata()["patch_id"].tolist() == before.metadata()["patch_id"].tolist()
 
     def test_any_index_in_any_order(self, tmp_path):
         case = CASES["mask and label maps"]

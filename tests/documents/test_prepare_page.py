@@ -16,7 +16,14 @@ from spectrain.cli import main
 from spectrain.data.opening import open_patches
 
 COMMANDS = [line for block in blocks_of("prepare.md") if block.language == "sh" for line in commands(block)]
-SETS = ("elevation_buildings", "s2_barkbeetle", "s1s2_flood_spain", "s2_majortom_thailand", "regression_dem")
+SETS = (
+    "ocean_sst",
+    "elevation_buildings",
+    "s2_barkbeetle",
+    "s1s2_flood_spain",
+    "s2_majortom_thailand",
+    "regression_dem",
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,7 @@ def folder(shared_data, tmp_path_factory):
 
 
 def test_the_page_has_commands():
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -49,7 +56,11 @@ def test_command(line, folder, monkeypatch, capsys):
     with contextlib.suppress(SystemExit):  # where nothing failed
         main(words)
     said = capsys.readouterr().out
-    assert "cross-val" in said and "failed" not in said
+    assert "failed" not in said
+    if words[1] == "patches":
+        assert "train" in said and len(open_patches(folder / words[-1], "train"))
+        return
+    assert "cross-val" in said
     if "-o" in words:
         patches = open_patches(folder / words[-1] / "cross-val.zarr", "cross-val")
         assert len(patches) and patches.preparation is not None

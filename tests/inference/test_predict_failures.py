@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
+import subprocess
+import sys
 
 import map_runs as small
 import numpy as np
@@ -14,6 +17,7 @@ from test_predict import read
 import spectrain
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError, RunError, SpectrainError
+from spectrain.inference import map_raster
 from spectrain.inference import predict as module
 from spectrain.inference.map_bands import choose_bands
 from spectrain.inference.map_raster import _require_whole
@@ -219,6 +223,18 @@ def test_ctrl_c_leaves_what_was_there(run, scene, tmp_path, monkeypatch):
         spectrain.predict(run, scene, tmp_path / "out.tif", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["out.tif"]
     assert (tmp_path / "out.tif").read_text() == "older map"
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_of_others(run, scene, tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left = tmp_path / f"{map_raster._prefix()}{dead.pid}-abc.tmp"
+    others = [tmp_path / f"{map_raster._prefix()}{os.getpid()}-abc.tmp", tmp_path / ".map-00000000-1-abc.tmp"]
+    for folder in (left, *others):
+        folder.mkdir()
+        (folder / "out.tif").touch()
+    spectrain.predict(run, scene, tmp_path / "out.tif")
+    assert not left.exists() and all((folder / "out.tif").exists() for folder in others)
 
 
 def test_a_file_that_is_there_is_replaced_only_when_asked(run, scene, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 import spectrain.demos
 from spectrain.core.errors import DataError
-from spectrain.inspection import label_ranges
+from spectrain.inspection import labels_seen
 from spectrain.inspection.commands import without_labels
 from spectrain.inspection.data_set import inspect
 from spectrain.inspection.described import command
@@ -85,8 +85,8 @@ def test_whole_numbers_that_are_no_classes_and_several_layers_have_ranges_too(tm
 
 
 def test_the_range_of_many_labels_is_of_all_of_them(monkeypatch):
-    layer = label_ranges._Layer()
-    monkeypatch.setattr(label_ranges, "KEPT", 50)
+    layer = labels_seen._Layer()
+    monkeypatch.setattr(labels_seen, "KEPT", 50)
     values = np.random.default_rng(0).permutation(10_000).astype(np.float32)
     for part in np.split(values, [7, 1000, 1001, 6000]):
         layer.add(part)

@@ -155,6 +155,19 @@ def test_shares_of_classes_are_facts_and_rare_ones_doubts(tmp_path, guard):
     assert "mask.tif: rare classes: 2 (0.20%)" in doubtful and "classes 0" not in doubtful
 
 
+def test_it_is_asked_whether_the_largest_class_0_means_not_labelled(tmp_path, guard):
+    values = np.zeros((1, 100, 100), np.uint8)
+    for name, classes in (("many", 3), ("few", 2)):
+        for number in range(classes):
+            values[0, 60 + 10 * number : 70 + 10 * number] = number + 1
+        (tmp_path / name).mkdir()
+        write_raster(tmp_path / name / "image.tif", 4, 100)
+        write_raster(tmp_path / name / "mask.tif", values=values if classes == 3 else np.minimum(values, 2))
+    asked = "class 0 covers 70%, more than any other: if it means 'not labelled', add ignored=[0] to `prepare`"
+    assert f"mask.tif: {asked}" in text_of(tmp_path, survey(tmp_path / "many", guard, 600))
+    assert "not labelled" not in text_of(tmp_path, survey(tmp_path / "few", guard, 600))
+
+
 @pytest.mark.parametrize("layout", ["planet", "s2"])
 def test_a_layout_of_prepare_is_told_and_its_command_works(tmp_path, guard, monkeypatch, capsys, layout):
     root = tmp_path / "mine"
@@ -163,7 +176,9 @@ def test_a_layout_of_prepare_is_told_and_its_command_works(tmp_path, guard, monk
     (way,) = found.ways  # and none of `prepare scenes`, which would take one of the label files for those of all scenes
     assert way.commands[0][:3] == ("spectrain", "prepare", layout)
     assert not [line for line in found.doubts if "mask" in line or "Footprints" in line], found.doubts
-    words = (*way.commands[0], "patch-size=64", "test-val-split=0.34")
+    side = next(word for word in way.commands[0] if word.startswith("patch-size="))
+    assert int(side.partition("=")[2]) <= 64  # the scenes are smaller than the preset's patches
+    words = (*way.commands[0], "test-val-split=0.34")
     assert run(words, monkeypatch, tmp_path) == 0, capsys.readouterr()
     patches = open_patches(tmp_path / "mine-patches" / "cross-val.zarr", "cross-val")
     assert (patches.labels(np.arange(len(patches))) == 1).any()

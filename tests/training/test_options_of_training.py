@@ -171,7 +171,7 @@ PLUGIN = Path(__file__).with_name("toy_plugin.py")
 def command(*words: str) -> None:
     line = [sys.executable, "-m", "spectrain", "train", *words, "--plugin", str(PLUGIN)]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.returncode == 0, f"{done.stderr[:6000]}\n...\n{done.stderr[-2000:]}"  # the starter has the last words
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])

@@ -237,6 +237,13 @@ def test_the_command_on_two_splits(run, found, tmp_path, capsys):
     assert (tmp_path / "out" / "valid" / "images.csv").is_file()
 
 
+def test_the_page_of_a_run_shows_a_test_that_came_later(run):
+    page = run / "report.html"
+    assert "page of the test" not in page.read_text()
+    run_test(run)
+    assert "page of the test" in page.read_text()
+
+
 def test_a_model_for_any_bands_on_other_bands(folder, run, caplog):
     with caplog.at_level(logging.INFO):
         [found] = run_test(run, folder / "other.h5")

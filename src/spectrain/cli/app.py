@@ -366,7 +366,7 @@ def prepare(
     """Make patches with splits of scenes and labels; killed, the same command goes on.
 
     Args:
-        kind: scenes, or a preset for a layout: s2, planet.
+        kind: scenes, a preset for a layout (s2, planet), or patches: a data set in any form, to be written in ours.
         words: Options: key=value, --key value, --key, --no-key; docs/prepare.md lists them.
         config: Options file: TOML (of which [spectrain] and [darts] are read), YAML or JSON.
         output: Folder to write: train-data-dir.

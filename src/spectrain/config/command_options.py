@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args, get_origin
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
 
-from ..core.errors import Problem, nearest
+from ..core.errors import ConfigError, Problem, nearest
 from .coerce import Misfit, coerce, plain_text
 from .entries import Entry
-from .option import Option
+from .option import Option, options_of
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def last(key: str) -> str:
@@ -83,6 +89,23 @@ def option_values(
         else:
             values[entry.key], origins[entry.key] = made, entry.origin
     return values, problems
+
+
+def with_given(options: T, given: Mapping[str, Any]) -> T:
+    """Return options of a dataclass with those replaced that a Python caller gives by name.
+
+    Raises:
+        ConfigError: names every one that is none, or whose value it does not take.
+    """
+    if not given:
+        return options
+    known = options_of(type(options))
+    entries = [Entry(name, value, "argument", plain_text(value)) for name, value in given.items()]
+    found, problems = known_entries(entries, known, {}, lambda key: False, "docs/options.md")
+    values, wrong = option_values(found, known, several=False)
+    if problems or wrong:
+        raise ConfigError([*problems, *wrong])
+    return replace(options, **values)
 
 
 def _listed(value: Any, text: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""From any patches to the native form."""
+"""From any patches to the native form, which training maps."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def write_native(
     *,
     shard_bytes: int = SHARD_BYTES,
     statistics: Mapping[str, Any] | None = None,
+    splits: Mapping[str, Any] | None = None,
+    preparation: Mapping[str, Any] | None = None,
     sparse: bool = False,
 ) -> Path:
     """Write any patches in the native form, split behind split, in bounded memory.
@@ -30,6 +32,8 @@ def write_native(
         path: the folder to make.
         shard_bytes: images in one shard.
         statistics: the content of statistics.json.
+        splits: the content of splits.json; None makes a split of each that is given.
+        preparation: the content of preparation.json.
         sparse: write labels [n,h,w] of decimals as index and value, which is smaller where few pixels are measured.
 
     Returns:
@@ -57,7 +61,7 @@ def write_native(
                 index = np.arange(start, min(start + step, len(patches)))
                 rows = patches.read(index)
                 writer.append(with_sparse(rows) if sparse else rows, table.iloc[index])
-        return writer.commit(splits=given_splits(ids), statistics=statistics)
+        return writer.commit(splits=splits or given_splits(ids), statistics=statistics, preparation=preparation)
 
 
 def with_sparse(rows: Rows) -> Rows:

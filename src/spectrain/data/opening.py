@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..config.command_options import with_given
 from ..config.schema import DatasetOptions
 from ..core.damage import reading
 from ..core.errors import DataError, nearest
@@ -27,21 +28,31 @@ MOST = 1 << 29
 
 
 def open_patches(
-    path: str | Path | Sequence[str | Path], split: str = "train", options: DatasetOptions | None = None
+    path: str | Path | Sequence[str | Path],
+    split: str = "train",
+    options: DatasetOptions | None = None,
+    **given: Any,
 ) -> Patches:
     """Open one split of a patch set.
+
+    ::
+
+        patches = open_patches("scenes", "train", window=64, bands=["B04", "B08"], nodata=0)
+        patches.physical([0, 1])
 
     Args:
         path: a file or folder of a known kind; or a list of them, which makes a mixture where they are several.
         split: name of the split. With ``options.fold`` the names of the splits that are trained and validated on mean
             those parts of the fold.
         options: the configuration group ``dataset``; None is its defaults.
+        given: options of that group by name, which replace those of ``options``.
 
     Raises:
+        ConfigError: an option that there is not, or a value that it does not take.
         DataError: nothing is there, it is empty, damaged or of no known kind; no such split, fold or band; the
             splits file belongs to other data.
     """
-    options = options or DatasetOptions()
+    options = with_given(options or DatasetOptions(), given)
     if not isinstance(path, str | Path):
         if not path:
             raise DataError("dataset.path lists no data", where="dataset.path", fix="name a file or folder")
@@ -88,7 +99,7 @@ def _opened(reader: Reader, place: Path, split: str, options: DatasetOptions) ->
         expect_positives(pool, content, options)
         ids = chosen_ids(content, split, replace(options, fold=options.fold or 0), where)
         return Subset.of_ids(pool, split, ids, where)
-    file = _splits_file(reader, place, options)
+    file = splits_file(reader, place, options)
     if options.splits is None and (options.fold is None or options.fold_method != "given" or not file.is_file()):
         return reader.open(place, split, options)
     content = read_splits(file)
@@ -124,7 +135,7 @@ def folds_of(reader: Reader, place: Path, options: DatasetOptions) -> tuple[Patc
         name = getattr(reader, "folded", None) or options.train_key
         pool = reader.open(place, name, whole) if options.splits is None else _opened(reader, place, name, whole)
         return pool, drawn_folds(pool, options), f"{place}, dataset.fold_method={options.fold_method}"
-    file = _splits_file(reader, place, options)
+    file = splits_file(reader, place, options)
     if options.splits is None and not file.is_file():
         raise DataError(
             "no folds are given: the splits file cannot be read, there is none", where=str(file), fix=CHOOSE
@@ -150,7 +161,7 @@ def run_folds(path: str | Path, options: DatasetOptions) -> dict[str, Any] | Non
 def given_folds(path: str | Path) -> list[dict[str, int]]:
     """Return how many patches each side of each fold has that is given with the data; none where none are."""
     place, options = Path(path).expanduser(), DatasetOptions()
-    file = _splits_file(recognise(place, options), place, options)
+    file = splits_file(recognise(place, options), place, options)
     if not file.is_file():
         return []
     return [{side: len(fold[side]) for side in ("train", "valid")} for fold in read_splits(file)["folds"]]
@@ -173,7 +184,24 @@ def _whole(reader: Reader, place: Path, content: dict[str, Any], options: Datase
     return whole
 
 
-def _splits_file(reader: Reader, place: Path, options: DatasetOptions) -> Path:
+def open_pool(place: Path, options: DatasetOptions) -> tuple[Patches, dict[str, Any]] | None:
+    """Return the patches that a splits file chooses from, as the options describe them, and the file's content.
+
+    None where no such file is there, neither named nor with the data.
+
+    Raises:
+        DataError: the file is damaged or of other data, or the data cannot be read.
+    """
+    reader = recognise(place, options)
+    file = splits_file(reader, place, options)
+    if options.splits is None and not file.is_file():
+        return None
+    content = read_splits(file)
+    with reading(place):
+        return _expect_bounded(with_options(_whole(reader, place, content, options, file), options)), content
+
+
+def splits_file(reader: Reader, place: Path, options: DatasetOptions) -> Path:
     """Return the splits file that is named; else the one that belongs to the data, there or not."""
     if options.splits:
         return Path(options.splits).expanduser()
@@ -208,7 +236,7 @@ def _recognise(path: Path, readers: list[Reader]) -> Reader:
         raise DataError(
             "there is no such file or folder" + (f"; did you mean {near[0]!r}?" if near else ""),
             where=str(path),
-            fix="correct dataset.path",
+            fix="correct the path",
         )
     for reader in readers:
         if reader.recognises(path):

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from importlib import import_module
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import RunError, SpectrainError
+from ..core.processes import UNKNOWN, is_gone, machine
 from ..data.rasters import rasterio_package
 from ..data.scene import SceneGrid
 from ..runs.atomic import FULL, sync_folder
@@ -164,7 +166,8 @@ def map_files(
     parent = next(iter(places)).parent
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".map-", suffix=".tmp", dir=parent))
+        _remove_leftovers(parent)
+        folder = Path(tempfile.mkdtemp(prefix=f"{_prefix()}{os.getpid()}-", suffix=".tmp", dir=parent))
     except OSError as error:
         fix = "name another output, or mend the rights of the folder"
         raise RunError(f"cannot write: {error.strerror}", where=str(parent), fix=fix) from error
@@ -183,6 +186,18 @@ def map_files(
             for file in files:
                 file.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _prefix() -> str:
+    """Return how the folders begin that processes of this machine write maps in."""
+    return f".map-{zlib.crc32(machine().encode()):08x}-"
+
+
+def _remove_leftovers(parent: Path) -> None:
+    """Remove what killed processes of this machine had not finished; of those of others nothing is known."""
+    for folder in parent.glob(f"{_prefix()}*.tmp"):
+        if machine() != UNKNOWN and is_gone(folder.name.removeprefix(_prefix()).partition("-")[0]):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def block_cache() -> AbstractContextManager[Any]:

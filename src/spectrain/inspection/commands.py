@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config.yaml_file import dumped, scalar
+from ..preparation.options import PRESETS, Kind
 from .families import Facts, Family
 from .projects import Label, Project
 
@@ -103,11 +104,18 @@ def without_labels(bands: int) -> tuple[str, ...]:
     return ("mae", "contrastive") if bands >= MANY_BANDS else ("contrastive",)
 
 
-def preset_way(root: Path, kind: str, labels_dir: str | None) -> Way:
-    """Return the way of a layout that `spectrain prepare` knows: planet or s2."""
+def preset_way(root: Path, kind: Kind, labels_dir: str | None, projects: Sequence[Project]) -> Way:
+    """Return the way of a layout that `spectrain prepare` knows: planet or s2.
+
+    Its published patches are large; where the images are smaller, patches of a size that fits them are asked for.
+    """
     out = f"{slug(root)}-patches"
     words = ["spectrain", "prepare", kind, option("data-dir", str(root))]
     words += [] if labels_dir is None else [option("labels-dir", str(root / labels_dir))]
+    sides = [min(facts["size"]) for project in projects for facts in project.facts]
+    if sides and min(sides) < PRESETS[kind]["patch_size"]:
+        side = min(patch_size(project) for project in projects)
+        words += [f"patch-size={side}", *([f"overlap={side // 8}"] if PRESETS[kind]["overlap"] >= side else [])]
     learned = "segmentation" if labels_dir is not None or kind == "s2" else without_labels(PLANET_BANDS)[0]
     trains = ("spectrain", "train", learned, option("dataset.path", out))
     return Way(f"{learned}: the layout of `prepare {kind}`", ((*words, "-o", out), trains))

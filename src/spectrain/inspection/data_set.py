@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
-from ..core.batch import RawBatch
 from ..core.errors import DataError
-from ..core.targets import NoTarget
 from ..data.hdf5_cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
@@ -26,8 +23,11 @@ from ..data.values import Values
 from ..data.window_grid import default_window
 from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
 from ..runs.info import RunInfo
-from .described import command, counted_labels, ignored_labels, measured_ranges, recipe_for
+from .commands import option, shell, slug
+from .described import command, ignored_labels, recipe_for
 from .found import Inspection, SplitFacts
+from .label_facts import zero_doubt
+from .labels_seen import look_at_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +102,8 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
     values = _Seen(patches.bands)
     some = _some(patches)
     statistics = patches_statistics(some, values)
-    labels, bare, looked_at = counted_labels(patches)
+    seen = look_at_labels(patches)
+    ignored = ignored_labels(patches, seen.counts)
     count = len(some)
     warnings = tuple(statistics.warnings(patches.bands))
     if values.empty:
@@ -113,22 +114,23 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
     low, high = statistics.minimum[0], statistics.maximum[0]
     if patches.shape[1] == 1 and patches.dtype.kind in "ui" and high - low < CLASSES and not patches.has_labels:
         warnings += (f"the images are whole numbers from {low:g} to {high:g} in one band: are these labels?",)
-    if bare:
-        warnings += (f"{bare} of {looked_at} patches have no labelled pixel and teach nothing",)
+    if seen.bare:
+        warnings += (f"{seen.bare} of {seen.looked_at} patches have no labelled pixel and teach nothing",)
+    warnings += tuple(zero_doubt(seen.counts, "task.ignore=[0,255] to `train`") if "0" not in ignored else ())
     names = tuple(map(str, ((patches.preparation or {}).get("labels") or {}).get("names", ())))
     return SplitFacts(
         name,
         patches.shape,
         str(patches.dtype),
         patches.has_mask,
-        labels,
-        ignored_labels(patches, labels),
+        seen.counts,
+        ignored,
         names,
         statistics,
         warnings,
-        bare,
+        seen.bare,
         values.empty,
-        measured_ranges(patches),
+        seen.ranges,
         count,
     )
 
@@ -176,12 +178,17 @@ def _advice(path: Path, patches: Patches) -> tuple[str, ...]:
     advice = []
     if path.is_file() and (compression := _compression(path, patches.split)):
         advice.append(
-            f"the images are compressed ({compression}): each read unpacks whole chunks; "
-            "`spectrain.data.native_convert.write_native` writes them once in the native form, which training maps"
+            f"the images are compressed ({compression}): each read unpacks whole chunks; `{_conversion(path)}` writes "
+            "them once in the native form, which training maps"
         )
     if not any(band.unit for band in patches.bands):
         advice.append("no band has a unit, so values that are out of range cannot be noticed")
     return tuple(advice)
+
+
+def _conversion(path: Path) -> str:
+    """Return the command that writes patches in the native form."""
+    return shell(("spectrain", "prepare", "patches", option("path", str(path)), "-o", f"{slug(path)}-patches"))
 
 
 def _compression(path: Path, split: str) -> str | None:
@@ -203,13 +210,11 @@ def _picture(patches: Patches) -> Figure:
 
     count = min(SHOWN, len(patches))
     index = np.linspace(0, len(patches) - 1, count).astype(np.int64)
-    rows = patches.read(index)
-    mask = None if rows.mask is None else torch.from_numpy(np.ascontiguousarray(rows.mask))
-    raw = RawBatch(torch.from_numpy(np.ascontiguousarray(rows.image)), mask, NoTarget(), torch.from_numpy(index))
-    batch = Values(patches.bands)(raw)
+    images = patches.physical(index)
+    valid = np.isfinite(images)
     figure = Figure(figsize=(2.2 * count, 2.6), layout="constrained")
     for number, axes in enumerate(np.atleast_1d(figure.subplots(1, count))):
-        axes.imshow(to_rgb(batch.image[number].numpy(), batch.valid[number].numpy(), patches.bands))
+        axes.imshow(to_rgb(np.where(valid[number], images[number], 0), valid[number], patches.bands))
         axes.set_title(f"patch {index[number]}", fontsize=9)
         axes.set_axis_off()
     figure.suptitle(f"{patches.path.name}: {patches.split}", fontsize=10)

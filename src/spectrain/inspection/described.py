@@ -2,63 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..core.targets import IGNORED
 from ..data.patches import Patches
-from ..data.sparse_labels import SparseLabels
 from .commands import option, without_labels
-from .found import LabelRange
-from .label_ranges import label_ranges
-
-LABELS_READ = 4096
-_AT_ONCE = 1 << 24
-
-
-def counted_labels(patches: Patches) -> tuple[dict[str, int], int, int]:
-    """Count the classes of up to `LABELS_READ` patches; of measurements, how many there are. No image is read.
-
-    Returns:
-        The counts; how many patches have no measurement at all, 0 where labels are classes; how many were looked at.
-    """
-    if not patches.has_labels:
-        return {}, 0, 0
-    rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
-    step = max(1, _AT_ONCE // (patches.shape[2] * patches.shape[3]))
-    counts: Counter[Any] = Counter()
-    bare = 0
-    for start in range(0, len(rows), step):
-        values = patches.labels(rows[start : start + step])
-        if values is None:
-            continue
-        if isinstance(values, SparseLabels):
-            measured = int(np.isfinite(values.value).sum())
-            counts.update({"measured": measured, "not measured": values.size - measured})
-            bare += len(values) - len(np.unique(values.row[np.isfinite(values.value)]))
-            continue
-        if values.dtype.kind == "f":
-            there = np.isfinite(values)
-            measured = int(there.sum())
-            bare += int((~there.reshape(len(values), -1).any(1)).sum())
-            counts.update({"measured": measured, "not measured": values.size - measured})
-            continue
-        classes, numbers = np.unique(values, return_counts=True)
-        counts.update(dict(zip(classes.tolist(), numbers.tolist(), strict=True)))
-    named = {str(int(one) if isinstance(one, bool) else one): count for one, count in sorted(counts.items())}
-    return {name: count for name, count in named.items() if count or name == "not measured"}, bare, len(rows)
-
-
-def measured_ranges(patches: Patches) -> tuple[LabelRange | None, ...]:
-    """Return the range of each layer of measured labels, of the patches that `counted_labels` looks at."""
-    if not patches.has_labels:
-        return ()
-    rows = np.unique(np.linspace(0, len(patches) - 1, min(len(patches), LABELS_READ)).astype(np.int64))
-    return label_ranges(patches, rows, max(1, _AT_ONCE // (patches.shape[2] * patches.shape[3])))
 
 
 def ignored_labels(patches: Patches, counts: Mapping[str, int]) -> tuple[str, ...]:

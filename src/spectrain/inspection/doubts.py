@@ -8,7 +8,7 @@ from typing import Any
 
 from .commands import is_reflectance, undeclared
 from .families import Facts, Family
-from .label_facts import class_counts, class_shares, lowest, some
+from .label_facts import class_counts, class_shares, lowest, some, zero_doubt
 from .listing import Listing
 from .projects import Label, Project
 
@@ -153,6 +153,8 @@ def _of_label(label: Label, project: Project) -> list[str]:
         lines += _of_classes(facts)
         if any(one["nodata"] == 0 for one in facts):
             lines.append("0 is declared as nodata, so pixels of class 0 count as not labelled")
+        else:
+            lines += zero_doubt(class_counts(facts), "ignored=[0] to `prepare`")
     elif (low := lowest(facts)) in FILLS:
         lines.append(f"the lowest value is {low:g}: declare it as nodata in the files, or it counts as measured")
     return lines

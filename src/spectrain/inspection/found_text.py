@@ -43,7 +43,7 @@ def labels_text(counts: Mapping[str, int], ignored: Sequence[str], names: Sequen
     """Return the share of each class among what counts, and the share of what does not.
 
     Args:
-        counts: as `counted_labels` has them.
+        counts: as `LabelsSeen` has them.
         ignored: those that do not count.
         names: of the classes, or none.
     """

@@ -11,6 +11,8 @@ from .found_text import labels_text
 from .projects import Label
 
 SHOWN, CLASSES = 4, 12
+MANY = 3
+"""Classes besides 0 from which on 0 may mean "not labelled"; of fewer it is mostly the background."""
 
 
 def some(names: Sequence[str]) -> str:
@@ -60,6 +62,20 @@ def class_counts(facts: Sequence[Facts]) -> Counter[str]:
 def class_shares(counts: Counter[str]) -> dict[str, float]:
     """Return the share of each class, by number."""
     return {name: counts[name] / max(1, counts.total()) for name in sorted(counts, key=float)}
+
+
+def zero_doubt(counts: Mapping[str, int], ignore: str) -> list[str]:
+    """Return a question where class 0 may mean "not labelled": it covers more than any other of several classes.
+
+    Args:
+        counts: pixels or images of each class, by number.
+        ignore: the option by which it would not count.
+    """
+    others = [count for name, count in counts.items() if name not in ("0", "255")]
+    if len(others) < MANY or counts.get("0", 0) <= max(others):
+        return []
+    share = counts["0"] / sum(counts.values())
+    return [f"class 0 covers {share:.0%}, more than any other: if it means 'not labelled', add {ignore}"]
 
 
 def lowest(facts: Sequence[Facts]) -> float | None:

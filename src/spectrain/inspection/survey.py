@@ -108,7 +108,7 @@ def survey(root: Path, guard: Guard, seconds: float = SECONDS) -> Survey:
             found.doubts.append(f"{path}: {first[0]} images of {first[2]} × {first[3]} are few to train on")
         if record["command"] and (first[0] >= FEW or not enough):  # beside sets that can be trained on
             found.ways.append(Way(f"{path}: {record['kind']}", (tuple(record["words"]),)))
-    if (preset := _preset(base, found.listing)) and _planned(found, preset, look):
+    if (preset := _preset(base, found)) and _planned(found, preset, look):
         found.ways.insert(0, preset)
         for project in found.projects:  # what is a label or a mask there, and of which scene, the layout says
             found.places.append(_places(project, base, look))
@@ -245,14 +245,14 @@ def _outer(folder: str) -> str:
     return "/".join(parts)
 
 
-def _preset(base: Path, found: Listing) -> Way | None:
+def _preset(base: Path, found: Survey) -> Way | None:
     """Return the way of a layout that `prepare` knows by its files' names."""
-    names = [PurePosixPath(path) for path in found.files]
+    names = [PurePosixPath(path) for path in found.listing.files]
     there = {pattern for pattern in _MARKS if any(one.match(pattern) for one in names)}
     if there & {"*_udm2.tif", "*_udm2_clip.tif"} and there & {"*_SR.tif", "*_SR_clip.tif"}:
         labels = next((one for one in names if one.match("*/TrainingLabel*.gpkg")), None)
-        return preset_way(base, "planet", None if labels is None else labels.parent.parent.as_posix())
-    return preset_way(base, "s2", None) if there >= {"*/*_SCL*.tif", "*/*_SR*.tif", "*/*.shp"} else None
+        return preset_way(base, "planet", None if labels is None else labels.parent.parent.as_posix(), found.projects)
+    return preset_way(base, "s2", None, found.projects) if there >= {"*/*_SCL*.tif", "*/*_SR*.tif", "*/*.shp"} else None
 
 
 def facts_of(family: Family) -> Mapping[str, Any]:

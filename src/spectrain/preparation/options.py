@@ -101,6 +101,37 @@ class PrepareOptions:
 
 ALIASES = {"sentinel2_dir": "data_dir", "output": "train_data_dir", "image": "images", "band": "bands"}
 """Other names of options."""
+PATCHES = "patches"
+"""The kind of what needs no cutting: patches that are there already, in any form that can be read."""
+READ = (
+    "path",
+    "labels_path",
+    "bands",
+    "wavelengths",
+    "scale",
+    "offset",
+    "nodata",
+    "window",
+    "stride",
+    "cube_key",
+    "mask_key",
+    "labels_key",
+    "label_kind",
+    "npy_axes",
+    "group",
+    "splits",
+    "valid_fraction",
+    "test_fraction",
+    "split_seed",
+)
+"""Options of the group `dataset` that say how patches are read; `PATCHES` takes these, with or without "dataset."."""
+OUTPUT = "train_data_dir"
+PATCHES_ALIASES = {
+    "data_dir": "path",
+    "labels_dir": "labels_path",
+    "output": OUTPUT,
+    **{f"dataset.{name}": name for name in READ},
+}
 REFLECTANCE_LIMITS = (0.0, 0.3)
 """What the published normalisation makes 0 and 1."""
 _PUBLISHED: dict[str, Any] = {

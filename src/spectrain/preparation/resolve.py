@@ -14,14 +14,36 @@ from ..config.command_options import known_entries, last, option_values
 from ..config.entries import Entry
 from ..config.keys import builtin_part_keys, scalars
 from ..config.option import Option, options_of
+from ..config.schema import DatasetOptions
 from ..config.sources import read_file
 from ..core.errors import ConfigError, Problem, nearest
-from .options import ALIASES, KINDS, PRESETS, Kind, PrepareOptions
+from .options import (
+    ALIASES,
+    KINDS,
+    OUTPUT,
+    PATCHES,
+    PATCHES_ALIASES,
+    PRESETS,
+    READ,
+    Kind,
+    PrepareOptions,
+)
 from .points import POINTS
 
 WRITTEN = ("n_patches", "preset")
 """Keys of the config.toml that we write, which are no options."""
 PAGE = "docs/prepare.md"
+
+
+def expect_kind(kind: str) -> None:
+    """Raise a `ConfigError` unless the kind is one that can be prepared."""
+    known = (*KINDS, PATCHES)
+    if kind not in known:
+        near = nearest(kind, known)
+        fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+        if Path(kind).is_dir():
+            fix = f"the kind comes before the folder: `spectrain prepare scenes data-dir={kind} ...`"
+        raise ConfigError([Problem(kind, "command line", "is no kind of scenes", fix)])
 
 
 def resolve(
@@ -31,7 +53,7 @@ def resolve(
     flags: Sequence[str] = (),
     given: Mapping[str, Any] | None = None,
 ) -> PrepareOptions:
-    """Return the options. What is given higher counts: command line, file, the preset's defaults.
+    """Return the options of scenes. What is given higher counts: command line, file, the preset's defaults.
 
     Args:
         kind: the preset.
@@ -44,37 +66,72 @@ def resolve(
     Raises:
         ConfigError: names everything that is wrong.
     """
-    if kind not in KINDS:
-        near = nearest(kind, KINDS)
-        fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(KINDS)}"
-        if Path(kind).is_dir():
-            fix = f"the kind comes before the folder: `spectrain prepare scenes data-dir={kind} ...`"
-        raise ConfigError([Problem(kind, "command line", "is no kind of scenes", fix)])
+    expect_kind(kind)
     known = options_of(PrepareOptions)
-    values: dict[str, Any] = dict(PRESETS[kind])
+    found, problems = _values(known, ALIASES, config, overrides, flags, given)
+    values = {**PRESETS[kind_of(kind)], **found}
+    problems += _together(values, known) if not problems else []
+    if problems:
+        raise ConfigError(problems)
+    return PrepareOptions(**values)
+
+
+def resolve_patches(
+    config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    flags: Sequence[str] = (),
+    given: Mapping[str, Any] | None = None,
+) -> tuple[DatasetOptions, Path]:
+    """Return how patches that are there already are to be read, and the folder to write; see `resolve`.
+
+    Raises:
+        ConfigError: names everything that is wrong.
+    """
+    read = options_of(DatasetOptions)
+    known = {name: read[name] for name in READ} | {OUTPUT: options_of(PrepareOptions)[OUTPUT]}
+    values, problems = _values(known, PATCHES_ALIASES, config, overrides, flags, given)
+    if not problems:
+        problems = [
+            Problem(name, "options", "must be given", known[name].doc)
+            for name in ("path", OUTPUT)
+            if not values.get(name)
+        ]
+    if problems:
+        raise ConfigError(problems)
+    folder = Path(values.pop(OUTPUT)).expanduser()
+    return DatasetOptions(**values), folder
+
+
+def _values(
+    known: Mapping[str, Option],
+    aliases: Mapping[str, str],
+    config: str | Path | None,
+    overrides: Sequence[str],
+    flags: Sequence[str],
+    given: Mapping[str, Any] | None,
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Return what a file and the command line say, and what is wrong with it."""
+    values: dict[str, Any] = {}
     problems: list[Problem] = []
     entries, wrong = ([], []) if config is None else read_file(Path(config))
     problems += wrong
     entries = [Entry(last(one.key), one.value, one.origin, one.text) for one in entries]
     bands = next((one.value for one in entries if one.key == "bands" and isinstance(one.value, list)), [])
     file, wrong = known_entries(
-        entries, known, ALIASES, lambda key: _elsewhere(key) or key in WRITTEN or key in bands, PAGE
+        entries, known, aliases, lambda key: _elsewhere(key) or key in WRITTEN or key in bands, PAGE
     )
     problems += wrong
     words: list[Entry] = [Entry(name, value, "argument", plain_text(value)) for name, value in (given or {}).items()]
     for read, tokens in ((override_entries, overrides), (flag_entries, flags)):
         found, wrong = read(tokens)
         words, problems = words + found, problems + wrong
-    line, wrong = known_entries(words, known, ALIASES, lambda key: False, PAGE)
+    line, wrong = known_entries(words, known, aliases, lambda key: False, PAGE)
     problems += wrong
     for layer in (file, line):
         found_values, wrong = option_values(layer, known, several=layer is line)
         values |= found_values
         problems += wrong
-    problems += _together(values, known) if not problems else []
-    if problems:
-        raise ConfigError(problems)
-    return PrepareOptions(**values)
+    return values, problems
 
 
 def _elsewhere(key: str) -> bool:

@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,46 +19,19 @@ from .assign import MODES
 from .execute import execute
 from .job import Job
 from .layouts import scenes_of
-from .options import EARTH_ENGINE, Kind, PrepareOptions
+from .made import Prepared
+from .options import EARTH_ENGINE, PATCHES, Kind, PrepareOptions
 from .parts import Part, disk, part_key
+from .patch_sets import prepare_patches
 from .plan import Plan, make_plan
 from .points import DealtPoints, deal
 from .progress import Progress
-from .resolve import kind_of, resolve
+from .resolve import expect_kind, kind_of, resolve, resolve_patches
 from .written import config_text, labels_text
 
 log = logging.getLogger("spectrain")
 MANIFEST, PARTS = "prepared.json", ".parts"
 FORMAT, VERSION = "spectrain.prepared", 1
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a preparation made.
-
-    Attributes:
-        folder: where it is.
-        patches: how many each split has; splits without any are not there.
-        dropped: patches that were left out, by reason.
-        failed: what went wrong with a scene, by its name.
-        lines: what the user should know besides.
-    """
-
-    folder: Path
-    patches: Mapping[str, int]
-    dropped: Mapping[str, int]
-    failed: Mapping[str, str] = field(default_factory=dict)
-    lines: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        said = [f"{self.folder}: " + (", ".join(f"{name} {n}" for name, n in self.patches.items()) or "no patches")]
-        said += [f"{count} patches left out: {why}" for why, count in self.dropped.items()]
-        said += [f"no patches for {name}: not written" for name in MODES if name not in self.patches]
-        said += self.lines
-        if self.failed:
-            said.append(f"{len(self.failed)} scenes failed:")
-            said += [f"  {name}: {error}" for name, error in self.failed.items()]
-        return "\n".join(said)
 
 
 def prepare(
@@ -73,7 +46,7 @@ def prepare(
     A scene that fails is named in the result, and the others go on; the same call again does those alone.
 
     Args:
-        kind: "scenes", "s2" or "planet".
+        kind: "scenes", "s2", "planet", or "patches" that are there already.
         config: options file; of TOML [spectrain] and [darts] are read.
         overrides: ``key=value`` words.
         flags: ``--key value`` words.
@@ -84,6 +57,9 @@ def prepare(
         DataError: no scene can be used, a region or split is unknown, the disk is full, or the folder holds patches
             that were prepared otherwise.
     """
+    expect_kind(kind)
+    if kind == PATCHES:
+        return prepare_patches(*resolve_patches(config, overrides, flags, options))
     resolved = resolve(kind, config, overrides, flags, options)
     return prepare_scenes(kind_of(kind), resolved)
 

@@ -12,10 +12,8 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import optuna
@@ -24,6 +22,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from ..core.errors import SpectrainError
+from ..core.processes import UNKNOWN, is_gone, machine
 from .addresses import without_password
 from .backends import opened
 from .locks import Lock
@@ -114,31 +113,14 @@ class Held:
 
 def identity(runner: str) -> str:
     """Return who this process is, once in the world: runner, host, machine, process id, and a random word."""
-    return f"{runner}/{socket.gethostname()}/{_machine()}/{os.getpid()}/{os.urandom(4).hex()}"
-
-
-@cache
-def _machine() -> str:
-    """Return what a process id counts in: this boot of this machine, and the container; "-" where it is not told."""
-    with suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        inside = os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path
-        return f"{boot}:{inside.strip('pid:[]')}"
-    return "-"
+    return f"{runner}/{socket.gethostname()}/{machine()}/{os.getpid()}/{os.urandom(4).hex()}"
 
 
 def _is_dead(owner: str) -> bool:
     """Say whether a worker was a process of this machine that is there no more; of others nothing is known."""
-    *_, machine, process, _ = ["", "", "", *owner.split("/")]
-    if machine in ("", "-") or machine != _machine() or not process.isdigit():
-        return False
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return False
+    *_, there, process, _ = ["", "", "", *owner.split("/")]
+    known = there not in ("", UNKNOWN) and there == machine() and process.isdigit()
+    return known and is_gone(process)
 
 
 class Store:

@@ -23,6 +23,7 @@ from ..data.patches import Patches
 from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..runs.atomic import atomic_write
+from ..runs.report import write_report
 from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored
 from .devices import autocast_dtype, resolve_device
@@ -120,6 +121,8 @@ def test(
         with source.loader:
             results.append(write_test(subject, source, order, folder / split))
     write_page(trained, places, results, folder, models=len(models))
+    if output is None and (inside / "report.html").is_file():
+        write_report([inside])  # which shows the tests that lie in the run folder
     return results
 
 

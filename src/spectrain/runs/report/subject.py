@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...core.errors import RunError
+from ...core.processes import is_gone
 from ..curves import read_curves
 from ..folder import find_folder
 from ..info import RunInfo
@@ -124,19 +124,9 @@ class Subject:
         """Return the status; a run whose process is gone without a word is "killed"."""
         status = str(self.facts.get("status", "unknown"))
         process = self.facts.get("process") or {}
-        if status == "running" and process.get("host") == platform.node() and not _alive(process.get("pid")):
+        if status == "running" and process.get("host") == platform.node() and is_gone(process.get("pid")):
             return "killed"
         return status
-
-
-def _alive(pid: Any) -> bool:
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError, TypeError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _intervals(path: Path) -> list[dict[str, Any]]:
