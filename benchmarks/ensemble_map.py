@@ -27,7 +27,7 @@ MEMBERS = 5
 FOUR = ("mean", "aleatoric", "epistemic", "predictive")
 SPEED = [("U-Net", 512, 512), ("one layer", 1024, 1024)]
 MEMORY = [("one layer", height, 2048) for height in (1024, 4096, 8192)]
-ROUNDS = 3
+ROUNDS = 5
 
 
 def rows(speed: list = SPEED, memory: list = MEMORY, rounds: int = ROUNDS) -> list[dict[str, object]]:
@@ -63,25 +63,21 @@ def measure(run: str, scene: str, members: str, rounds: str) -> None:
     predict.register_layer()
     folder = Path(scene).parent
     models = [member(checkpoint_of(Path(run)), folder / f"member{number}.pt", number) for number in range(int(members))]
-    with predict.most_memory() as most:
-        if rounds == "0":
-            layers = FOUR if len(models) > 1 else FOUR[:2]
-            spectrain.predict(models, scene, folder / "map.tif", layers=layers, batch_size=8, overwrite=True)
+    layers = FOUR if len(models) > 1 else FOUR[:2]
+    with predict.most_memory() as most:  # a run by itself: taking samples of memory costs time
+        spectrain.predict(models, scene, folder / "map.tif", layers=layers, batch_size=8, overwrite=True)
     found = {"memory": most[0]}
     pixels, once, merged = size_of(scene) / 1e6, [], []
-    for number in range(int(rounds) + 1):  # the first is a trial
+    for _ in range(int(rounds)):
         began = time.perf_counter()
-        with predict.most_memory() as most:
-            spectrain.predict(models, scene, folder / "map.tif", layers=FOUR, batch_size=8, overwrite=True)
+        spectrain.predict(models, scene, folder / "map.tif", layers=FOUR, batch_size=8, overwrite=True)
         middle = time.perf_counter()
         parts = [folder / f"map{one}.tif" for one in range(len(models))]
         for model, part in zip(models, parts, strict=True):
             spectrain.predict(model, scene, part, layers=FOUR[:2], batch_size=8, overwrite=True)
         merge(parts, folder / "merged.tif")
-        if number:
-            once.append(pixels / (middle - began))
-            merged.append(pixels / (time.perf_counter() - middle))
-        found["memory"] = max(found["memory"], most[0])
+        once.append(pixels / (middle - began))
+        merged.append(pixels / (time.perf_counter() - middle))
     if once:
         same(folder / "map.tif", folder / "merged.tif")
         found |= {"one pass": statistics.median(once), "merged": statistics.median(merged)}
@@ -90,10 +86,14 @@ def measure(run: str, scene: str, members: str, rounds: str) -> None:
 
 
 def member(best: Path, copy: Path, number: int) -> Path:
-    """Write a checkpoint whose weights are a little others, so that members disagree; return it."""
+    """Write a checkpoint whose weights are a little others, so that members disagree; return it.
+
+    It loses its own recalibration, which a single run applies and runs that are only named together do not.
+    """
     import torch
 
     found = torch.load(best, weights_only=True)
+    found["meta_json"] = json.dumps({**json.loads(found["meta_json"]), "recalibration": None})
     found["model"] = {
         name: x * (1 + number / 100) if name.endswith("weight") else x for name, x in found["model"].items()
     }
