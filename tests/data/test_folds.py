@@ -15,6 +15,7 @@ from test_prepared import one_store
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
+from spectrain.data import duplicates
 from spectrain.data.folds import drawn_folds, expect_positives, strata, undrawn, unshuffled
 from spectrain.data.ground import footprints, shared_pairs
 from spectrain.data.opening import open_patches, run_folds
@@ -183,3 +184,40 @@ def test_what_was_drawn_gives_the_same_folds_from_its_file(tmp_path):
 def test_other_data_have_splits_of_their_own():
     own = DatasetOptions(fold=1, folds=3, fold_method="group", splits="a.json", labels_path="b", bands=["red"])
     assert undrawn(own) == DatasetOptions(bands=["red"])
+
+
+def copies(seed=0):
+    """Return 24 images of which each even one is like the next, and four that are empty."""
+    random = np.random.default_rng(seed)
+    image = np.repeat(random.random((12, 2, 4, 4)), 2, axis=0).astype("f4")
+    image[20:] = np.nan
+    image[22:] = 0
+    return image
+
+
+def test_without_places_images_that_are_the_same_are_on_one_side():
+    options = DatasetOptions(fold_method="random", folds=3)
+    content = drawn_folds(MemoryPatches(copies()), options)
+    assert content["checked"] == "content: the data have no georeference"
+    for fold in content["folds"]:
+        held = set(fold["valid"])
+        assert all((f"p{row}" in held) == (f"p{row + 1}" in held) for row in range(0, 20, 2))
+    apart = [{f"p{row}" for row in range(20, 24)} & set(fold["valid"]) for fold in content["folds"]]
+    assert max(map(len, apart)) < 4  # what is empty is no copy of what else is empty
+
+
+def test_data_that_are_too_large_to_compare_are_said_to_be_unchecked(monkeypatch):
+    monkeypatch.setattr(duplicates, "MOST_BYTES", 10)
+    content = drawn_folds(MemoryPatches(copies(1)), DatasetOptions(fold_method="random", folds=3))
+    assert content["checked"] == "nothing: the data have no georeference"
+
+
+def test_images_are_compared_once_for_all_splits_of_a_training(monkeypatch):
+    patches = MemoryPatches(copies(2))
+    read = []
+    plain = MemoryPatches.read
+    monkeypatch.setattr(MemoryPatches, "read", lambda self, index: read.append(1) or plain(self, index))
+    hashes = duplicates.image_hashes(patches)
+    count = len(read)
+    assert duplicates.image_hashes(patches) == hashes and len(read) <= count + 1  # the fingerprint may look at some
+    assert len(set(hashes)) == 10 + 4

@@ -131,6 +131,18 @@ class TestSplitsFile:
         self.write(path, content)
         assert open_patches(path, split, DatasetOptions(fold=0)).metadata()["patch_id"].tolist() == ids
 
+    def test_a_split_of_the_file_beside_needs_no_fold(self, path, content):
+        self.write(path, content)
+        assert open_patches(path).metadata()["patch_id"].tolist() == ["train/0", "train/4"]
+        assert open_patches(path, "hidden").metadata()["patch_id"].tolist() == ["train/5"]
+        assert open_patches(path, "valid").metadata()["patch_id"].tolist()[0].startswith("valid/")
+
+    def test_a_file_beside_that_is_of_other_data_is_left_alone_with_a_word(self, path, content, caplog):
+        whole = len(open_patches(path))
+        self.write(path, content | {"fingerprint": "0" * 32})
+        assert len(open_patches(path)) == whole
+        assert "splits.json is left alone: it was made for other data" in caplog.text
+
     def test_a_split_that_no_fold_has_is_taken_by_name(self, path, content):
         self.write(path, content)
         assert open_patches(path, "hidden", DatasetOptions(fold=0)).metadata()["patch_id"].tolist() == ["train/5"]

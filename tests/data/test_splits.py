@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spectrain.core.errors import DataError
 from spectrain.data.ground import footprints, shared_pairs
-from spectrain.data.splits import SplitPlan, make_splits, patch_id, refuse_without_positives, write_splits
+from spectrain.data.splits import SplitPlan, make_splits, patch_id, refuse_without_positives
 from spectrain.data.splits_file import read_splits
 
 
@@ -110,22 +110,6 @@ def test_shares_are_kept_to_within_a_unit(count, share, seed):
     assert abs(len(content["splits"]["train"]) - share * count) <= 1
 
 
-def test_regions_of_a_vector_file(tmp_path):
-    geopandas = pytest.importorskip("geopandas")
-    from shapely.geometry import box
-
-    file = tmp_path / "regions.geojson"
-    regions = geopandas.GeoDataFrame(
-        {"name": ["west", "east"]}, geometry=[box(0, 0, 0.2, 1), box(0.6, 0, 1, 1)], crs=4326
-    )
-    regions.to_file(file)
-    plan = {"method": "region", "region_file": file, "fractions": {"train": 1.0}}
-    content = make_splits(grid(), SplitPlan(**plan, regions={"test": ["east"]}))
-    assert {one.split("-")[1] for one in content["splits"]["test"]} == {"6", "7"}
-    with pytest.raises(DataError, match="did you mean 'west'"):
-        make_splits(grid(), SplitPlan(**plan, regions={"test": ["wets"]}))
-
-
 def test_without_georeference_equal_patches_stay_together_and_the_file_says_so():
     table = pd.DataFrame({"patch_id": list("abcdef")})
     for seed in range(10):
@@ -134,7 +118,10 @@ def test_without_georeference_equal_patches_stay_together_and_the_file_says_so()
         )
         for together in ("ab", "ce"):
             assert any(set(together) <= set(ids) for ids in content["splits"].values())
-    assert "no georeference" in content["checked"]
+    assert content["checked"] == "content: the data have no georeference"
+    plan = SplitPlan(method="group", group="patch_id", fractions={"train": 0.5, "valid": 0.5})
+    assert make_splits(table, plan)["checked"] == "groups: the data have no georeference"
+    assert make_splits(table, SplitPlan())["checked"] == "nothing: the data have no georeference"
 
 
 @pytest.mark.parametrize(
@@ -143,7 +130,6 @@ def test_without_georeference_equal_patches_stay_together_and_the_file_says_so()
         (SplitPlan(method="group", group="scen"), "did you mean 'scene'"),
         (SplitPlan(method="group"), "needs the column"),
         (SplitPlan(method="block"), "side of a block"),
-        (SplitPlan(method="region"), "needs places"),
         (SplitPlan(fractions={"train": 1, "valid": 0}), "more than 0"),
         (SplitPlan(method="group", group="scene", folds=9), "fewer units than folds"),
         (SplitPlan(folds=1), "at least two folds"),
@@ -168,10 +154,9 @@ def test_a_fold_without_positives_is_refused():
 
 
 def test_the_file_is_read_back_and_readable(tmp_path):
-    content = make_splits(grid(), SplitPlan(folds=2), fingerprint="abc")
-    write_splits(content, tmp_path / "splits.json")
+    content = make_splits(grid(), SplitPlan(folds=2))
+    (tmp_path / "splits.json").write_text(json.dumps(content))
     assert read_splits(tmp_path / "splits.json") == content
-    assert json.loads((tmp_path / "splits.json").read_text())["fingerprint"] == "abc"
 
 
 def test_patch_ids_depend_on_scene_and_window_alone():

@@ -7,7 +7,7 @@ import shutil
 import h5py
 import pytest
 from commands import Commands, no_disk
-from faults import FAULTS, PLUGIN, made_in, training
+from faults import FAULTS, PLUGIN
 
 from spectrain.models.weights import read_tensors
 
@@ -23,13 +23,6 @@ def commands(tmp_path_factory):
     server = Commands(tmp_path_factory.mktemp("full"), disk=True)
     yield server
     server.close()
-
-
-@pytest.fixture(scope="module")
-def made(commands):
-    made = made_in(commands.folder)
-    assert commands.run(*training(made), at=commands.folder).code == 0
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +86,7 @@ def whole_embeddings(path):
 MORE = {
     "embed": (["embed", "RUN", "-o", "DISK/e.h5"], "e.h5", whole_embeddings),
     "safetensors": (["export", "RUN", "--to", "safetensors", "-o", "DISK/model"], "model", read_tensors),
+    "onnx": (["export", "RUN", "--to", "onnx", "-o", "DISK/model.onnx"], "model.onnx", None),
     "torch-export": (["export", "RUN", "--to", "torch-export", "-o", "DISK/model.pt2"], "model.pt2", None),
 }
 

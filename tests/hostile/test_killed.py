@@ -6,7 +6,7 @@ import random
 
 import pytest
 from commands import Commands
-from faults import FAULTS, made_in, training
+from faults import FAULTS
 
 POINTS = {"training": 16, "prepare": 14, "predict": 12, "sweep": 8}
 
@@ -16,13 +16,6 @@ def commands(tmp_path_factory):
     server = Commands(tmp_path_factory.mktemp("killed"))
     yield server
     server.close()
-
-
-@pytest.fixture(scope="module")
-def made(commands):
-    made = made_in(commands.folder)
-    assert commands.run(*training(made), at=commands.folder).code == 0
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from report_pages import Page, train
 
 from spectrain.core.errors import RunError
 from spectrain.runs.report import write_report
-from spectrain.runs.report.subject import Subject
+from spectrain.runs.report.read_run import ReadRun
 from spectrain.runs.report.words import key_numbers
 from spectrain.runs.run import Run
 
@@ -102,7 +102,7 @@ def test_damaged_lines_are_left_out(cfg):
     test = run.folder / "test" / "data" / "tests.json"
     test.parent.mkdir(parents=True)
     test.write_text("{")
-    assert len(Subject.read(run.folder).intervals) == 4
+    assert len(ReadRun.read(run.folder).intervals) == 4
     write_report([run.folder])
 
 
@@ -116,5 +116,5 @@ def test_a_test_in_the_folder_is_a_key_number_with_a_link_to_its_page(cfg):
     page = Page(write_report([run.folder]).read_text())
     assert page.all("a")[-1].attributes["href"] == "test/other%20data/index.html"
     assert "Intersection over union0.5 0.25 to 0.75" in page.one("table", class_="values").text
-    (found,) = [one for one in key_numbers(Subject.read(run.folder)) if one.name.startswith("Test")]
+    (found,) = [one for one in key_numbers(ReadRun.read(run.folder)) if one.name.startswith("Test")]
     assert found[:3] == ("Test intersection over union", "0.5", "val-test, 3 images")

@@ -15,7 +15,7 @@ from spectrain.runs.report import write_report
 from spectrain.runs.report.html import Html, data_block, el
 from spectrain.runs.report.options import Option, read_options
 from spectrain.runs.report.pictures import spread
-from spectrain.runs.report.subject import Picture
+from spectrain.runs.report.read_run import Picture
 from spectrain.runs.run import Run
 
 

@@ -17,7 +17,7 @@ from .band_table import given_wavelengths
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
 from .sparse_labels import Labels
-from .stored import Values
+from .stored import StoredValues
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ class BandChoice(Patches):
         if self._channels is None:
             return rows
         per_channel = rows.mask is not None and rows.mask.shape[1] == self.stored.shape[1] > 1
-        image: Values = rows.image[:, self._channels]
+        image: StoredValues = rows.image[:, self._channels]
         return Rows(
             image, rows.mask[:, self._channels] if rows.mask is not None and per_channel else rows.mask, rows.labels
         )

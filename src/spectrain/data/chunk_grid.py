@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-Window = tuple[slice, ...]
-Runs = tuple[tuple[slice, slice], ...]
+ChunkSlices = tuple[slice, ...]
+Stretches = tuple[tuple[slice, slice], ...]
 
 
-def chunk_windows(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[Window, Window]]:
+def chunk_windows(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tuple[ChunkSlices, ChunkSlices]]:
     """Yield, for each chunk across a row, where it lies in the row and which part of it lies inside."""
     grid = (range(0, length, step) for length, step in zip(shape, chunk, strict=True))
     for corner in itertools.product(*grid):
@@ -23,7 +23,7 @@ def chunk_windows(shape: tuple[int, ...], chunk: tuple[int, ...]) -> Iterator[tu
         )
 
 
-def rows_by_block(index: NDArray[np.int64], rows: int) -> Iterator[tuple[int, Runs]]:
+def rows_by_block(index: NDArray[np.int64], rows: int) -> Iterator[tuple[int, Stretches]]:
     """Yield, for each block of ``rows`` rows that the index touches, slices from its rows to places of the batch."""
     order = np.argsort(index, kind="stable")
     blocks: dict[int, list[list[int]]] = {}

@@ -19,7 +19,7 @@ from .patches import Patches
 from .prepared import CROSS, PUBLISHED_IGNORED
 from .raster_ground import joined_by_ground
 from .reader import ALL
-from .splits import Rows
+from .splits import RowNumbers
 from .subset import Subset
 from .zarr_group import group_patches
 from .zarr_metadata import is_group
@@ -125,7 +125,7 @@ def _everything(path: Path, options: DatasetOptions) -> Patches:
     )
 
 
-def _splits(path: Path, patches: Patches, options: DatasetOptions) -> Mapping[str, Rows]:
+def _splits(path: Path, patches: Patches, options: DatasetOptions) -> Mapping[str, RowNumbers]:
     """Return the rows of each split: whole scenes, drawn."""
     table, where = patches.metadata(), str(path / TABLE)
     column = options.group or next((name for name in SCENE if name in table), None)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError
-from .ground import Polygons, footprints, joined_groups
+from .duplicates import image_hashes
+from .ground import Polygons, SharedGroundError, footprints, joined_groups
 from .patches import Patches
-from .splits import Rows, SplitPlan, block_of, make_splits, refuse_without_positives
+from .splits import RowNumbers, SplitPlan, block_of, make_splits, refuse_without_positives
 from .splits_file import given_splits
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def drawn_folds(pool: Patches, options: DatasetOptions) -> dict[str, Any]:
 
     Whole units go to one side, and no two sides share ground where it is known: groups that share some are one, and
     with squares what shares ground with the held-out patches is left out of training. Where the metadata say how much
-    there is to find in a patch, each fold gets its share of it. ``published`` is not drawn: runs of patches in their
-    order, which may share ground.
+    there is to find in a patch, each fold gets its share of it. Without places, patches with the same pixels are on one
+    side, of data that are not too large to compare. ``published`` is not drawn: runs of patches in their order, which
+    may share ground.
 
     Raises:
         DataError: fewer units than folds, no column or place to make units of, patches that share ground.
@@ -51,35 +53,69 @@ def drawn_folds(pool: Patches, options: DatasetOptions) -> dict[str, Any]:
     if len(ids) < count:
         raise DataError(f"there are {len(ids)} patches for {count} folds", where=where, fix="set dataset.folds")
     if method == "published":
-        folds = [
-            {side: [ids[row] for row in rows] for side, rows in fold.items()} for fold in unshuffled(len(ids), count)
-        ]
-        return {**given_splits({pool.split: ids}), "method": method, "folds": folds}
+        return published_folds(ids, pool.split, count)
     places = footprints(table)
-    units = _units(table, places, options, where)
-    marked = table.assign(**{_UNIT: units})
-    if (share := positive_share(table)) is not None:
-        marked[_STRATUM] = strata(units, share, count)
-    plan = SplitPlan(
-        method="group",
-        group=_UNIT,
-        fractions={pool.split: 1.0},
-        folds=count,
-        seed=options.split_seed,
-        buffer_m=options.buffer_m,
-        drop_shared=method == "block",
-        stratify=None if share is None else _STRATUM,
-    )
     try:
-        made = make_splits(marked, plan)
-    except DataError as error:
-        shared = "share pixels" in error.what
-        fix = "set dataset.fold_method=group or block, whose sides never do" if shared else error.fix
+        made = folds_of_units(
+            table,
+            _units(table, places, options, where),
+            pool.split,
+            count,
+            method="random" if method == "random" else "group",
+            seed=options.split_seed,
+            buffer_m=options.buffer_m,
+            drop_shared=method == "block",
+            content=None if places is not None else image_hashes(pool),
+        )
+    except SharedGroundError as error:
+        fix = "set dataset.fold_method=group or block, whose sides never do"
         raise DataError(error.what, where=where, fix=fix) from error
+    except DataError as error:
+        raise DataError(error.what, where=error.where or where, fix=error.fix) from error
     return {**made, "method": method}
 
 
-def unshuffled(count: int, folds: int) -> list[dict[str, Rows]]:
+def folds_of_units(
+    table: pd.DataFrame,
+    units: Sequence[str],
+    split: str,
+    folds: int,
+    *,
+    content: Sequence[str] | None = None,
+    **plan: Any,
+) -> dict[str, Any]:
+    """Return the content of a splits file with one split, its folds of whole units.
+
+    Where the metadata say how much there is to find in a patch, each fold gets its share of it.
+
+    Args:
+        table: metadata, one row a patch.
+        units: of each patch, what must not be torn apart.
+        split: name of the split.
+        folds: their number.
+        content: a text a patch, the same for those of the same pixels.
+        plan: more of `SplitPlan`.
+
+    Raises:
+        DataError: see `make_splits`.
+    """
+    marked = table.assign(**{_UNIT: list(units)})
+    if (share := positive_share(table)) is not None:
+        marked[_STRATUM] = strata(units, share, folds)
+    stratify = None if share is None else _STRATUM
+    chosen = {"method": "group", **plan}
+    made = SplitPlan(group=_UNIT, fractions={split: 1.0}, folds=folds, stratify=stratify, **chosen)
+    return make_splits(marked, made, content)
+
+
+def published_folds(ids: Sequence[str], split: str, folds: int) -> dict[str, Any]:
+    """Return the content of a splits file with one split, its folds runs of patches in their order (`unshuffled`)."""
+    rows = unshuffled(len(ids), folds)
+    made = [{side: [ids[row] for row in some] for side, some in fold.items()} for fold in rows]
+    return {**given_splits({split: ids}), "method": "published", "folds": made}
+
+
+def unshuffled(count: int, folds: int) -> list[dict[str, RowNumbers]]:
     """Return the rows of each fold as scikit-learn's `KFold` has them: runs, the first ones longer by one."""
     rows = np.arange(count, dtype=np.int64)
     return [{"train": np.setdiff1d(rows, run), "valid": run} for run in np.array_split(rows, folds)]

@@ -25,7 +25,7 @@ from .window_grid import cut_images
 from .windows import LabelMaps, WindowPatches
 
 if TYPE_CHECKING:
-    from .splits import Rows
+    from .splits import RowNumbers
 
 SUFFIXES = frozenset((".tif", ".tiff"))
 IMAGES, LABELS, BANDS = "images", ("labels", "masks"), "bands.csv"
@@ -295,7 +295,7 @@ def _listed_groups(path: Path, images: Sequence[_Image], column: str) -> list[st
     return [groups[image.path.stem] for image in images]
 
 
-def _splits(path: Path, images: Sequence[_Image], options: DatasetOptions) -> Mapping[str, Rows]:
+def _splits(path: Path, images: Sequence[_Image], options: DatasetOptions) -> Mapping[str, RowNumbers]:
     """Return the rows of each split: of the subfolders, else drawn."""
     import pandas as pd
 

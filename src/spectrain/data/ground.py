@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,10 @@ SHARED_M2 = 1.0
 """Polygons that share less than this many square metres only touch."""
 
 Polygons = NDArray[np.object_]
+
+
+class SharedGroundError(DataError):
+    """Two parts of a split share pixels on the ground."""
 
 
 def footprints(metadata: pd.DataFrame) -> Polygons | None:
@@ -82,6 +86,11 @@ def joined_groups(groups: Sequence[str], places: Polygons) -> list[str]:
         groups: of each place.
         places: polygons in metres.
     """
+    return joined(groups, shared_pairs(places, places).tolist())
+
+
+def joined(groups: Sequence[str], pairs: Iterable[Sequence[int]]) -> list[str]:
+    """Return the group of each row, with the groups of each pair of rows as one."""
     parent = {group: group for group in groups}
 
     def root(group: str) -> str:
@@ -90,13 +99,13 @@ def joined_groups(groups: Sequence[str], places: Polygons) -> list[str]:
             group = parent[group]
         return group
 
-    for one, other in shared_pairs(places, places).tolist():
+    for one, other in pairs:
         parent[root(groups[one])] = root(groups[other])
     return [root(group) for group in groups]
 
 
 def refuse_shared(parts: Mapping[str, NDArray[np.int64]], places: Polygons, ids: Sequence[str], where: str) -> None:
-    """Raise a `DataError` that names the first pairs where two parts of a split share pixels on the ground.
+    """Raise a `SharedGroundError` that names the first pairs where two parts of a split share pixels on the ground.
 
     Args:
         parts: rows of each part.
@@ -111,10 +120,10 @@ def refuse_shared(parts: Mapping[str, NDArray[np.int64]], places: Polygons, ids:
             pairs = shared_pairs(places[a], places[b])
             if len(pairs):
                 some = ", ".join(f"{ids[a[i]]} and {ids[b[j]]}" for i, j in pairs[:3])
-                raise DataError(
+                raise SharedGroundError(
                     f"{one!r} and {other!r} share pixels on the ground in {len(pairs)} pairs of patches: {some}",
                     where=where,
-                    fix="split by blocks with a buffer (method block, buffer_m), by group or by region",
+                    fix="split by blocks with a buffer (method block, buffer_m) or by group",
                 )
 
 

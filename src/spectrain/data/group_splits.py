@@ -13,7 +13,7 @@ from ..core.errors import DataError, nearest
 from .reader import ALL
 
 if TYPE_CHECKING:
-    from .splits import Rows
+    from .splits import RowNumbers
 
 _NAMES = {"training": "train", "val": "valid", "validation": "valid", "testing": "test"}
 
@@ -43,7 +43,7 @@ def shares(options: DatasetOptions) -> dict[str, float]:
 
 def drawn_splits(
     groups: Sequence[str], options: DatasetOptions, where: str, geometry: Sequence[Any] | None = None
-) -> dict[str, Rows]:
+) -> dict[str, RowNumbers]:
     """Return the rows of each split, whole groups drawn with `split_seed`, by shares of the images.
 
     Where there are so few groups that a split would come out empty, shares are of the groups, at least one a split.
@@ -59,7 +59,7 @@ def drawn_splits(
     """
     import pandas as pd
 
-    from .splits import SplitPlan, make_splits
+    from .splits import EmptySplitError, SplitPlan, make_splits
 
     wanted = shares(options)
     names = sorted(set(groups))
@@ -78,9 +78,8 @@ def drawn_splits(
     try:
         drawn = make_splits(table, plan)["splits"]
         return {name: np.array(rows, dtype=np.int64) for name, rows in drawn.items()}
-    except DataError as error:
-        if "comes out empty" not in error.what:
-            raise
+    except EmptySplitError:
+        pass
     counts = {name: float(count) for name, count in _counts(wanted, len(names)).items()}
     one_each = pd.DataFrame({"patch_id": names, "group": names})
     plan = SplitPlan(method="group", group="group", fractions=counts, seed=options.split_seed)
@@ -91,7 +90,7 @@ def drawn_splits(
     }
 
 
-def listed_splits(splits: Sequence[str], groups: Sequence[str] | None, where: str) -> dict[str, Rows]:
+def listed_splits(splits: Sequence[str], groups: Sequence[str] | None, where: str) -> dict[str, RowNumbers]:
     """Return the rows of each split that a table names; rows without a name are in none.
 
     Raises:
@@ -115,7 +114,7 @@ def listed_splits(splits: Sequence[str], groups: Sequence[str] | None, where: st
     return {name: np.array(members, dtype=np.int64) for name, members in rows.items()}
 
 
-def rows_of(splits: Mapping[str, Rows], name: str, count: int, where: str) -> Rows:
+def rows_of(splits: Mapping[str, RowNumbers], name: str, count: int, where: str) -> RowNumbers:
     """Return the rows of a split, or all of them.
 
     Raises:

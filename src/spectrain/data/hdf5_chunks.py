@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
-from .chunk_grid import Runs, Window, chunk_windows, rows_by_block
+from .chunk_grid import ChunkSlices, Stretches, chunk_windows, rows_by_block
 from .mapped import MappedFiles
-from .stored import Values, native_order
+from .stored import StoredValues, native_order
 from .unpacking import array_numbers, cache, in_threads
 
 READABLE = ((), ("shuffle",), ("deflate",), ("shuffle", "deflate"))
@@ -44,9 +44,9 @@ class _Task(NamedTuple):
     """Rows of one chunk that go to places of the batch."""
 
     chunk: int
-    rows: Runs
-    to: Window
-    source: Window
+    rows: Stretches
+    to: ChunkSlices
+    source: ChunkSlices
 
 
 class ChunkedArray:
@@ -87,7 +87,7 @@ class ChunkedArray:
         self.__dict__.update(state)
         self._number = next(array_numbers)  # numbers are given per process
 
-    def take(self, index: NDArray[np.int64]) -> Values:
+    def take(self, index: NDArray[np.int64]) -> StoredValues:
         """Return the rows at ``index`` [B] in that order, in memory of their own.
 
         Raises:

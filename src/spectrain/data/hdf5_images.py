@@ -15,7 +15,7 @@ from .hdf5_cubes import Cube, Part
 from .library_images import OPEN, LibraryImages
 from .mapped import MappedFiles
 from .mapped_images import MappedImages
-from .stored import Values
+from .stored import StoredValues
 from .windows import LabelMaps, StoredImages
 
 CACHE_BYTES = 256 * 2**20
@@ -101,10 +101,10 @@ class Hdf5Images(LibraryImages[h5py.File]):
     def _close(self, handle: h5py.File) -> None:
         handle.close()
 
-    def _window(self, handle: h5py.File, image: int, row: int, column: int, size: tuple[int, int]) -> Values:
+    def _window(self, handle: h5py.File, image: int, row: int, column: int, size: tuple[int, int]) -> StoredValues:
         inside = (slice(row, row + size[0]), slice(column, column + size[1]))
         name = self._names[image]
         where = f"{self._files.paths[image]}: {name.lstrip('/')}, pixels from row {row}, column {column}"
         with reading(where, fix="the file is damaged or needs a filter that is not installed: write it again"):
-            values: Values = handle[name][inside if self._flat else (slice(None), *inside)]
+            values: StoredValues = handle[name][inside if self._flat else (slice(None), *inside)]
         return values

@@ -17,7 +17,7 @@ from ..core.damage import reading
 from ..core.errors import DataError
 from .hdf5_chunks import READABLE, ChunkedArray, ChunkTable
 from .mapped import MappedFiles, cut_short
-from .stored import MappedArray, StoredArray, Values, native_order
+from .stored import MappedArray, StoredArray, StoredValues, native_order
 
 LIBRARY_CACHE_BYTES = 64 * 2**20
 """Chunk cache of the HDF5 library, for each dataset that only it can read."""
@@ -162,7 +162,7 @@ class LibraryArray:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handles": {}}
 
-    def take(self, index: NDArray[np.int64]) -> Values:
+    def take(self, index: NDArray[np.int64]) -> StoredValues:
         """Return the rows at ``index`` [B] in that order, in memory of their own.
 
         Raises:
@@ -175,7 +175,7 @@ class LibraryArray:
         ascending, back = np.unique(index, return_inverse=True)
         fix = "write it again without compression or with gzip, or install the filter it names"
         with reading(f"{self._files.paths[0]}: {self._name.lstrip('/')}", fix=fix):
-            rows: Values = self._dataset()[ascending]
+            rows: StoredValues = self._dataset()[ascending]
         return rows[back].astype(self.dtype, copy=False)
 
     def check(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .mapped import MappedFiles
-from .stored import Values, native_order
+from .stored import StoredValues, native_order
 from .window_grid import Places
 
 OPEN = 16
@@ -61,10 +61,10 @@ class LibraryImages(ABC, Generic[H]):
         """Close a file."""
 
     @abstractmethod
-    def _window(self, handle: H, image: int, row: int, column: int, size: tuple[int, int]) -> Values:
+    def _window(self, handle: H, image: int, row: int, column: int, size: tuple[int, int]) -> StoredValues:
         """Read one window [C,h,w]; raise a `DataError` where that fails."""
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the windows at ``places`` [B,3] as [B,C,h,w]; those of a file are read one after the other.
 
         Raises:

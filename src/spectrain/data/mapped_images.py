@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .mapped import MappedFiles
-from .stored import Values, native_order
+from .stored import StoredValues, native_order
 from .window_grid import Places
 
 LONGEST = 2**30
@@ -36,7 +36,7 @@ class MappedImages:
         self.dtype = native_order(dtype)
         self._files, self._stored, self._offset = files, dtype, offset
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the windows at ``places`` [B,3] as [B,C,h,w].
 
         Raises:
@@ -55,7 +55,7 @@ class MappedImages:
         one = len(self._offset) == 1
         file = np.zeros(1, np.int64) if one else np.ascontiguousarray(np.broadcast_to(image, offset.shape)).ravel()
         pieces = self._files.gather(file, offset.ravel(), length)
-        values: Values = pieces.view(self._stored).reshape(len(places), channels, high, wide)
+        values: StoredValues = pieces.view(self._stored).reshape(len(places), channels, high, wide)
         return values.astype(self.dtype, copy=False)
 
     @property

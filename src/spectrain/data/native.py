@@ -30,7 +30,7 @@ from .native_format import (
     Manifest,
     shard_name,
 )
-from .native_runs import SparseArray
+from .native_stretches import SparseArray
 from .patches import Patches, Rows
 from .reader import ALL
 from .shards import MISSING, file_crc32c, index_bytes, read_index
@@ -52,6 +52,7 @@ class NativeReader:
 
     description = "native patches (a Zarr folder with a manifest.json)"
     pool: str | None = ALL
+    own_splits = True
 
     @staticmethod
     def recognises(path: Path) -> bool:

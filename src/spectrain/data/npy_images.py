@@ -12,7 +12,7 @@ from ..core.errors import DataError
 from .loose_files import files_of
 from .mapped_images import MappedImages
 from .npy_header import NpyFile
-from .stored import Values
+from .stored import StoredValues
 from .window_grid import Places
 
 Axes = Literal["chw", "hwc"]
@@ -38,7 +38,7 @@ class ChannelsLast:
         """The files."""
         return self._lines.files
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the windows at ``places`` [B,3] as [B,C,h,w].
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,10 +17,11 @@ from ..core.registry import lookup, names, registered
 from .band_choice import with_options
 from .folds import CHOOSE, drawn_folds, expect_count, expect_positives, warn_of_published
 from .patches import Patches
-from .reader import Reader
+from .reader import ALL, Reader
 from .splits_file import chosen_ids, read_splits
 from .subset import Subset
 
+log = logging.getLogger("spectrain")
 SPLITS = "splits.json"
 LARGEST = 2 << 30
 """Bytes of one patch."""
@@ -100,10 +102,13 @@ def _opened(reader: Reader, place: Path, split: str, options: DatasetOptions) ->
         ids = chosen_ids(content, split, replace(options, fold=options.fold or 0), where)
         return Subset.of_ids(pool, split, ids, where)
     file = splits_file(reader, place, options)
-    if options.splits is None and (options.fold is None or options.fold_method != "given" or not file.is_file()):
+    if options.splits is None and (getattr(reader, "own_splits", False) or not file.is_file()):
         return reader.open(place, split, options)
     content = read_splits(file)
-    if options.splits is None and split not in content["splits"] and split in reader.splits(place):
+    if options.splits is None and split not in content["splits"] and split in (*reader.splits(place), ALL):
+        return reader.open(place, split, options)
+    if options.splits is None and options.fold is None and _of_other_data(reader, place, content, options):
+        log.warning("%s is left alone: it was made for other data than %s", file, place)
         return reader.open(place, split, options)
     return Subset.of_ids(
         _whole(reader, place, content, options, file),
@@ -165,6 +170,14 @@ def given_folds(path: str | Path) -> list[dict[str, int]]:
     if not file.is_file():
         return []
     return [{side: len(fold[side]) for side in ("train", "valid")} for fold in read_splits(file)["folds"]]
+
+
+def _of_other_data(reader: Reader, place: Path, content: dict[str, Any], options: DatasetOptions) -> bool:
+    """Say whether a splits file that lies beside files belongs to another of them."""
+    if content["fingerprint"] is None:
+        return False
+    found: bool = content["fingerprint"] != reader.open(place, reader.pool or options.train_key, options).fingerprint()
+    return found
 
 
 def _whole(reader: Reader, place: Path, content: dict[str, Any], options: DatasetOptions, file: Path) -> Patches:

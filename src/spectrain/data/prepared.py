@@ -35,6 +35,7 @@ class PreparedReader:
     pool: str | None = CROSS
     folded: str | None = CROSS
     always_folded = True
+    own_splits = True
 
     @staticmethod
     def recognises(path: Path) -> bool:

@@ -20,7 +20,7 @@ from .band_table import bands_in_nm
 from .library_images import LibraryImages
 from .mapped import MappedFiles, cut_short
 from .raster_drivers import drivers_for
-from .stored import Values
+from .stored import StoredValues
 
 METRES_PER_DEGREE = 111_195.0
 """Of a great circle, on a sphere of the Earth's mean radius."""
@@ -225,11 +225,11 @@ class RasterImages(LibraryImages[Any]):
     def _close(self, handle: Any) -> None:
         handle.close()
 
-    def _window(self, handle: Any, image: int, row: int, column: int, size: tuple[int, int]) -> Values:
+    def _window(self, handle: Any, image: int, row: int, column: int, size: tuple[int, int]) -> StoredValues:
         rasterio = rasterio_package()
         window = rasterio.windows.Window(column, row, size[1], size[0])
         try:
-            values: Values = self._read(handle, window)
+            values: StoredValues = self._read(handle, window)
         except Exception as error:
             raise DataError(
                 f"cannot be read: {error.__cause__ or error}",

@@ -29,6 +29,7 @@ class Reader(Protocol):
 
     More may be there. ``folded`` names the split that drawn folds are of, where it is not the one that is trained on;
     with ``always_folded`` the splits ``train`` and ``valid`` are parts of a fold whether one is chosen or not.
+    ``own_splits`` is True where what a reader opens as a split is what the splits file of the data says already.
     ``splits_file(path)`` returns where folds are kept, if that is not splits.json in or beside the data.
     ``second_root`` is True where `dataset.labels_path` is understood.
     """

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,15 +13,14 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError, nearest
 from ..core.keys import Key, shuffled
-from .ground import Polygons, footprints, refuse_shared, shared_pairs
+from .ground import Polygons, footprints, joined, refuse_shared, shared_pairs
 from .splits_file import FORMAT, VERSION
-from .vector_drivers import expect_own_features
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Method = Literal["random", "group", "block", "region"]
-Rows = NDArray[np.int64]
+Method = Literal["random", "group", "block"]
+RowNumbers = NDArray[np.int64]
 
 
 def patch_id(scene: str, row: int, column: int, height: int, width: int) -> str:
@@ -38,18 +35,14 @@ class SplitPlan:
 
     Attributes:
         method: "random" by patch, "group" by a column of the metadata (scene, patient), "block" by squares on the
-            ground, "region" by polygons of a vector file.
-        fractions: share of the patches each split is to have, by name, e.g. {"train": 0.8, "valid": 0.2}; with
-            "region" the splits named in ``regions`` come on top of these.
+            ground.
+        fractions: share of the patches each split is to have, by name, e.g. {"train": 0.8, "valid": 0.2}.
         folds: number of cross-validation folds over the first split named; 0 makes none.
         seed: of the draw.
         group: column of the metadata, for "group".
         block_m: side of a square in metres, for "block".
         buffer_m: patches of a split nearer than this to one of a later split are left out of it.
         drop_shared: leave out of a split also what shares ground with a later one, which else is an error.
-        regions: split name -> names of regions, for "region".
-        region_file: vector file with the regions, for "region".
-        region_column: its column of names.
         stratify: column of the metadata whose values each split is to have in equal shares.
     """
 
@@ -61,9 +54,6 @@ class SplitPlan:
     block_m: float | None = None
     buffer_m: float = 0.0
     drop_shared: bool = False
-    regions: Mapping[str, Sequence[str]] | None = None
-    region_file: str | Path | None = None
-    region_column: str = "name"
     stratify: str | None = None
 
     @property
@@ -72,58 +62,65 @@ class SplitPlan:
         return dict(self.fractions or {"train": 0.8, "valid": 0.2})
 
 
-def make_splits(
-    metadata: pd.DataFrame, plan: SplitPlan, fingerprint: str | None = None, content: Sequence[str] | None = None
-) -> dict[str, Any]:
+class EmptySplitError(DataError):
+    """A split or a side of a fold comes out empty."""
+
+
+def make_splits(metadata: pd.DataFrame, plan: SplitPlan, content: Sequence[str] | None = None) -> dict[str, Any]:
     """Return the content of a splits file.
 
-    Whole units (patches, groups, blocks, regions) go to one split; with georeference no two splits, and no two sides
-    of a fold, share ground, whatever scenes and dates the patches are of. Without, patches of equal ``content`` and of
-    one group stay together, and ``checked`` in the file says that this is all that was looked at.
+    Whole units (patches, groups, blocks) go to one split; with georeference no two splits, and no two sides of a fold,
+    share ground, whatever scenes and dates the patches are of. Without, patches of equal ``content`` and of one group
+    stay together, and ``checked`` in the file says that this is all that was looked at.
 
     Args:
         metadata: one row a patch with ``patch_id``; see `ground.footprints` for the georeference.
         plan: how to split.
-        fingerprint: of the patches, kept so that the splits are not used for others.
         content: a hash of each patch's pixels, for data without georeference.
 
     Raises:
-        DataError: the plan does not fit the data, a split comes out empty, or two share pixels.
+        EmptySplitError: a split comes out empty.
+        SharedGroundError: two share pixels.
+        DataError: the plan does not fit the data.
     """
     ids = [str(one) for one in metadata["patch_id"]]
     places = footprints(metadata)
     units = _units(metadata, plan, places)
     if places is None and content is not None:
-        units = _joined(units, content)
+        units = joined(units, _pairs_of(content))
     strata = None if plan.stratify is None else _column(metadata, plan.stratify)
-    parts, rest = _regions(metadata, plan, places)
-    parts = {**_dealt(units, rest, plan.shares, strata, Key(plan.seed, "splits")), **parts}
-    parts = _buffered(parts, places, plan)
+    everything = np.arange(len(metadata), dtype=np.int64)
+    parts = _buffered(_dealt(units, everything, plan.shares, strata, Key(plan.seed, "splits")), places, plan)
     for name, rows in parts.items():
         if not len(rows):
-            raise DataError(f"the split {name!r} comes out empty", fix="give it a larger share, or smaller units")
+            raise EmptySplitError(f"the split {name!r} comes out empty", fix="give it a larger share, or smaller units")
     if places is not None:
         refuse_shared(parts, places, ids, f"method {plan.method}")
     first = next(iter(plan.shares))
     folds = _folds(units, parts[first], plan, strata, places, ids)
     return {
         "format": {"name": FORMAT, "version": VERSION},
-        "fingerprint": fingerprint,
+        "fingerprint": None,
         "method": plan.method,
         "seed": plan.seed,
         "buffer_m": plan.buffer_m,
-        "checked": "ground polygons" if places is not None else "content and groups: the data have no georeference",
+        "checked": _checked(plan, places, content),
         "splits": {name: [ids[row] for row in rows] for name, rows in parts.items()},
         "folds": [{side: [ids[row] for row in rows] for side, rows in fold.items()} for fold in folds],
     }
 
 
-def write_splits(content: Mapping[str, Any], path: Path) -> None:
-    """Write a splits file, one patch id a line."""
-    path.write_text(json.dumps(content, indent=1) + "\n")
+def _checked(plan: SplitPlan, places: Polygons | None, content: Sequence[str] | None) -> str:
+    """Return what was looked at so that no two parts share pixels."""
+    if places is not None:
+        return "ground polygons"
+    said = [*(["groups"] if plan.method == "group" else []), *(["content"] if content is not None else [])]
+    return f"{' and '.join(said) or 'nothing'}: the data have no georeference"
 
 
-def refuse_without_positives(folds: Sequence[Mapping[str, Rows]], positive: NDArray[np.bool_], first: int = 0) -> None:
+def refuse_without_positives(
+    folds: Sequence[Mapping[str, RowNumbers]], positive: NDArray[np.bool_], first: int = 0
+) -> None:
     """Raise a `DataError` where a side of a fold has no patch with a positive label.
 
     Args:
@@ -164,20 +161,10 @@ def block_of(places: Polygons, side_m: float) -> list[str]:
     return [f"{x} {y}" for x, y in np.floor(centres / side_m).astype(int)]
 
 
-def _joined(units: list[str], content: Sequence[str]) -> list[str]:
-    """Return units in which patches of equal content are together, with all that belongs to either."""
-    parent = {unit: unit for unit in units}
-
-    def root(unit: str) -> str:
-        while parent[unit] != unit:
-            parent[unit] = parent[parent[unit]]
-            unit = parent[unit]
-        return unit
-
-    seen: dict[str, str] = {}
-    for unit, pixels in zip(units, content, strict=True):
-        parent[root(unit)] = root(seen.setdefault(pixels, unit))
-    return [root(unit) for unit in units]
+def _pairs_of(content: Sequence[str]) -> list[tuple[int, int]]:
+    """Return each row with the first of the same content."""
+    first: dict[str, int] = {}
+    return [(first.setdefault(one, row), row) for row, one in enumerate(content)]
 
 
 def _column(metadata: pd.DataFrame, name: str) -> list[str]:
@@ -191,8 +178,8 @@ def _column(metadata: pd.DataFrame, name: str) -> list[str]:
 
 
 def _dealt(
-    units: Sequence[str], rows: Rows, shares: Mapping[str, float], strata: Sequence[str] | None, key: Key
-) -> dict[str, Rows]:
+    units: Sequence[str], rows: RowNumbers, shares: Mapping[str, float], strata: Sequence[str] | None, key: Key
+) -> dict[str, RowNumbers]:
     """Deal whole units to splits: each, in random order, to the split that lacks most of its share.
 
     With strata this happens within each stratum; a unit belongs to the stratum that most of its patches have.
@@ -220,37 +207,7 @@ def _dealt(
     return {name: np.array(sorted(held), dtype=np.int64) for name, held in parts.items()}
 
 
-def _regions(metadata: pd.DataFrame, plan: SplitPlan, places: Polygons | None) -> tuple[dict[str, Rows], Rows]:
-    """Return the splits that are regions, and the rows that lie in none of them."""
-    everything = np.arange(len(metadata), dtype=np.int64)
-    if plan.method != "region":
-        return {}, everything
-    if places is None or plan.region_file is None or not plan.regions:
-        raise DataError(
-            "splitting by region needs places on the ground, a vector file and the names of regions",
-            fix="set region_file and regions, and give the metadata a geometry",
-        )
-    import geopandas
-
-    opened = expect_own_features(Path(plan.region_file))
-    table = geopandas.read_file(plan.region_file, **opened).to_crs(6933)
-    names = _column(table, plan.region_column)
-    parts, rest = {}, np.ones(len(metadata), dtype=bool)
-    for split, wanted in plan.regions.items():
-        if unknown := [name for name in wanted if name not in names]:
-            near = nearest(unknown[0], names)
-            raise DataError(
-                f"there is no region {unknown[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
-                where=str(plan.region_file),
-            )
-        chosen = table.geometry[[name in wanted for name in names]].to_numpy()
-        inside = np.unique(shared_pairs(places, chosen)[:, 0])
-        parts[split] = inside
-        rest[inside] = False
-    return parts, everything[rest]
-
-
-def _buffered(parts: dict[str, Rows], places: Polygons | None, plan: SplitPlan) -> dict[str, Rows]:
+def _buffered(parts: dict[str, RowNumbers], places: Polygons | None, plan: SplitPlan) -> dict[str, RowNumbers]:
     """Leave out of each split what is nearer than the buffer to a later one, or shares ground with it."""
     if places is None or (plan.buffer_m <= 0 and not plan.drop_shared):
         return parts
@@ -265,12 +222,12 @@ def _buffered(parts: dict[str, Rows], places: Polygons | None, plan: SplitPlan) 
 
 def _folds(
     units: Sequence[str],
-    rows: Rows,
+    rows: RowNumbers,
     plan: SplitPlan,
     strata: Sequence[str] | None,
     places: Polygons | None,
     ids: Sequence[str],
-) -> list[dict[str, Rows]]:
+) -> list[dict[str, RowNumbers]]:
     """Return the two sides of each fold over ``rows``."""
     if plan.folds == 0:
         return []
@@ -281,13 +238,13 @@ def _folds(
     folds = []
     for number, valid in enumerate(held_out.values()):
         if not len(valid) or len(valid) == len(rows):
-            raise DataError(
+            raise EmptySplitError(
                 f"fold {number} comes out empty: there are fewer units than folds",
                 fix="make fewer folds, or smaller units",
             )
         sides = _buffered({"train": np.setdiff1d(rows, valid), "valid": valid}, places, plan)
         if not len(sides["train"]):
-            raise DataError(
+            raise EmptySplitError(
                 f"fold {number} comes out empty: all that is not held out is too near to what is",
                 fix="make smaller units, a smaller buffer, or fewer folds",
             )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..core.errors import DataError
 from .mapped import MappedFiles
 
-Values = NDArray[np.generic]
+StoredValues = NDArray[np.generic]
 
 
 class StoredArray(Protocol):
@@ -33,7 +33,7 @@ class StoredArray(Protocol):
         """In the machine's byte order."""
         ...
 
-    def take(self, index: NDArray[np.int64]) -> Values:
+    def take(self, index: NDArray[np.int64]) -> StoredValues:
         """Return the rows at ``index`` [B] in that order, in memory of their own; every index must be in range."""
         ...
 
@@ -121,7 +121,7 @@ class MappedArray:
         """The files."""
         return self._files.paths
 
-    def take(self, index: NDArray[np.int64]) -> Values:
+    def take(self, index: NDArray[np.int64]) -> StoredValues:
         """Return the rows at ``index`` [B] in that order, in memory of their own."""
         if not self._holes:
             return self._gather(index).astype(self.dtype, copy=False)
@@ -130,7 +130,7 @@ class MappedArray:
         rows[stored] = self._gather(index[stored])
         return rows
 
-    def _gather(self, index: NDArray[np.int64]) -> Values:
+    def _gather(self, index: NDArray[np.int64]) -> StoredValues:
         """Return rows that are stored, as they are stored."""
         if len(self._offset) == 1:
             file, offset = self._file, self._offset + index * self._row_bytes

@@ -13,7 +13,7 @@ from ..core.bands import Bands
 from .fingerprint import content_fingerprint, files_stamp
 from .patches import Patches, Rows
 from .pictures import Pictures
-from .stored import Values, checked_index
+from .stored import StoredValues, checked_index
 from .window_grid import Cut, Places
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class StoredImages(Protocol):
         """All files that are read, one an image and what lies beside it."""
         ...
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the windows at ``places`` [B,3] (image, row, column) as [B,C,h,w], in memory of their own.
 
         Every window must lie within its image.
@@ -56,7 +56,7 @@ class StoredImages(Protocol):
 class WindowLabels(Protocol):
     """Labels of windows."""
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the labels of the windows at ``places`` [B,3], first axis B."""
         ...
 
@@ -76,10 +76,10 @@ class Ground(Protocol):
 class ImageLabels:
     """One label an image, which all of its windows have: ``values`` [M]."""
 
-    def __init__(self, values: Values) -> None:
+    def __init__(self, values: StoredValues) -> None:
         self._values = values
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the labels [B]."""
         return self._values[places[:, 0]]
 
@@ -115,7 +115,7 @@ class LabelMaps:
         self._nodata = nodata if values or images.dtype.kind == "f" else None
         self._scale, self._offset = (np.array(one, np.float64).reshape(-1, 1, 1) for one in (scale, offset))
 
-    def take(self, places: Places, size: tuple[int, int]) -> Values:
+    def take(self, places: Places, size: tuple[int, int]) -> StoredValues:
         """Return the labels of the windows."""
         maps: NDArray[Any] = self._images.take(places, size)
         lost = None if self._nodata is None else maps == self._nodata

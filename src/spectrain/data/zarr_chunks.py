@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
-from .chunk_grid import Runs, Window, chunk_windows, rows_by_block
+from .chunk_grid import ChunkSlices, Stretches, chunk_windows, rows_by_block
 from .mapped import MappedFiles, cut_short
-from .stored import Values, native_order
+from .stored import StoredValues, native_order
 from .unpacking import array_numbers, cache, in_threads
 from .zarr_codecs import Unpacker
 from .zarr_metadata import ZarrArray
@@ -149,9 +149,9 @@ class _Task(NamedTuple):
     """Rows of one chunk that go to places of the batch."""
 
     chunk: int
-    rows: Runs
-    to: Window
-    source: Window
+    rows: Stretches
+    to: ChunkSlices
+    source: ChunkSlices
 
 
 class PackedArray:
@@ -180,7 +180,7 @@ class PackedArray:
         """Those that are there, in order."""
         return self._chunks.files
 
-    def take(self, index: NDArray[np.int64]) -> Values:
+    def take(self, index: NDArray[np.int64]) -> StoredValues:
         """Return the rows at ``index`` [B] in that order, in memory of their own.
 
         Raises:

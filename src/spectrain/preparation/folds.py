@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core.errors import DataError
-from ..data.folds import PATCHES_A_BLOCK, strata, unshuffled
+from ..data.folds import PATCHES_A_BLOCK, folds_of_units, published_folds
 from ..data.ground import Polygons, footprints, joined_groups
-from ..data.splits import SplitPlan, block_of, make_splits
+from ..data.splits import block_of
 from ..data.splits_file import given_splits
 from .assign import CROSS
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 TOUCHING_M = 0.01
 """Patches nearer than this share pixels: outlines are drawn in by more."""
-UNIT, STRATUM = "fold_unit", "fold_stratum"
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,8 @@ def with_folds(table: pd.DataFrame, plan: FoldPlan) -> tuple[dict[str, Any], lis
     if plan.count == 0 or not ids:
         return plain, []
     if plan.method == "published":
-        folds = [
-            {side: [ids[row] for row in rows] for side, rows in fold.items()}
-            for fold in unshuffled(len(ids), min(plan.count, len(ids)))
-        ]
-        return {**plain, "method": "published", "folds": folds}, [
-            "published folds are runs of patches: those beside each other may share pixels"
-        ]
+        found = published_folds(ids, CROSS, min(plan.count, len(ids)))
+        return found, ["published folds are runs of patches: those beside each other may share pixels"]
     places = footprints(table)
     units = None
     if places is not None and plan.method in ("auto", "scene"):
@@ -68,19 +62,8 @@ def with_folds(table: pd.DataFrame, plan: FoldPlan) -> tuple[dict[str, Any], lis
         units, method = _blocks(places, plan), "block"
     if units is None:
         return plain, [f"no folds: {_why(table, places, plan)}"]
-    share = table["positive_share"].to_numpy(dtype=np.float64)
-    marked = table.assign(**{UNIT: units, STRATUM: strata(units, share, plan.count)})
-    split = SplitPlan(
-        method="group",
-        group=UNIT,
-        fractions={CROSS: 1.0},
-        folds=plan.count,
-        seed=plan.seed,
-        stratify=STRATUM,
-        buffer_m=TOUCHING_M,
-    )
     try:
-        found = make_splits(marked, split)
+        found = folds_of_units(table, units, CROSS, plan.count, seed=plan.seed, buffer_m=TOUCHING_M)
     except DataError as error:
         return plain, [f"no folds: {error.what}"]
     lines = _lines(table, found["folds"], method)

@@ -30,14 +30,14 @@ def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -
     """
     from .compared import compared_page
     from .page import run_page
-    from .subject import Subject
+    from .read_run import ReadRun
 
     if not folders:
         raise ValueError("no run folder is given")
     runs, left_out = [], []
     for folder in folders:
         try:
-            runs.append(Subject.read(Path(folder)))
+            runs.append(ReadRun.read(Path(folder)))
         except RunError as error:
             left_out.append(error)
     if len(runs) < 2 and left_out:  # nothing is left to compare, and the page would be that of the one run

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from .chart import chart
 from .html import Html, el, join
 from .panels import split
+from .read_run import ReadRun
 from .series import Panel
-from .subject import Subject
 from .words import TELLING, best_epoch, monitored
 
 QUALITY, PARTS, SPEED = "Quality", "Parts of the loss", "Rate and speed"
@@ -29,7 +29,7 @@ class Arranged:
     groups: dict[str, list[Panel]]
 
     @classmethod
-    def of(cls, panels: Sequence[Panel], runs: Sequence[Subject]) -> Arranged:
+    def of(cls, panels: Sequence[Panel], runs: Sequence[ReadRun]) -> Arranged:
         """Arrange the charts of runs of one task; where it is one run, its best value is marked.
 
         Of runs side by side each chart is of one phase, and that of the validation leads.
@@ -76,7 +76,7 @@ def _of(panels: Sequence[Panel], stem: str) -> list[Panel]:
     return sorted((panel for panel in panels if panel.stem == stem), key=lambda panel: panel.phase == "train")
 
 
-def _with_best(panel: Panel, run: Subject) -> Panel:
+def _with_best(panel: Panel, run: ReadRun) -> Panel:
     name = monitored(run)[0]
     epoch = best_epoch(run)
     value = next((row[name] for row in run.rows if row["epoch"] == epoch and name in row), None)

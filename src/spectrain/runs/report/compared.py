@@ -10,8 +10,8 @@ from .frame import Section, empty, framed
 from .html import Html, el, join
 from .panels import compared_panels, look
 from .pictures import compared_pictures
+from .read_run import ReadRun
 from .runs_table import differences, differing, runs_table
-from .subject import Subject
 from .words import monitored, paths
 
 DATA = "dataset."
@@ -19,7 +19,7 @@ DATA = "dataset."
 UNSURE = "nobody knows by this page which of them is better"
 
 
-def compared_page(runs: Sequence[Subject], left_out: Sequence[str] = ()) -> str:
+def compared_page(runs: Sequence[ReadRun], left_out: Sequence[str] = ()) -> str:
     """Return the page of several runs.
 
     Numbers, curves and pictures are compared within a task; what makes even these doubtful (other data, another fold, a
@@ -58,7 +58,7 @@ def compared_page(runs: Sequence[Subject], left_out: Sequence[str] = ()) -> str:
     return framed(f"{len(runs)} runs compared · spectrain", header, sections)
 
 
-def doubts(runs: Sequence[Subject], tasks: dict[str, list[int]]) -> list[str]:
+def doubts(runs: Sequence[ReadRun], tasks: dict[str, list[int]]) -> list[str]:
     """Return in sentences what must be known before runs are compared."""
     found = []
     if len(tasks) > 1:
@@ -79,13 +79,13 @@ def doubts(runs: Sequence[Subject], tasks: dict[str, list[int]]) -> list[str]:
     return found
 
 
-def alike(runs: Sequence[Subject]) -> bool:
+def alike(runs: Sequence[ReadRun]) -> bool:
     """Return whether runs look at the same validation images, as far as it is known."""
     facts = {(str(run.facts.get("fingerprint")), str(run.facts.get("fold"))) for run in runs}
     return len(facts) == 1 and not any(key.startswith(DATA) for key in differing(runs))
 
 
-def labels_of(runs: Sequence[Subject]) -> list[str]:
+def labels_of(runs: Sequence[ReadRun]) -> list[str]:
     """Return the shortest names that tell the runs apart."""
     names = [str(run.facts.get("run_name")) for run in runs]
     idents = [str(run.facts.get("run_id")) for run in runs]
@@ -97,14 +97,14 @@ def labels_of(runs: Sequence[Subject]) -> list[str]:
     return both if len(set(both)) == len(runs) else [f"{place + 1} {text}" for place, text in enumerate(both)]
 
 
-def _by_task(runs: Sequence[Subject]) -> dict[str, list[int]]:
+def _by_task(runs: Sequence[ReadRun]) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for place, run in enumerate(runs):
         found.setdefault(str(run.option("task.name") or run.facts.get("recipe") or "an unknown task"), []).append(place)
     return found
 
 
-def _lede(runs: Sequence[Subject], tasks: dict[str, list[int]]) -> str:
+def _lede(runs: Sequence[ReadRun], tasks: dict[str, list[int]]) -> str:
     kinds = ", ".join(f"{len(places)} of {task}" for task, places in tasks.items())
     data = list(dict.fromkeys(paths(run) for run in runs if paths(run)))
     if len(tasks) == 1:
@@ -112,7 +112,7 @@ def _lede(runs: Sequence[Subject], tasks: dict[str, list[int]]) -> str:
     return f"{kinds}{', on ' + ' and '.join(data[:3]) if data else ''}{' and others' if len(data) > 3 else ''}."
 
 
-def _table(runs: Sequence[Subject], labels: Sequence[str], looks: Sequence[str]) -> Html:
+def _table(runs: Sequence[ReadRun], labels: Sequence[str], looks: Sequence[str]) -> Html:
     rest = differences(runs, labels)
     return join(runs_table(runs, labels, looks), rest)
 

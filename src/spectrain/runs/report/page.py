@@ -13,13 +13,13 @@ from .frame import Section, empty, framed, local_time, numbers
 from .html import Html, el, join
 from .panels import run_panels, unit_of_labels
 from .pictures import item, pictures_of, seen
+from .read_run import ReadRun
 from .scores import TestOfRun, meaning, scores_table, tests_of
-from .subject import Subject
 from .tables import environment_table, metrics_table, options_table
 from .words import STATUS, key_numbers, summary
 
 
-def run_page(run: Subject, place: Path) -> str:
+def run_page(run: ReadRun, place: Path) -> str:
     """Return the page of one run.
 
     Args:
@@ -48,7 +48,7 @@ def run_page(run: Subject, place: Path) -> str:
     )
 
 
-def _header(run: Subject) -> Html:
+def _header(run: ReadRun) -> Html:
     status = run.status()
     learned = str(run.facts.get("learned") or "")
     return el(
@@ -69,14 +69,14 @@ def _header(run: Subject) -> Html:
     )
 
 
-def _resume(run: Subject, status: str) -> Html | None:
+def _resume(run: ReadRun, status: str) -> Html | None:
     if status not in ("interrupted", "killed", "failed"):
         return None
     command = f"spectrain train --resume {run.folder}"
     return el("p", "Go on with ", el("code", command), class_="resume")
 
 
-def _test(test: TestOfRun, run: Subject, place: Path) -> Html:
+def _test(test: TestOfRun, run: ReadRun, place: Path) -> Html:
     """Return a test's numbers and what the model made of its last split; its own page has the rest."""
     splits = " and ".join(f"{one.split} ({one.images:,} images)" for one in test.scores)
     link = quote(Path(os.path.relpath(test.page.absolute(), place.absolute())).as_posix())

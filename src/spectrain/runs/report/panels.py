@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from .read_run import ReadRun
 from .series import FloatArray, Panel, Series
-from .subject import Subject
 
 PHASES = {"train": "training", "valid": "validation"}
 COLOURS = 8
@@ -50,7 +50,7 @@ NOT_DRAWN = {"epoch", "step", "lr", "samples_per_s", "data_wait"}
 SPEED = (("Speed", "samples/s", "samples_per_s", 1.0), ("Time spent waiting for data", "%", "data_wait", 100.0))
 
 
-def run_panels(run: Subject) -> list[Panel]:
+def run_panels(run: ReadRun) -> list[Panel]:
     """Return the charts of one run: its loss over all else, then each metric, learning rate and speed."""
     there = [split(name)[0] for name in _columns([run])]
     stems = dict.fromkeys(["loss", *(name for name in there if name == "rmse"), *there])
@@ -62,7 +62,7 @@ def run_panels(run: Subject) -> list[Panel]:
     return [panel for panel in panels if panel.lines]
 
 
-def compared_panels(runs: Sequence[Subject], labels: Sequence[str], places: Sequence[int]) -> list[Panel]:
+def compared_panels(runs: Sequence[ReadRun], labels: Sequence[str], places: Sequence[int]) -> list[Panel]:
     """Return charts with a line for each run: one for each value of an epoch, then learning rate and speed.
 
     Args:
@@ -120,7 +120,7 @@ def unit_of(stem: str, labels: str = "") -> str:
     return UNITS.get(measure, "") or ("", labels, f"{labels}²" if labels.isalpha() else f"({labels})²")[power]
 
 
-def unit_of_labels(run: Subject) -> str:
+def unit_of_labels(run: ReadRun) -> str:
     """Return the unit of what a regression predicts, "" where it is not known and of other tasks."""
     return str(run.option("task.unit") or "")
 
@@ -145,12 +145,12 @@ def _spelt(measure: str) -> str:
     return " ".join(ABBREVIATIONS.get(part, part) for part in measure.split("_"))
 
 
-def _columns(runs: Sequence[Subject]) -> list[str]:
+def _columns(runs: Sequence[ReadRun]) -> list[str]:
     names = dict.fromkeys(name for run in runs for row in run.rows for name in row)
     return [name for name in names if name not in NOT_DRAWN]
 
 
-def _rates(run: Subject) -> tuple[FloatArray, FloatArray]:
+def _rates(run: ReadRun) -> tuple[FloatArray, FloatArray]:
     """Return steps and learning rates: of every step where the curves have them, else of the log intervals."""
     rates = run.curves.get("lr")
     if rates is None or not rates.size:
@@ -158,7 +158,7 @@ def _rates(run: Subject) -> tuple[FloatArray, FloatArray]:
     return np.arange(1.0, rates.size + 1), rates
 
 
-def _phases(run: Subject, stem: str) -> Panel:
+def _phases(run: ReadRun, stem: str) -> Panel:
     lines = []
     if stem == "loss":
         each = run.curves.get("loss_step_train", np.zeros(0))
@@ -174,12 +174,12 @@ def _phases(run: Subject, stem: str) -> Panel:
     return Panel(title, unit_of(stem, unit_of_labels(run)), _x_title(run), drawn, stem=stem, remark=str(remark))
 
 
-def _single(title: str, unit: str, run: Subject, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:
+def _single(title: str, unit: str, run: ReadRun, steps: FloatArray, values: FloatArray, *, zero: bool = False) -> Panel:
     line = Series("", run.epochs_of(steps), values, "train")
     return Panel(title, unit, _x_title(run), _filled([line]), zero=zero)
 
 
-def _x_title(run: Subject) -> str:
+def _x_title(run: ReadRun) -> str:
     return "epoch" if run.rows else "optimiser step"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .html import Html, el, join
 from .panels import words
-from .subject import Picture, Subject
+from .read_run import Picture, ReadRun
 
 VIEWS = "A column a patch: below each other the views of it that are to be found alike."
 SEEN = {
@@ -54,7 +54,7 @@ HEAVY = 2_500_000
 """Bytes of pictures of one run; of more, fewer epochs are shown."""
 
 
-def pictures_of(run: Subject) -> Html | None:
+def pictures_of(run: ReadRun) -> Html | None:
     """Return the run's pictures, what the model made large and first; None where there are none.
 
     What was drawn once, at the end ("map"), goes before all.
@@ -70,7 +70,7 @@ def pictures_of(run: Subject) -> Html | None:
     return join(*figures, *strips[:first], el("div", *strips[first:], class_="more") if strips[first:] else None)
 
 
-def compared_pictures(runs: Sequence[Subject], labels: Sequence[str], *, alike: bool) -> Html | None:
+def compared_pictures(runs: Sequence[ReadRun], labels: Sequence[str], *, alike: bool) -> Html | None:
     """Return the last picture of each name of each run, side by side; None where there are none.
 
     Args:

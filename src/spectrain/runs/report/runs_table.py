@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from .frame import scroll
 from .html import Html, el
-from .subject import Subject
+from .read_run import ReadRun
 from .words import STATUS, KeyNumber, key_numbers, monitored
 
 MOST = 6
@@ -16,7 +16,7 @@ NAMES = ("run_name", "run_id", "out_dir", "trial_name")
 """Options that differ in any two runs and say nothing of them."""
 
 
-def runs_table(runs: Sequence[Subject], labels: Sequence[str], looks: Sequence[str]) -> Html:
+def runs_table(runs: Sequence[ReadRun], labels: Sequence[str], looks: Sequence[str]) -> Html:
     """Return a row a run: its line's colour, status, key numbers, and what was chosen differently.
 
     The best of a number is marked in words, where the runs agree on what is best and two of them have the number.
@@ -47,7 +47,7 @@ def runs_table(runs: Sequence[Subject], labels: Sequence[str], looks: Sequence[s
     return scroll(el("table", caption, el("thead", head), el("tbody", *body), class_="runs"), "The runs")
 
 
-def differences(runs: Sequence[Subject], labels: Sequence[str]) -> Html | None:
+def differences(runs: Sequence[ReadRun], labels: Sequence[str]) -> Html | None:
     """Return all options in which the runs differ behind a fold, a column a run; None where the runs' table has all."""
     keys = differing(runs)
     if len(keys) <= MOST:
@@ -66,7 +66,7 @@ def differences(runs: Sequence[Subject], labels: Sequence[str]) -> Html | None:
     return el("details", summary, scroll(table, "Options that differ", tall=True))
 
 
-def differing(runs: Sequence[Subject]) -> list[str]:
+def differing(runs: Sequence[ReadRun]) -> list[str]:
     """Return the keys of the options in which runs differ, those that somebody chose first."""
     values = [{option.key: option.value for option in run.options} for run in runs]
     chosen = {option.key for run in runs for option in run.options if option.origin not in ("default", "")}
@@ -92,7 +92,7 @@ def _best(numbers: Sequence[KeyNumber | None]) -> int | None:
     return min(there)[1] if len(there) > 1 and len({value for value, _ in there}) > 1 else None
 
 
-def _caption(runs: Sequence[Subject], shown: int) -> str:
+def _caption(runs: Sequence[ReadRun], shown: int) -> str:
     if len(runs) == 1:
         return "One run, with nothing beside it"
     return "Key numbers, and options that differ" if shown else "Key numbers; the runs have the same options"

@@ -10,12 +10,12 @@ from .frame import empty, local_time, scroll
 from .html import Html, el, join
 from .options import Option
 from .panels import split
+from .read_run import ReadRun
 from .scales import number
-from .subject import Subject
 from .words import best_epoch
 
 
-def metrics_table(run: Subject) -> Html:
+def metrics_table(run: ReadRun) -> Html:
     """Return a row an epoch, the newest first; the best one is marked in words too."""
     names = _columns(run)
     best = best_epoch(run)
@@ -32,14 +32,14 @@ def metrics_table(run: Subject) -> Html:
     return scroll(table, "Metrics of each epoch", tall=True)
 
 
-def _columns(run: Subject) -> list[str]:
+def _columns(run: ReadRun) -> list[str]:
     """Return the columns: the two phases of a value side by side, the learning rate last."""
     names = list(dict.fromkeys(name for row in run.rows for name in row if name not in ("epoch", "step")))
     stems = list(dict.fromkeys(split(name)[0] for name in names))
     return sorted(names, key=lambda name: (name == "lr", stems.index(split(name)[0]), split(name)[1]))
 
 
-def options_table(run: Subject) -> Html:
+def options_table(run: ReadRun) -> Html:
     """Return the options that somebody set for this run, and behind a fold all of them."""
     chosen = [option for option in run.options if option.origin != "default" and not _by_recipe(option)]
     said = _options(chosen, "Set for this run, and where") if chosen else empty("All is as the recipe has it.")
@@ -51,7 +51,7 @@ def _by_recipe(option: Option) -> bool:
     return option.origin.startswith("recipe ")
 
 
-def environment_table(run: Subject) -> Html:
+def environment_table(run: ReadRun) -> Html:
     """Return what the run depended on, and how to repeat it."""
     facts = run.facts
     hardware, git, seeds = (facts.get(name) or {} for name in ("hardware", "git", "seeds"))

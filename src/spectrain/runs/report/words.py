@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from ..progress import duration
 from .panels import split, unit_of, unit_of_labels, words
+from .read_run import ReadRun
 from .scales import number
 from .scores import tests_of
-from .subject import Subject
 
 TELLING = {"jaccard": -1, "iou": -1, "accuracy": -1, "f1": -1, "rmse": 1, "psnr_masked": -1, "r2": -1}
 """Values that say more than a loss does -> 1 where small is good, else -1."""
@@ -23,7 +23,7 @@ STATUS = {
 }
 
 
-def summary(run: Subject) -> str:
+def summary(run: ReadRun) -> str:
     """Return one sentence: the model, the recipe, the data, the length. What is not known is left out."""
     variant = run.option("model.variant")
     model = (variant if variant != "custom" else None) or run.option("model.name") or "A model"
@@ -47,7 +47,7 @@ def summary(run: Subject) -> str:
     return sentence + "."
 
 
-def paths(run: Subject) -> str:
+def paths(run: ReadRun) -> str:
     """Return the names of the data's files or folders."""
     given = run.option("dataset.path") or []
     return ", ".join(Path(str(path)).name for path in (given if isinstance(given, list) else [given]))
@@ -71,7 +71,7 @@ class KeyNumber(NamedTuple):
     sign: int = 0
 
 
-def key_numbers(run: Subject) -> list[KeyNumber]:
+def key_numbers(run: ReadRun) -> list[KeyNumber]:
     """Return the numbers that one asks for first."""
     found = [_best(run)] if run.rows else []
     if tested := _tested(run):
@@ -95,7 +95,7 @@ def key_numbers(run: Subject) -> list[KeyNumber]:
     return found
 
 
-def _hiding(run: Subject) -> str:
+def _hiding(run: ReadRun) -> str:
     """Return what a masked autoencoder hides, "" of other models."""
     token, ratio = run.option("model.patch_size"), run.option("model.mask_ratio")
     if not (isinstance(token, list) and len(token) == 2 and isinstance(ratio, int | float)):
@@ -104,7 +104,7 @@ def _hiding(run: Subject) -> str:
     return f", which hides {ratio:.0%} of its tokens of {bands} × {side} × {side}"
 
 
-def _quality(run: Subject) -> KeyNumber | None:
+def _quality(run: ReadRun) -> KeyNumber | None:
     """Return how well the best epoch fills in what was hidden, or predicts values; None of other tasks."""
     epoch = best_epoch(run)
     row = next((row for row in run.rows if row["epoch"] == epoch), {})
@@ -117,14 +117,14 @@ def _quality(run: Subject) -> KeyNumber | None:
     return None
 
 
-def best_epoch(run: Subject) -> int | None:
+def best_epoch(run: ReadRun) -> int | None:
     """Return the epoch with the best monitored value, None where there is none."""
     name, sign = monitored(run)
     values = [(sign * row[name], row["epoch"]) for row in run.rows if name in row and not math.isnan(row[name])]
     return int(min(values)[1]) if values else None
 
 
-def monitored(run: Subject) -> tuple[str, int]:
+def monitored(run: ReadRun) -> tuple[str, int]:
     """Return the value that decides what is best, and 1 where small is good, else -1."""
     best = run.facts.get("best") or {}
     name = str(best.get("monitor") or run.option("hparams.monitor") or "loss_valid")
@@ -133,7 +133,7 @@ def monitored(run: Subject) -> tuple[str, int]:
     return name, -1 if run.option("hparams.monitor_mode") == "max" else 1
 
 
-def _best(run: Subject) -> KeyNumber:
+def _best(run: ReadRun) -> KeyNumber:
     name, sign = monitored(run)
     stem, phase = split(name)
     title = {"valid": f"Best validation {_inside(stem)}", "train": f"Best training {_inside(stem)}"}.get(
@@ -146,7 +146,7 @@ def _best(run: Subject) -> KeyNumber:
     return KeyNumber(title, number(row[name]), f"epoch {epoch}", row[name], sign)
 
 
-def _tested(run: Subject) -> KeyNumber | None:
+def _tested(run: ReadRun) -> KeyNumber | None:
     """Return the value that decides as a test in the run's folder found it; in place of a loss what tells more."""
     name, best = monitored(run)
     signs = {split(name)[0]: best, **TELLING} if split(name)[0] != "loss" else {**TELLING, "loss": best}

@@ -34,7 +34,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ReadRun:
     """One run as it stands in its folder.
 
     Attributes:
@@ -60,7 +60,7 @@ class Subject:
     config: dict[str, Any]
 
     @classmethod
-    def read(cls, path: Path) -> Subject:
+    def read(cls, path: Path) -> ReadRun:
         """Read a run folder.
 
         Raises:

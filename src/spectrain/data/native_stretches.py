@@ -1,4 +1,4 @@
-"""Arrays of the native form from which runs of any length are read: the measurements of a patch."""
+"""Arrays of the native form from which stretches of any length are read: the measurements of a patch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .sparse_labels import SparseLabels
 from .stored import MappedArray, native_order
 
 
-class RunArray:
+class StretchArray:
     """An array [M], one chunk a shard, of which stretches are read.
 
     Args:
@@ -83,7 +83,7 @@ class SparseArray:
 
     def __init__(self, path: Path, manifest: Manifest, start: MappedArray, size: tuple[int, int]) -> None:
         self._start, self._size = start, size
-        self._index, self._value = (RunArray(path, manifest, name) for name in (INDEX, VALUE))
+        self._index, self._value = (StretchArray(path, manifest, name) for name in (INDEX, VALUE))
         ends = start.take(np.array([0, start.shape[0] - 1], dtype=np.int64)).tolist()
         if [0, self._index.count] != ends or self._value.count != self._index.count:
             raise ValueError(f"{START}, {INDEX} and {VALUE} do not fit each other")
