@@ -27,10 +27,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from spectrain.data.native_convert import write_native
+from spectrain.data.native.convert import write_native
 from spectrain.data.opening import open_patches
 from spectrain.data.patches import Patches
-from spectrain.data.unpacking import cache, threads
+from spectrain.data.stored.unpacking import cache, threads
 
 Shape = tuple[int, int, int]
 SHAPES: tuple[tuple[Shape, str], ...] = (((1, 64, 64), "float32"), ((12, 128, 128), "uint16"))

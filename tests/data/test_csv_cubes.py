@@ -19,7 +19,7 @@ from reader_contract import Content, ReaderContract
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
-from spectrain.data.csv_cubes import CsvCubesReader
+from spectrain.data.hdf5.listed_cubes import CsvCubesReader
 from spectrain.data.opening import open_patches, recognise
 
 PER_IMAGE = ALL_CASES["mask a band, labels"]

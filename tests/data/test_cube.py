@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
-from spectrain.data.cube import CubeReader
-from spectrain.data.hdf5 import Hdf5Reader
+from spectrain.data.hdf5.one_cube import CubeReader
+from spectrain.data.hdf5.patches import Hdf5Reader
 from spectrain.data.opening import open_patches, recognise
 
 SIDES = {"samson_30band": 16, "indian_pines": 32, "jasper_ridge": 16, "muufl_gulfport_sub": 16, "samson": 16}

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from spectrain.data import filesystems
-from spectrain.data.filesystems import is_network, longest_mount
+from spectrain.data.stored import filesystems
+from spectrain.data.stored.filesystems import is_network, longest_mount
 
 TABLE = r"""22 1 254:0 / / rw,relatime - ext4 /dev/vda rw
 23 22 0:40 / /home rw - nfs4 server:/home rw,vers=4.2

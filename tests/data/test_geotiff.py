@@ -14,9 +14,9 @@ from reader_contract import Content, ReaderContract
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError, SpectrainError
-from spectrain.data.geotiff import GeotiffReader
 from spectrain.data.ground import footprints, shared_pairs
 from spectrain.data.opening import open_patches, recognise
+from spectrain.data.raster.geotiff import GeotiffReader
 
 UTM = "EPSG:32633"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spectrain.data.native import NativePatches
+from spectrain.data.native.patches import NativePatches
 from spectrain.data.opening import open_patches
 
 GOLDEN = Path(__file__).parent / "golden" / "patches_v1.zarr"

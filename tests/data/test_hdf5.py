@@ -11,11 +11,11 @@ from reader_contract import CASES, COUNT, HEIGHT, WIDTH, Content, ReaderContract
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
-from spectrain.data.hdf5 import Hdf5Reader
-from spectrain.data.hdf5_chunks import ChunkedArray
-from spectrain.data.hdf5_layout import LibraryArray
+from spectrain.data.hdf5.chunks import ChunkedArray
+from spectrain.data.hdf5.layout import LibraryArray
+from spectrain.data.hdf5.patches import Hdf5Reader
 from spectrain.data.opening import open_patches
-from spectrain.data.stored import MappedArray
+from spectrain.data.stored.rows import MappedArray
 
 
 class Hdf5Contract(ReaderContract):
@@ -126,7 +126,7 @@ class TestOverANetwork(Hdf5Contract):
 
     @pytest.fixture(autouse=True)
     def network(self, monkeypatch):
-        monkeypatch.setattr("spectrain.data.mapped.is_network", lambda path: True)
+        monkeypatch.setattr("spectrain.data.stored.mapped.is_network", lambda path: True)
 
 
 class TestGzipOverANetwork(TestOverANetwork):

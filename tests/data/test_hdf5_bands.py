@@ -7,7 +7,7 @@ import pytest
 
 from spectrain.core.bands import Band
 from spectrain.core.errors import DataError
-from spectrain.data.hdf5_bands import bands_from_attributes
+from spectrain.data.hdf5.bands import bands_from_attributes
 
 
 def bands(attributes, channels, file=None, names=None):

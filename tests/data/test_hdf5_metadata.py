@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from spectrain.core.errors import DataError
-from spectrain.data.hdf5_metadata import metadata_rows
+from spectrain.data.hdf5.metadata import metadata_rows
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from reader_contract import in_child
 
 from spectrain.core.errors import DataError
-from spectrain.data import mapped
-from spectrain.data.mapped import MappedFiles
+from spectrain.data.stored import mapped
+from spectrain.data.stored.mapped import MappedFiles
 
 
 @pytest.fixture(params=[True, False], ids=["mapped", "by position"])

@@ -15,8 +15,8 @@ from reader_contract import CASES, COUNT, HEIGHT, WIDTH, Content, ReaderContract
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
-from spectrain.data.native import NativePatches, NativeReader
-from spectrain.data.native_writer import NativeWriter
+from spectrain.data.native.patches import NativePatches, NativeReader
+from spectrain.data.native.writer import NativeWriter
 from spectrain.data.opening import open_patches
 from spectrain.data.patches import Rows
 
@@ -60,7 +60,7 @@ class TestNative(NativeContract):
 class TestNativeOverANetwork(NativeContract):
     @pytest.fixture(autouse=True)
     def network(self, monkeypatch):
-        monkeypatch.setattr("spectrain.data.mapped.is_network", lambda path: True)
+        monkeypatch.setattr("spectrain.data.stored.mapped.is_network", lambda path: True)
 
 
 class TestShuffledShards(NativeContract):

@@ -17,9 +17,9 @@ from reader_contract import CASES, content, in_child
 
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
-from spectrain.data.native import NativePatches
-from spectrain.data.native_convert import write_native
-from spectrain.data.native_writer import NativeWriter
+from spectrain.data.native.convert import write_native
+from spectrain.data.native.patches import NativePatches
+from spectrain.data.native.writer import NativeWriter
 from spectrain.data.opening import open_patches
 from spectrain.data.patches import Rows
 from spectrain.data.splits_file import given_splits

@@ -12,9 +12,9 @@ from reader_contract import COUNT, Content, ReaderContract, _assert_same
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
-from spectrain.data import loose_files
-from spectrain.data.npy_header import read_header
+from spectrain.data.npy.header import read_header
 from spectrain.data.opening import open_patches, recognise
+from spectrain.data.stored import loose_files
 
 CASES = dict(ALL_CASES)
 

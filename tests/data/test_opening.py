@@ -56,7 +56,7 @@ def test_what_may_not_be_read_is_said(path, monkeypatch):
     def refuse(path):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("spectrain.data.hdf5.Hdf5Reader.recognises", refuse)
+    monkeypatch.setattr("spectrain.data.hdf5.patches.Hdf5Reader.recognises", refuse)
     with pytest.raises(DataError, match="cannot be read: Permission denied") as caught:
         open_patches(path)
     assert str(path) in str(caught.value)

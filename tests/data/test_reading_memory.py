@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spectrain.core.bands import Bands
-from spectrain.data.native_format import Manifest, StoredFile, StoredShape
+from spectrain.data.native.format import Manifest, StoredFile, StoredShape
 
 SHAPE = (12, 64, 64)
 ROW_BYTES = 2 * 12 * 64 * 64

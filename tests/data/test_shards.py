@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spectrain.core.errors import DataError
-from spectrain.data.shards import MISSING, file_crc32c, index_bytes, read_index, write_shard
+from spectrain.data.native.shards import MISSING, file_crc32c, index_bytes, read_index, write_shard
 
 
 @settings(deadline=None, max_examples=30, suppress_health_check=list(HealthCheck), database=None)

@@ -18,11 +18,11 @@ from spectrain.config.schema import DatasetOptions
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError
 from spectrain.core.targets import SparseValues
-from spectrain.data import native_writer
 from spectrain.data.loader import Loader
-from spectrain.data.native import NativePatches
-from spectrain.data.native_convert import write_native
-from spectrain.data.native_writer import NativeWriter
+from spectrain.data.native import writer as native_writer
+from spectrain.data.native.convert import write_native
+from spectrain.data.native.patches import NativePatches
+from spectrain.data.native.writer import NativeWriter
 from spectrain.data.opening import open_patches
 from spectrain.data.patches import Rows
 from spectrain.data.sparse_labels import SparseLabels
@@ -95,7 +95,7 @@ def test_any_patches_are_read_in_any_order(stored):
 
 
 def test_over_a_network(stored, monkeypatch):
-    monkeypatch.setattr("spectrain.data.mapped.is_network", lambda path: True)
+    monkeypatch.setattr("spectrain.data.stored.mapped.is_network", lambda path: True)
     path, dense = stored
     np.testing.assert_array_equal(np.asarray(open_patches(path, "all").labels(np.arange(COUNT))), dense)
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from reader_contract import in_child
 
-from spectrain.data import hdf5_chunks, unpacking
+from spectrain.data.hdf5 import chunks as hdf5_chunks
 from spectrain.data.opening import open_patches
-from spectrain.data.unpacking import ChunkCache, cache, in_threads, threads
+from spectrain.data.stored import unpacking
+from spectrain.data.stored.unpacking import ChunkCache, cache, in_threads, threads
 
 
 def chunk(size):

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from reader_contract import in_child
 
 from spectrain.core.errors import DataError
-from spectrain.data.hdf5_cubes import read_cube
-from spectrain.data.hdf5_images import Hdf5Images, cube_images
-from spectrain.data.mapped_images import MappedImages
+from spectrain.data.hdf5.cubes import read_cube
+from spectrain.data.hdf5.images import Hdf5Images, cube_images
+from spectrain.data.stored.mapped_images import MappedImages
 
 LAYOUTS = {
     "contiguous": ({}, MappedImages),
@@ -83,7 +83,7 @@ def test_types_of_other_machines_and_never_written_data(tmp_path):
 
 
 def test_over_a_network(stored, monkeypatch):
-    monkeypatch.setattr("spectrain.data.mapped.is_network", lambda path: True)
+    monkeypatch.setattr("spectrain.data.stored.mapped.is_network", lambda path: True)
     images, arrays, _ = stored
     assert np.array_equal(images.take(np.array([[2, 3, 1]]), (4, 5))[0], arrays[2][:, 3:7, 1:6])
 
@@ -117,7 +117,7 @@ def test_files_cut_while_open_are_found_and_kill_nobody(stored):
 
 
 def test_a_process_holds_few_files_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("spectrain.data.library_images.OPEN", 3)
+    monkeypatch.setattr("spectrain.data.stored.library_images.OPEN", 3)
     arrays = [pixels(seed=seed) for seed in range(8)]
     images = images_of(
         [write_cube(tmp_path / f"{n}.h5", one, layout={"chunks": (3, 4, 4)}) for n, one in enumerate(arrays)]

@@ -15,10 +15,10 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
-from spectrain.data import loose_files
 from spectrain.data.opening import open_patches, recognise
-from spectrain.data.stored import MappedArray
-from spectrain.data.zarr_chunks import PackedArray
+from spectrain.data.stored import loose_files
+from spectrain.data.stored.rows import MappedArray
+from spectrain.data.zarr.chunks import PackedArray
 
 
 def write_group(path, arrays, layout=lambda shape: {"chunks": (1, *shape[1:])}, version=3, attributes=None):

@@ -12,7 +12,7 @@ import pytest
 from blocks import blocks_of
 
 from spectrain.core.bands import Band, Bands
-from spectrain.data.native_writer import NativeWriter
+from spectrain.data.native.writer import NativeWriter
 from spectrain.data.patches import Rows
 from spectrain.data.sparse_labels import SparseLabels
 

@@ -13,7 +13,7 @@ from spectrain.cli import main
 from spectrain.config import load_config
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import SpectrainError
-from spectrain.data.native_writer import NativeWriter
+from spectrain.data.native.writer import NativeWriter
 from spectrain.data.patches import Rows
 
 HERE = Path(__file__).parent

@@ -148,7 +148,7 @@ def _native(folder: Path, name: str = "patches.zarr", folds=()) -> Path:
     import shapely
 
     from spectrain.core.bands import Band, Bands
-    from spectrain.data.native_writer import NativeWriter
+    from spectrain.data.native.writer import NativeWriter
     from spectrain.data.patches import Rows
 
     ids = [f"p{number}" for number in range(SHAPE[0])]

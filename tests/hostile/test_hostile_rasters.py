@@ -12,7 +12,7 @@ from hostile_reading import reads, refused
 from kinds import read_patches
 from test_geotiff import write
 
-from spectrain.data.rasters import open_raster
+from spectrain.data.raster.rasters import open_raster
 
 VRT = '<VRTDataset rasterXSize="4" rasterYSize="4"><VRTRasterBand dataType="Byte" band="1"{}>{}</VRTRasterBand>'
 VRT += "</VRTDataset>"

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from spectrain.core.errors import DataError
 from spectrain.data.ground import footprints, shared_pairs
-from spectrain.data.raster_ground import RasterGround, file_polygons
-from spectrain.data.rasters import Raster
+from spectrain.data.raster.ground import RasterGround, file_polygons
+from spectrain.data.raster.rasters import Raster
 from spectrain.data.splits import patch_id
 from spectrain.data.window_grid import Cut
 from spectrain.preparation.assemble import by_split, splits_of

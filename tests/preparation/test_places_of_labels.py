@@ -15,7 +15,7 @@ from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.data.ground import footprints, shared_pairs
 from spectrain.data.opening import open_patches
-from spectrain.data.raster_ground import RasterGround, outlines
+from spectrain.data.raster.ground import RasterGround, outlines
 from spectrain.data.scene import SceneGrid
 from spectrain.preparation import prepare
 from spectrain.preparation.job import scene_labels

@@ -8,7 +8,7 @@ import rasterio
 from rasterio.warp import Resampling, reproject
 from rasters import write
 
-from spectrain.data.rasters import read_raster
+from spectrain.data.raster.rasters import read_raster
 from spectrain.data.scene import SceneGrid
 from spectrain.preparation.resampling import axis_taps
 from spectrain.preparation.sources import Mosaic, RasterSource

@@ -9,7 +9,7 @@ import pandas as pd
 
 import spectrain
 from spectrain.core.bands import Band, Bands
-from spectrain.data.native_writer import NativeWriter
+from spectrain.data.native.writer import NativeWriter
 from spectrain.data.patches import Rows
 
 BANDS = Bands(

@@ -13,7 +13,7 @@ from ..core.bands import Bands
 from ..core.errors import DataError
 from .fingerprint import content_fingerprint, files_stamp
 from .patches import Patches, Rows
-from .stored import StoredArray, checked_index
+from .stored.rows import StoredArray, checked_index
 
 if TYPE_CHECKING:
     import pandas as pd

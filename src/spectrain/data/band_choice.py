@@ -17,7 +17,7 @@ from .band_table import given_wavelengths
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
 from .sparse_labels import Labels
-from .stored import StoredValues
+from .stored.rows import StoredValues
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
-from .rasters import Raster, RasterImages, Transform, read_raster, resolution
+from .raster.rasters import Raster, RasterImages, Transform, read_raster, resolution
 
 
 @dataclass(frozen=True, slots=True)

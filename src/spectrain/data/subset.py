@@ -13,7 +13,7 @@ from ..core.errors import DataError
 from .fingerprint import content_fingerprint
 from .patches import Patches, Rows
 from .sparse_labels import Labels
-from .stored import checked_index
+from .stored.rows import checked_index
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from ..core.bands import Bands
 from .fingerprint import content_fingerprint, files_stamp
 from .patches import Patches, Rows
 from .pictures import Pictures
-from .stored import StoredValues, checked_index
+from .stored.rows import StoredValues, checked_index
 from .window_grid import Cut, Places
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import RunError, SpectrainError
 from ..core.processes import UNKNOWN, is_gone, machine
-from ..data.rasters import rasterio_package
+from ..data.raster.rasters import rasterio_package
 from ..data.scene import SceneGrid
 from ..runs.atomic import FULL, sync_folder
 from ..tasks.base import Layer

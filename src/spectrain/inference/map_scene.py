@@ -10,7 +10,7 @@ import numpy as np
 
 from ..core.bands import Bands
 from ..core.errors import DataError, nearest
-from ..data.rasters import read_raster
+from ..data.raster.rasters import read_raster
 from ..data.scene import Pixels, RasterScene, Scene
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..core.errors import RunError, SpectrainError
-from ..data.rasters import rasterio_package
+from ..data.raster.rasters import rasterio_package
 from . import probes
 
 ASKED: dict[str, Callable[..., Any]] = {

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
 from ..core.errors import DataError
-from ..data.hdf5_cubes import cube_key_of
+from ..data.hdf5.cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
 from ..data.reader import Reader

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
-from ..data.rasters import Raster, open_raster, rasterio_package, read_raster, resolution
+from ..data.raster.rasters import Raster, open_raster, rasterio_package, read_raster, resolution
 
 VALUES = 6_000_000
 """Of a raster that are looked at, over all bands."""
@@ -222,7 +222,7 @@ def plan(kind: str, words: Sequence[str]) -> dict[str, Any]:
 
 def places(paths: Sequence[str]) -> int:
     """Return how many places on the ground rasters are of: those that share ground are one; 0 where none has any."""
-    from ..data.raster_ground import file_polygons, joined_by_ground
+    from ..data.raster.ground import file_polygons, joined_by_ground
 
     polygons = file_polygons([read_raster(Path(path)) for path in paths])
     return 0 if polygons is None else len(set(joined_by_ground(list(paths), polygons)))

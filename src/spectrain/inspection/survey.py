@@ -232,7 +232,7 @@ def _sets(found: Listing, tables: Mapping[str, Facts]) -> list[str]:
 
 def _lists(tables: Mapping[str, Facts]) -> list[str]:
     """Return the tables that list files of images."""
-    from ..data.csv_cubes import FILE
+    from ..data.hdf5.listed_cubes import FILE
 
     return [path for path, facts in tables.items() if any(name.lower() in FILE for name in facts["columns"])]
 

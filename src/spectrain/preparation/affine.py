@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..data.rasters import Transform
+from ..data.raster.rasters import Transform
 
 
 def apply(transform: Transform, column: Any, row: Any) -> tuple[Any, Any]:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
-from ..data.native_convert import with_sparse
-from ..data.native_writer import SHARD_BYTES, NativeWriter
+from ..data.native.convert import with_sparse
+from ..data.native.writer import SHARD_BYTES, NativeWriter
 from ..data.patches import Rows, physical_values
 from ..data.sparse_labels import SPARSE
 from ..data.splits import SplitPlan, make_splits

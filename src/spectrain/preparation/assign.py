@@ -14,7 +14,7 @@ from ..core.errors import DataError, nearest
 from ..core.keys import Key, shuffled
 from ..data.csv_table import read_csv_table
 from ..data.ground import packages
-from ..data.raster_ground import joined_by_ground
+from ..data.raster.ground import joined_by_ground
 from .options import PrepareOptions
 from .vectors import SUFFIXES, column_of, read_table
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from ..core.bands import Band, Bands
 from ..core.errors import DataError, nearest
 from ..data.band_table import read_band_table
-from ..data.geotiff import BANDS
-from ..data.rasters import Raster, read_raster, resolution
+from ..data.raster.geotiff import BANDS
+from ..data.raster.rasters import Raster, read_raster, resolution
 from .formulas import Formula
 
 ROLES: dict[str, tuple[str, ...]] = {
@@ -129,7 +129,7 @@ def crs_text(crs: str) -> str:
     Raises:
         DataError: it is not known.
     """
-    from ..data.rasters import rasterio_package
+    from ..data.raster.rasters import rasterio_package
 
     try:
         return str(rasterio_package().crs.CRS.from_user_input(crs).to_wkt())

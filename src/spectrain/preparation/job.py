@@ -13,8 +13,8 @@ import numpy as np
 
 from ..core.errors import DataError, SpectrainError
 from ..data.ground import packages
-from ..data.raster_ground import RasterGround
-from ..data.rasters import rasterio_package
+from ..data.raster.ground import RasterGround
+from ..data.raster.rasters import rasterio_package
 from ..data.splits import patch_id
 from ..data.window_grid import Cut
 from .cutting import CutOptions, cut

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.ground import packages
-from ..data.raster_ground import RasterGround, outlines
-from ..data.rasters import Raster, rasterio_package
+from ..data.raster.ground import RasterGround, outlines
+from ..data.raster.rasters import Raster, rasterio_package
 from ..data.scene import SceneGrid
 from .affine import apply, inverse
 from .ingredients import placed

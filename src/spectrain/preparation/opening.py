@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import DataError
-from ..data.rasters import Raster
+from ..data.raster.rasters import Raster
 from .ingredients import Channel, Described, Ingredients, channels_of, placed
 from .patterns import SUFFIXES, Pattern, SceneFiles, beside, rasters_in
 from .prepared import PreparedScene

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..config.schema import DatasetOptions
 from ..core.errors import DataError
-from ..data.native_convert import write_native
-from ..data.native_format import MANIFEST
+from ..data.native.convert import write_native
+from ..data.native.format import MANIFEST
 from ..data.opening import open_patches, open_pool, recognise
 from ..data.patches import Patches
 from ..data.reader import Reader

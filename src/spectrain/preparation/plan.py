@@ -14,8 +14,8 @@ import numpy as np
 from ..core.bands import Bands
 from ..core.errors import DataError, SpectrainError
 from ..data.ground import packages
-from ..data.raster_ground import RasterGround, outlines
-from ..data.rasters import Raster
+from ..data.raster.ground import RasterGround, outlines
+from ..data.raster.rasters import Raster
 from ..data.scene import SceneGrid
 from .assign import Assignment, assign
 from .cutting import CutOptions
@@ -255,7 +255,7 @@ def _counts(ingredients: Ingredients, name: str) -> bool:
 
 def _pixel(ingredients: Ingredients, names: Sequence[str], side: float | None) -> float | None:
     """Return the side in metres of the pixels of the grid that bands come on."""
-    from ..data.rasters import resolution
+    from ..data.raster.rasters import resolution
 
     order = ingredients.needed(names)
     rasters: list[Raster] = [found.raster for name in order if (found := ingredients.channel(name)) is not None]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
-from ..data.hdf5_layout import expect_own
+from ..data.hdf5.layout import expect_own
 from .point_columns import BLOCK, Block, Wanted, no_column, numbers, place_columns
 
 SUFFIXES = (".h5", ".hdf5", ".he5", ".hdf", ".nc", ".nc4")

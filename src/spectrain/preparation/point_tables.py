@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..core.errors import DataError
 from ..data.csv_table import LONGEST_HEADER
 from ..data.ground import packages
-from ..data.vector_drivers import expect_own_features
+from ..data.raster.vector_drivers import expect_own_features
 from .point_columns import BLOCK, LON_LAT, Block, Wanted, columns_in, numbers, place_columns
 
 POINT, POINTS = 0, 4

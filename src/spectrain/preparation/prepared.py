@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.ground import packages
-from ..data.rasters import Raster, resolution
+from ..data.raster.rasters import Raster, resolution
 from ..data.scene import Pixels, Scene, SceneGrid
 from .affine import apply, scaled
 from .ingredients import RANGES, TERRAIN, Channel, Ingredients

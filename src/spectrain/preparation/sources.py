@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.ground import packages
-from ..data.rasters import Raster, RasterImages, Transform, rasterio_package
+from ..data.raster.rasters import Raster, RasterImages, Transform, rasterio_package
 from ..data.scene import SceneGrid
 from .affine import apply, chained, inverse
 from .resampling import (

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError, nearest, needs
 from ..data.ground import packages
-from ..data.vector_drivers import expect_own_features
+from ..data.raster.vector_drivers import expect_own_features
 
 SUFFIXES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".zip", ".kml", ".gml")
 CLASS_COLUMN = "class"

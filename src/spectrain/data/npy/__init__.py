@@ -1,0 +1,1 @@
+"""Folders of .npy files: which belong together, what their headers say, and how windows of them are read."""
