@@ -13,8 +13,8 @@ from spectrain.data.csv_table import read_csv_table
 from spectrain.data.splits_file import read_splits
 from spectrain.preparation.expressions import Expression
 from spectrain.preparation.formulas import Formula
-from spectrain.preparation.point_columns import Wanted
-from spectrain.preparation.point_tables import CsvPoints
+from spectrain.preparation.points.columns import Wanted
+from spectrain.preparation.points.tables import CsvPoints
 from spectrain.sweeps.definition import read_definition
 
 DEEP, DIGITS = 100_000, "9" * 100_000

@@ -13,9 +13,9 @@ import shapely
 from hostile_reading import refused
 from test_hostile_rasters import asked  # noqa: F401 - a fixture
 
-from spectrain.preparation.point_columns import Wanted
-from spectrain.preparation.point_hdf5 import Hdf5Points
-from spectrain.preparation.point_tables import VectorPoints
+from spectrain.preparation.points.columns import Wanted
+from spectrain.preparation.points.hdf5 import Hdf5Points
+from spectrain.preparation.points.tables import VectorPoints
 from spectrain.preparation.vectors import read_table
 
 VRT = "<OGRVRTDataSource><OGRVRTLayer name='a'><SrcDataSource>{}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>"

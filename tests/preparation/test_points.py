@@ -18,10 +18,11 @@ from spectrain.core.errors import DataError
 from spectrain.data.opening import open_patches
 from spectrain.data.scene import SceneGrid
 from spectrain.data.sparse_labels import SparseLabels
-from spectrain.preparation import point_columns, prepare
+from spectrain.preparation import prepare
 from spectrain.preparation.affine import apply
-from spectrain.preparation.point_labels import PointLabels, merge
-from spectrain.preparation.points import STORED, PointOptions, deal
+from spectrain.preparation.points import columns as point_columns
+from spectrain.preparation.points.dealt import STORED, PointOptions, deal
+from spectrain.preparation.points.labels import PointLabels, merge
 
 FILTER = "l4_quality_flag == 1 and agbd_se / agbd < 0.5 and beam in ['BEAM0101', 'BEAM0110', 'BEAM1000', 'BEAM1011']"
 GOOD = ("BEAM0101", "BEAM0110", "BEAM1000", "BEAM1011")
@@ -113,8 +114,8 @@ WRITERS = [as_csv, as_semicolons, as_geoparquet, as_parquet, as_geopackage, as_h
 @pytest.mark.parametrize("writer", WRITERS, ids=lambda one: one.__name__)
 def test_all_kinds_of_files_give_the_same_labels(shots, grid, tmp_path, writer, monkeypatch):
     monkeypatch.setattr(point_columns, "BLOCK", 700)
-    for name in ("point_tables", "point_hdf5"):
-        monkeypatch.setattr(f"spectrain.preparation.{name}.BLOCK", 700)
+    for name in ("tables", "hdf5"):
+        monkeypatch.setattr(f"spectrain.preparation.points.{name}.BLOCK", 700)
     options = PointOptions((str(writer(shots, tmp_path)),), "agbd", FILTER, ignored=(-9999,))
     dealt = deal(options, {"here": grid, "nowhere": SceneGrid((9, 9), grid.crs, (1, 0, 0, 0, -1, 0))}, tmp_path)
     wanted, count = expected(shots, grid)

@@ -164,7 +164,7 @@ def table(path: str) -> dict[str, Any]:
 
     import pandas as pd
 
-    from ..preparation.point_columns import Wanted, place_columns
+    from ..preparation.points.columns import Wanted, place_columns
 
     with Path(path).open("rb") as file:
         text = file.read(TEXT_BYTES).decode("utf-8-sig", errors="replace")

@@ -22,7 +22,7 @@ from .labels import LabelOptions, PolygonLabels, RasterLabels, SceneLabels, With
 from .opening import build_scene
 from .parts import DiskError, Part, write_part
 from .patterns import SceneFiles
-from .point_labels import PointLabels
+from .points.labels import PointLabels
 from .prepared import PreparedScene
 from .record import Preparation
 from .vectors import (

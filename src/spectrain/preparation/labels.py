@@ -17,7 +17,7 @@ from ..data.raster.rasters import Raster, rasterio_package
 from ..data.scene import SceneGrid
 from .affine import apply, inverse
 from .ingredients import placed
-from .points import PointOptions
+from .points.dealt import PointOptions
 from .resampling import Valid
 from .sources import RasterSource
 from .vectors import Polygons

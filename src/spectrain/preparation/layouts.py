@@ -9,7 +9,7 @@ from pathlib import Path
 from ..core.errors import DataError, nearest
 from .options import Kind, PrepareOptions
 from .patterns import SceneFiles, beside, find_scenes
-from .points import POINTS
+from .points.dealt import POINTS
 from .vectors import is_vector
 
 PLANET_LABELS = "*/TrainingLabel*.gpkg"

@@ -27,7 +27,7 @@ from .layouts import FOOTPRINTS, planet_footprints, point_files
 from .opening import build_scene, elevation, gather
 from .options import WAVELENGTHS, Kind, PrepareOptions
 from .patterns import SceneFiles, default_patterns, rasters_in
-from .points import POINTS, PointOptions
+from .points.dealt import POINTS, PointOptions
 from .prepared import PreparedScene, scene_grid
 from .record import Preparation
 

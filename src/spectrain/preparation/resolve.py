@@ -28,7 +28,7 @@ from .options import (
     Kind,
     PrepareOptions,
 )
-from .points import POINTS
+from .points.dealt import POINTS
 
 WRITTEN = ("n_patches", "preset")
 """Keys of the config.toml that we write, which are no options."""

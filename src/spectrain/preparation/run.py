@@ -24,7 +24,7 @@ from .options import EARTH_ENGINE, PATCHES, Kind, PrepareOptions
 from .parts import Part, disk, part_key
 from .patch_sets import prepare_patches
 from .plan import Plan, make_plan
-from .points import DealtPoints, deal
+from .points.dealt import DealtPoints, deal
 from .progress import Progress
 from .resolve import expect_kind, kind_of, resolve, resolve_patches
 from .written import config_text, labels_text

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError
-from ..data.scene import SceneGrid
-from .points import STORED, beside
+from ...core.errors import DataError
+from ...data.scene import SceneGrid
+from .dealt import STORED, beside
 
 _AT_ONCE = 1 << 22
 """Pixels around points that are looked at together."""

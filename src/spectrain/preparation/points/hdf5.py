@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError
-from ..data.hdf5.layout import expect_own
-from .point_columns import BLOCK, Block, Wanted, no_column, numbers, place_columns
+from ...core.errors import DataError
+from ...data.hdf5.layout import expect_own
+from .columns import BLOCK, Block, Wanted, no_column, numbers, place_columns
 
 SUFFIXES = (".h5", ".hdf5", ".he5", ".hdf", ".nc", ".nc4")
 _ITEM = re.compile(r"(.+)\[(\d+)\]")

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError
-from ..data.csv_table import LONGEST_HEADER
-from ..data.ground import packages
-from ..data.raster.vector_drivers import expect_own_features
-from .point_columns import BLOCK, LON_LAT, Block, Wanted, columns_in, numbers, place_columns
+from ...core.errors import DataError
+from ...data.csv_table import LONGEST_HEADER
+from ...data.ground import packages
+from ...data.raster.vector_drivers import expect_own_features
+from .columns import BLOCK, LON_LAT, Block, Wanted, columns_in, numbers, place_columns
 
 POINT, POINTS = 0, 4
 """Shapely's numbers of a point and of several."""

@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError
-from ..data.ground import packages
-from ..data.scene import SceneGrid
-from .affine import apply, inverse
-from .expressions import Expression
-from .parts import disk, file_stats
-from .point_columns import Block, PointFile, Wanted
-from .point_hdf5 import SUFFIXES as HDF5
-from .point_hdf5 import Hdf5Points
-from .point_tables import CsvPoints, ParquetPoints, VectorPoints
-from .prepared import ground_size
+from ...core.errors import DataError
+from ...data.ground import packages
+from ...data.scene import SceneGrid
+from ..affine import apply, inverse
+from ..expressions import Expression
+from ..parts import disk, file_stats
+from ..prepared import ground_size
+from .columns import Block, PointFile, Wanted
+from .hdf5 import SUFFIXES as HDF5
+from .hdf5 import Hdf5Points
+from .tables import CsvPoints, ParquetPoints, VectorPoints
 
 log = logging.getLogger("spectrain")
 POINTS = "points"

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError, nearest
+from ...core.errors import DataError, nearest
 
 BLOCK = 1 << 17
 """Rows that are read at once."""

@@ -1,0 +1,1 @@
+"""Measured points: files of them, which columns and filters count, and how they become labels on a grid."""
