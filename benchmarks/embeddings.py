@@ -114,7 +114,7 @@ def second(pair: tuple[str, float]) -> float:
 def pca(session) -> dict[str, float]:
     """Return what the probe says of principal components of the values that the model sees."""
     from spectrain.data.order import EvalOrder
-    from spectrain.inference.projection import StreamedPca
+    from spectrain.inference.embeddings.projection import StreamedPca
 
     seen = []
     for source, chosen in ((session.train, session.probe.train_rows), (session.valid, session.probe.valid_rows)):

@@ -169,7 +169,7 @@ def measure(run: str, scene: str, halo: str) -> None:
     import torch
 
     import spectrain
-    from spectrain.inference.tiles import Axis
+    from spectrain.inference.mapping.tiles import Axis
     from spectrain.training.trained import load_trained
 
     register_layer()

@@ -13,7 +13,7 @@ from blocks import DOCS, Block, blocks_of, commands
 
 import spectrain
 from spectrain.cli import main
-from spectrain.inference.tiles import spacing
+from spectrain.inference.mapping.tiles import spacing
 
 PAGE = "predict.md"
 SHELL = [(block, command) for block in blocks_of(PAGE) if block.language == "sh" for command in commands(block)]

@@ -16,7 +16,7 @@ from test_spectral_mae_page import COMMANDS
 import spectrain
 from spectrain import cli
 from spectrain.demos import DEMOS
-from spectrain.inference import maps
+from spectrain.inference.embeddings import maps
 from spectrain.runs.run import Run
 
 SMALL = """\

@@ -15,7 +15,7 @@ import pytest
 import torch
 from hostile_reading import refused
 
-from spectrain.inference.published_file import read_published
+from spectrain.inference.weights.published_file import read_published
 from spectrain.models.weights import read_tensors
 from spectrain.training.checkpoint import load_checkpoint
 

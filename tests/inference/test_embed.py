@@ -17,7 +17,7 @@ import spectrain
 from spectrain.cli import main
 from spectrain.core.errors import DataError, SpectrainError
 from spectrain.core.targets import NoTarget
-from spectrain.inference.embedding_file import facts_of
+from spectrain.inference.embeddings.file import facts_of
 from spectrain.training.trained import load_trained
 
 QUICK = [

@@ -14,10 +14,10 @@ import pytest
 from browser import Browser, chromium
 from PIL import Image
 
+from spectrain.inference.embeddings.neighbours import nearest
 from spectrain.inference.explore import write_explore
 from spectrain.inference.explore.columns import columns_of
 from spectrain.inference.explore.sprites import sheets_of
-from spectrain.inference.neighbours import nearest
 
 HOSTILE = "</script><script>document.title='owned'</script><b>bold</b>"
 COUNT = 40

@@ -18,8 +18,9 @@ from spectrain.cli import main
 from spectrain.core.batch import Batch
 from spectrain.core.errors import DataError, RunError, SpectrainError
 from spectrain.core.targets import NoTarget
-from spectrain.inference import export_check, export_graph
-from spectrain.inference.export_check import TOLERANCE, difference, samples_of
+from spectrain.inference.exports import check as export_check
+from spectrain.inference.exports import graph as export_graph
+from spectrain.inference.exports.check import TOLERANCE, difference, samples_of
 from spectrain.training.trained import load_trained
 
 

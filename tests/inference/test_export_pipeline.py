@@ -14,8 +14,8 @@ from exported_runs import BANDS, train, write_patches
 import spectrain
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
-from spectrain.inference.export_pipeline import place_pipeline
-from spectrain.inference.published_bands import PUBLISHED, from_pipeline, given_limits, limits_of
+from spectrain.inference.exports.pipeline import place_pipeline
+from spectrain.inference.weights.published_bands import PUBLISHED, from_pipeline, given_limits, limits_of
 from spectrain.training.trained import load_trained
 
 

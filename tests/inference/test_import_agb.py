@@ -17,7 +17,7 @@ import spectrain
 from spectrain import UNet
 from spectrain.cli import main
 from spectrain.core.errors import DataError
-from spectrain.inference.import_agb import import_agb
+from spectrain.inference.weights.agb import import_agb
 from spectrain.models.weights import read_tensors
 from spectrain.training.trained import load_trained
 

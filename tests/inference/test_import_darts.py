@@ -18,7 +18,7 @@ from spectrain.cli import main
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.core.targets import NoTarget
-from spectrain.inference.export_check import samples_of
+from spectrain.inference.exports.check import samples_of
 from spectrain.inference.import_weights import import_weights
 from spectrain.training.trained import load_trained
 

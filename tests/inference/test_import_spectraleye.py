@@ -16,9 +16,9 @@ from spectrain.cli import main
 from spectrain.config import load_config
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError
-from spectrain.inference.import_spectraleye import KNOWN, network_weights, published_names, sizes_of
 from spectrain.inference.import_weights import import_weights
-from spectrain.inference.imported import unscaled
+from spectrain.inference.weights.imported import unscaled
+from spectrain.inference.weights.spectraleye import KNOWN, network_weights, published_names, sizes_of
 from spectrain.models.banded import build_banded
 from spectrain.models.masking import Plan
 from spectrain.models.tokens import take

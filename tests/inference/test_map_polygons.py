@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import spectrain
 from spectrain.core.errors import RunError, SpectrainError
 from spectrain.data.scene import SceneGrid
-from spectrain.inference.map_polygons import Polygons, polygon_layer
+from spectrain.inference.mapping.polygons import Polygons, polygon_layer
 from spectrain.tasks.layers import Layer, class_layers
 
 GRID_CRS = rasterio.crs.CRS.from_epsg(32633).to_wkt()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-import spectrain.inference.neighbours as module
-from spectrain.inference.neighbours import nearest
+import spectrain.inference.embeddings.neighbours as module
+from spectrain.inference.embeddings.neighbours import nearest
 
 
 def loop(rows, query, top):

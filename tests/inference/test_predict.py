@@ -14,8 +14,8 @@ from rio_cogeo.cogeo import cog_validate
 
 import spectrain
 from spectrain.cli import main
-from spectrain.inference.map_members import Member
-from spectrain.inference.tiles import Axis
+from spectrain.inference.mapping.members import Member
+from spectrain.inference.mapping.tiles import Axis
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 

@@ -17,10 +17,10 @@ from test_predict import read
 import spectrain
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError, RunError, SpectrainError
-from spectrain.inference import map_raster
 from spectrain.inference import predict as module
-from spectrain.inference.map_bands import choose_bands
-from spectrain.inference.map_raster import _require_whole
+from spectrain.inference.mapping import raster as map_raster
+from spectrain.inference.mapping.bands import choose_bands
+from spectrain.inference.mapping.raster import _require_whole
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 IMAGE = small.field(60, 75, seed=4)

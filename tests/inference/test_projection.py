@@ -9,7 +9,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from spectrain.core.errors import DataError, SpectrainError
-from spectrain.inference.projection import StreamedPca, umap_positions
+from spectrain.inference.embeddings.projection import StreamedPca, umap_positions
 
 
 def rows(count=50, dim=8, offset=0.0):

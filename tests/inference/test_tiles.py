@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from spectrain.core.errors import SpectrainError
-from spectrain.inference.tiles import Agreement, Axis, batches, default_halo, spacing, strips
+from spectrain.inference.mapping.tiles import Agreement, Axis, batches, default_halo, spacing, strips
 
 
 @st.composite

@@ -8,7 +8,7 @@ from model_contract import batch_of, part_of, statistics
 from published_mae import PublishedMae, published_state
 
 from spectrain.core.bands import Bands
-from spectrain.inference.import_spectraleye import network_weights, published_names
+from spectrain.inference.weights.spectraleye import network_weights, published_names
 from spectrain.losses.mae_spectral import MAESpectralLoss
 from spectrain.models.banded import build_banded
 from spectrain.models.masking import Plan

@@ -1,1 +1,4 @@
-"""What is done with a trained model: maps, embeddings and their page, exports, and the import of published weights."""
+"""What is done with a trained model: embed, map scenes, export; and weights of other systems. A verb a file.
+
+What a verb needs lies in a folder: `embeddings` and `explore`, `mapping`, `exports`, `weights`.
+"""

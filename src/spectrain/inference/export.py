@@ -22,10 +22,10 @@ from ..runs.folder import plain_name
 from ..tasks.base import Task
 from ..training.exported import DESCRIPTION, WEIGHTS, save_exported
 from ..training.trained import Trained, load_trained
-from .export_check import compared, samples_of
-from .export_graph import INPUT, write_onnx, write_torch
-from .export_module import ExportedModel
-from .export_pipeline import as_pipeline, beyond_limits, comparable, place_pipeline, write_pipeline
+from .exports.check import compared, samples_of
+from .exports.graph import INPUT, write_onnx, write_torch
+from .exports.module import ExportedModel
+from .exports.pipeline import as_pipeline, beyond_limits, comparable, place_pipeline, write_pipeline
 
 log = logging.getLogger("spectrain")
 

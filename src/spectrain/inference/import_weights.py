@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.errors import DataError, nearest
-from .import_agb import import_agb
-from .import_darts import import_darts
-from .import_nenya import import_nenya
-from .import_spectraleye import import_spectraleye
-from .imported import Imported
+from .weights.agb import import_agb
+from .weights.darts import import_darts
+from .weights.imported import Imported
+from .weights.nenya import import_nenya
+from .weights.spectraleye import import_spectraleye
 
 SYSTEMS = ("agb", "darts", "nenya", "spectraleye")
 

@@ -19,12 +19,12 @@ from ..runs.progress import duration
 from ..tasks.base import Layer
 from ..training.devices import memory_advice, resolve_device
 from ..training.members import Loaded, load_members, require_one_interval
-from .map_members import Member, all_bands, window_of
-from .map_polygons import Polygons, polygon_layer, write_polygons
-from .map_raster import block_cache, files_of, map_files
-from .map_scene import open_map_scenes
-from .map_windows import SceneWindows
-from .tiles import Axis, default_halo
+from .mapping.members import Member, all_bands, window_of
+from .mapping.polygons import Polygons, polygon_layer, write_polygons
+from .mapping.raster import block_cache, files_of, map_files
+from .mapping.scene import open_map_scenes
+from .mapping.tiles import Axis, default_halo
+from .mapping.windows import SceneWindows
 
 log = logging.getLogger("spectrain")
 

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..core.errors import SpectrainError
+from ...core.errors import SpectrainError
 
 HALO_SHARE, RAMP_SHARE = 4, 16
 """The halo is by default a quarter of the window, the ramp a sixteenth."""

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..core.batch import Batch
-from ..core.fill import fill_invalid
-from ..data.scene import Scene
-from .map_members import Member
+from ...core.batch import Batch
+from ...core.fill import fill_invalid
+from ...data.scene import Scene
+from .members import Member
 from .tiles import Agreement, Axis, Strip, batches, strips
 
 Read = tuple[NDArray[np.generic], NDArray[np.bool_] | None]

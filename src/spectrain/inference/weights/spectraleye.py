@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core.bands import Band, Bands
-from ..core.errors import ConfigError, DataError
+from ...core.bands import Band, Bands
+from ...core.errors import ConfigError, DataError
 from .imported import Imported, chosen_bands, configuration, plain_names, write_imported
 from .published_file import read_published
 

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from ..core.errors import RunError, needs
-from ..runs.atomic import atomic_write
-from ..training.trained import Trained
-from .export_check import TOLERANCE, difference, noise, own_size
-from .export_module import ExportedModel
+from ...core.errors import RunError, needs
+from ...runs.atomic import atomic_write
+from ...training.trained import Trained
+from .check import TOLERANCE, difference, noise, own_size
+from .module import ExportedModel
 
 INPUT = "image"
 MOST_INLINE = 3 << 29

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..core.bands import Bands
-from ..core.errors import DataError
-from ..models.unet import MOMENTS
+from ...core.bands import Bands
+from ...core.errors import DataError
+from ...models.unet import MOMENTS
 from .imported import Imported, chosen_bands, configuration, plain_names, write_imported
 from .published_file import read_published
 

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.bands import Bands
-from ..core.batch import Batch, RawBatch
-from ..core.errors import RunError, SpectrainError
-from ..core.targets import NoTarget
-from ..data.mixture import members_of
-from ..data.opening import open_patches
-from ..data.statistics import Statistics
-from ..data.values import Values
-from ..training.trained import Trained
-from .export_module import physical_values, transforms_of
+from ...core.bands import Bands
+from ...core.batch import Batch, RawBatch
+from ...core.errors import RunError, SpectrainError
+from ...core.targets import NoTarget
+from ...data.mixture import members_of
+from ...data.opening import open_patches
+from ...data.statistics import Statistics
+from ...data.values import Values
+from ...training.trained import Trained
+from .module import physical_values, transforms_of
 
 TOLERANCE = 1e-4
 """Largest difference that is let pass, as a share of the range of the output."""

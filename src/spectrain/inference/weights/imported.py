@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import __version__
-from ..config import Config, load_config
-from ..core.bands import Band, Bands
-from ..core.errors import DataError
-from ..data.statistics import Statistics
-from ..models.banded import build_banded
-from ..training.checkpoint import save_checkpoint
-from ..training.curves import Curves
+from ... import __version__
+from ...config import Config, load_config
+from ...core.bands import Band, Bands
+from ...core.errors import DataError
+from ...data.statistics import Statistics
+from ...models.banded import build_banded
+from ...training.checkpoint import save_checkpoint
+from ...training.curves import Curves
 
 _SHOWN = 8
 

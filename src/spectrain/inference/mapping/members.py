@@ -9,18 +9,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..core.bands import Bands
-from ..core.batch import Batch, RawBatch
-from ..core.errors import DataError, RunError
-from ..core.targets import NoTarget
-from ..data.scene import Scene
-from ..data.values import Values
-from ..models.any_bands import AnyBands
-from ..training.devices import autocast_dtype
-from ..training.members import Loaded
-from ..training.turned import Turned
-from .map_bands import Chosen, choose_bands
-from .map_units import UnitsCheck
+from ...core.bands import Bands
+from ...core.batch import Batch, RawBatch
+from ...core.errors import DataError, RunError
+from ...core.targets import NoTarget
+from ...data.scene import Scene
+from ...data.values import Values
+from ...models.any_bands import AnyBands
+from ...training.devices import autocast_dtype
+from ...training.members import Loaded
+from ...training.turned import Turned
+from .bands import Chosen, choose_bands
+from .units import UnitsCheck
 
 
 def bands_of(loaded: Loaded) -> Bands:

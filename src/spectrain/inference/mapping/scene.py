@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core.bands import Bands
-from ..core.errors import DataError, nearest
-from ..data.raster.rasters import read_raster
-from ..data.scene import Pixels, RasterScene, Scene
+from ...core.bands import Bands
+from ...core.errors import DataError, nearest
+from ...data.raster.rasters import read_raster
+from ...data.scene import Pixels, RasterScene, Scene
 
 RASTERS = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 
@@ -70,7 +70,7 @@ def _opened(
 ) -> Scene:
     if preparation is None:
         return FileScene(path, wanted) if path.is_dir() else RasterScene(path)
-    from ..preparation import open_scene  # type: ignore[import-untyped, unused-ignore]
+    from ...preparation import open_scene  # type: ignore[import-untyped, unused-ignore]
 
     scene: Scene = open_scene(path, preparation, dem=dem, aux=list(aux) or None)
     return scene

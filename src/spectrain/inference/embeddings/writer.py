@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..config import Config
-from ..data.loader import Loader
-from ..data.order import EvalOrder
-from ..data.patches import Patches
-from ..data.values import Values
-from ..models.banded import BandedModel
-from ..training.devices import autocast_dtype
-from ..training.embedding import What, embed_batches
-from .embedding_file import Floats, write_split
+from ...config import Config
+from ...data.loader import Loader
+from ...data.order import EvalOrder
+from ...data.patches import Patches
+from ...data.values import Values
+from ...models.banded import BandedModel
+from ...training.devices import autocast_dtype
+from ...training.embedding import What, embed_batches
+from .file import Floats, write_split
 
 log = logging.getLogger("spectrain")
 

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import RunError, SpectrainError
-from ..core.processes import UNKNOWN, is_gone, machine
-from ..data.raster.rasters import rasterio_package
-from ..data.scene import SceneGrid
-from ..runs.atomic import FULL, sync_folder
-from ..tasks.base import Layer
+from ...core.errors import RunError, SpectrainError
+from ...core.processes import UNKNOWN, is_gone, machine
+from ...data.raster.rasters import rasterio_package
+from ...data.scene import SceneGrid
+from ...runs.atomic import FULL, sync_folder
+from ...tasks.base import Layer
 
 BLOCK = 512
 """Side in px of the blocks of the finished file."""

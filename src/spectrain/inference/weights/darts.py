@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ..core.bands import Band, Bands
-from ..core.errors import ConfigError, DataError
-from ..core.targets import IGNORED
-from ..data.values import REFLECTANCE_SCALE
+from ...core.bands import Band, Bands
+from ...core.errors import ConfigError, DataError
+from ...core.targets import IGNORED
+from ...data.values import REFLECTANCE_SCALE
 from .imported import Imported, chosen_bands, configuration, write_imported
 from .published_bands import PUBLISHED, given_limits, limits_of
 from .published_file import read_published

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError
+from ...core.errors import DataError
 
 FORMAT = {"name": "spectrain.embeddings", "version": 1}
 IDS, PCA, UMAP = "_ids", "_pca", "_umap"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..core.bands import Band
-from ..core.errors import DataError
-from ..data.values import REFLECTANCE_SCALE
-from ..preparation.ingredients import LIMITS
-from ..preparation.options import NORM_FACTORS, REFLECTANCE_LIMITS
+from ...core.bands import Band
+from ...core.errors import DataError
+from ...data.values import REFLECTANCE_SCALE
+from ...preparation.ingredients import LIMITS
+from ...preparation.options import NORM_FACTORS, REFLECTANCE_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

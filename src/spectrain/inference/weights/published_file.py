@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
-from ..core.archives import expect_stored
-from ..core.errors import DataError
+from ...core.archives import expect_stored
+from ...core.errors import DataError
 
 _DICT = ".AttributeDict"
 """How Lightning calls its dict of hyperparameters, which is one with attributes."""

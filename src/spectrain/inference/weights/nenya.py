@@ -9,11 +9,11 @@ from typing import Any
 
 from torch import Tensor
 
-from ..config import Config
-from ..config.aliases import table_of
-from ..core.bands import Bands
-from ..core.errors import ConfigError, DataError
-from ..models.resnet import resnet_name
+from ...config import Config
+from ...config.aliases import table_of
+from ...core.bands import Bands
+from ...core.errors import ConfigError, DataError
+from ...models.resnet import resnet_name
 from .imported import Imported, chosen_bands, configuration, plain_names, write_imported
 from .published_file import read_published
 

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..core.bands import Bands
-from ..core.errors import DataError, RunError
-from ..models.smp import SmpNetwork
-from ..runs.atomic import atomic_write
-from ..training.trained import Trained
-from .export_check import Samples
-from .export_module import ExportedModel, transforms_of
-from .published_bands import from_pipeline
+from ...core.bands import Bands
+from ...core.errors import DataError, RunError
+from ...models.smp import SmpNetwork
+from ...runs.atomic import atomic_write
+from ...training.trained import Trained
+from ..weights.published_bands import from_pipeline
+from .check import Samples
+from .module import ExportedModel, transforms_of
 
 _NONE = 1e-6
 """Of a standardised band: a summand that is less is none."""

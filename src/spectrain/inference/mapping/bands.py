@@ -6,8 +6,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..core.bands import Band, Bands
-from ..core.errors import DataError, nearest
+from ...core.bands import Band, Bands
+from ...core.errors import DataError, nearest
 
 log = logging.getLogger("spectrain")
 

@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from ..core.bands import Bands
-from ..core.batch import Batch
-from ..core.fill import fill_invalid
-from ..data.statistics import Statistics
+from ...core.bands import Bands
+from ...core.batch import Batch
+from ...core.fill import fill_invalid
+from ...data.statistics import Statistics
 
 LOOKED_AT, STEP = 20, 4
 """Batches that are looked at, and of these every so many rows and columns; more would say the same."""

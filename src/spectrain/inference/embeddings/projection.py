@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError, needs
+from ...core.errors import DataError, needs
 
 Floats = NDArray[np.floating]
 

@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from ..config import Config
-from ..core.batch import RawBatch
-from ..core.fill import fill_invalid
-from ..core.targets import NoTarget
-from ..data.patches import Patches
-from ..data.values import Values
-from .embedding_file import PCA, UMAP, facts_of, opened
+from ...config import Config
+from ...core.batch import RawBatch
+from ...core.fill import fill_invalid
+from ...core.targets import NoTarget
+from ...data.patches import Patches
+from ...data.values import Values
+from .file import PCA, UMAP, facts_of, opened
 from .neighbours import nearest
 
 THUMBNAIL = 64
@@ -39,7 +39,7 @@ def write_query(path: Path, patches: Patches, cfg: Config, query: int, top: int)
     Returns:
         The picture, ``NAME_nearest_SPLIT_NUMBER.png``.
     """
-    from ..plots.neighbours import draw_neighbours
+    from ...plots.neighbours import draw_neighbours
 
     with opened(path) as file:
         rows, cosines = nearest(file[patches.split][()], np.array([query]), top)
@@ -71,7 +71,7 @@ def write_explore_page(path: Path, chosen: list[Patches], cfg: Config, most: int
     """
     import pandas as pd
 
-    from .explore import write_explore
+    from ..explore import write_explore
 
     total = sum(len(patches) for patches in chosen)
     picked = np.arange(min(total, most), dtype=np.int64) * total // min(total, most)
@@ -123,7 +123,7 @@ def _physical(patches: Patches, cfg: Config, index: NDArray[np.int64]) -> tuple[
 
 def _thumbnails(patches: Patches, cfg: Config, index: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return small colour images [B,h,w,3], each stretched by itself: what is to be seen is structure."""
-    from ..plots.images import to_rgb
+    from ...plots.images import to_rgb
 
     _, _, height, width = patches.shape
     shrink = min(1.0, THUMBNAIL / max(height, width))

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..augment.finish import remove_mean
-from ..core.bands import Bands
-from ..core.batch import Batch
-from ..core.targets import NoTarget
-from ..data.values import Values
-from ..tasks.base import Task
-from ..training.trained import Trained
+from ...augment.finish import remove_mean
+from ...core.bands import Bands
+from ...core.batch import Batch
+from ...core.targets import NoTarget
+from ...data.values import Values
+from ...tasks.base import Task
+from ...training.trained import Trained
 
 EMBEDDING = "embedding"
 

@@ -1,0 +1,1 @@
+"""The published weights of other systems, read without running anything in them."""
