@@ -50,5 +50,5 @@ def _hashes(once: _Once) -> tuple[str, ...]:
         flat = np.ascontiguousarray(images).reshape(len(images), -1)
         same = (flat == flat[:, :1]).all(1) | (flat != flat).all(1)
         for row, empty in zip(flat, same.tolist(), strict=True):
-            found.append(str(len(found)) if empty else hashlib.blake2b(row, digest_size=8).hexdigest())
+            found.append(str(len(found)) if empty else hashlib.blake2b(row.data, digest_size=8).hexdigest())
     return tuple(found)
