@@ -9,17 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 from ..core.errors import ConfigError, Problem, nearest
 from .coerce import Misfit, coerce, plain_text
 from .entries import Entry
 from .option import Option, options_of
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
-T = TypeVar("T", bound="DataclassInstance")
+T = TypeVar("T")
 
 
 def last(key: str) -> str:
@@ -105,7 +102,7 @@ def with_given(options: T, given: Mapping[str, Any]) -> T:
     values, wrong = option_values(found, known, several=False)
     if problems or wrong:
         raise ConfigError([*problems, *wrong])
-    return replace(options, **values)
+    return cast(T, replace(cast(Any, options), **values))
 
 
 def _listed(value: Any, text: str | None) -> Any:
