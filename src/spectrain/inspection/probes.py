@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError
 from ..data.rasters import Raster, open_raster, rasterio_package, read_raster, resolution
+from ..data.vector_drivers import OtherFormatError, expect_own_features
 
 VALUES = 6_000_000
 """Of a raster that are looked at, over all bands."""
@@ -110,12 +111,17 @@ def vector(path: str) -> dict[str, Any]:
     """Return what a vector file holds: geometries, columns, and the values of those with few.
 
     Raises:
-        DataError: it is none, or damaged.
+        OtherKindError: it is none.
+        DataError: it is damaged, or leads elsewhere.
     """
     import geopandas
     import shapely
 
     place = Path(path)
+    try:
+        opened = expect_own_features(place)
+    except OtherFormatError as error:
+        raise OtherKindError(error.what, where=path, fix=error.fix) from error
     try:
         if place.suffix.lower() == ".parquet":
             held = geopandas.read_parquet(place)
@@ -123,8 +129,8 @@ def vector(path: str) -> dict[str, Any]:
         else:
             import pyogrio
 
-            count = int(pyogrio.read_info(place)["features"])
-            held = geopandas.read_file(place, rows=ROWS)
+            count = int(pyogrio.read_info(place, **opened)["features"])
+            held = geopandas.read_file(place, rows=ROWS, **opened)
     except Exception as error:
         said = (str(error).splitlines() or [type(error).__name__])[0]
         other = "geo metadata" in said or "not recognized" in said

@@ -1,0 +1,25 @@
+"""What is said of one file."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spectrain.core.errors import DataError
+from spectrain.inspection import probes
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.gpkg", "a.zip"])
+def test_a_file_of_another_kind_is_no_damaged_vector_file(tmp_path, name):
+    (tmp_path / name).write_text(json.dumps({"settings": [1, 2]}))
+    with pytest.raises(probes.OtherKindError):
+        probes.vector(str(tmp_path / name))
+
+
+def test_a_damaged_vector_file_is_not_of_another_kind(tmp_path):
+    for name, head in (("a.geojson", b'{"type": "FeatureCollection", "features": [{'), ("a.zip", b"PK\3\4")):
+        (tmp_path / name).write_bytes(head)
+        with pytest.raises(DataError) as found:
+            probes.vector(str(tmp_path / name))
+        assert not isinstance(found.value, probes.OtherKindError)
