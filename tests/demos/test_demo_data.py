@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from spectrain.core.errors import SpectrainError
 from spectrain.demos import DEMOS
 from spectrain.demos.build import DAYS, SEEN, SIDE, build
 from spectrain.demos.chain import CHAINS
-from spectrain.demos.ending import LEARNED, positives
+from spectrain.demos.ending import LEARNED, ended, positives
 
 rasterio = pytest.importorskip("rasterio")
 FOLDER = Path(spectrain.demos.__file__).parent
@@ -74,6 +75,18 @@ def test_the_script_makes_the_files_that_are_there(tmp_path):
 
 def test_every_demo_says_what_was_learned():
     assert set(LEARNED) == set(DEMOS) == {"contrastive", "mae", "segmentation", "regression"}
+
+
+@pytest.mark.parametrize("task", CHAINS)
+def test_a_demo_without_a_test_says_the_rest(tmp_path, monkeypatch, task):
+    """As by hparams.test_at_end=false or general.debug=true."""
+    monkeypatch.chdir(tmp_path)
+    run = SimpleNamespace(
+        folder=tmp_path / "runs" / "one", info={"status": "finished", "learned": LEARNED[task](tmp_path)}
+    )
+    lines = ended(task, run)
+    assert lines[0] == "go on with:" and not any(line.startswith("the test") for line in lines)
+    assert lines[-1] == "the report: runs/one/report.html"
 
 
 def test_an_unknown_demo_names_those_that_there_are():
