@@ -14,12 +14,12 @@ import torch
 
 from .. import __version__
 from ..config.schema import DatasetOptions
+from ..core.atomic import atomic_write
 from ..core.errors import DataError, SpectrainError
 from ..data.folds import undrawn
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..models.any_bands import AnyBands
-from ..runs.atomic import atomic_write
 from ..training.devices import resolve_device
 from ..training.embedding import What
 from ..training.other_data import opened_elsewhere

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.atomic import atomic_write
 from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
@@ -21,7 +22,6 @@ from ..data.patches import Rows, physical_values
 from ..data.sparse_labels import SPARSE
 from ..data.splits import SplitPlan, make_splits
 from ..data.splits_file import given_splits
-from ..runs.atomic import atomic_write
 from .assign import CROSS, MODES, TEST, VAL, Assignment
 from .folds import TOUCHING_M, FoldPlan, with_folds
 from .options import PrepareOptions

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import atomic_write, remove_leftovers
 from ..core.errors import DataError
 from ..data.ground import footprints
-from ..runs.atomic import atomic_write, remove_leftovers
 from .assemble import NPY, Rowset, by_split, write_npy, write_zarr
 from .assign import MODES
 from .execute import execute

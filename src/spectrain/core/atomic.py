@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ..core.errors import RunError
+from .errors import RunError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
