@@ -89,7 +89,7 @@ def test_a_full_disk_is_recognised_behind_a_librarys_own_error(tmp_path, monkeyp
 
 
 def test_other_failures_say_what_to_do(tmp_path):
-    with pytest.raises(RunError, match="cannot write: No such file or directory"):
+    with pytest.raises(RunError, match="cannot be written: No such file or directory"):
         atomic_write(tmp_path / "missing" / "file", b"x")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.atomic import atomic_write
+from ..core.atomic import atomic_write, disk_errors
 from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
@@ -25,7 +25,7 @@ from ..data.splits_file import given_splits
 from .assign import CROSS, MODES, TEST, VAL, Assignment
 from .folds import TOUCHING_M, FoldPlan, with_folds
 from .options import PrepareOptions
-from .parts import Part, disk
+from .parts import OF_SCENES, Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -191,7 +191,7 @@ def write_npy(
     shutil.rmtree(made, ignore_errors=True)
     tables: list[pd.DataFrame] = []
     lines: list[str] = []
-    with disk(folder):
+    with disk_errors(folder, OF_SCENES):
         for name, rowset in rowsets.items():
             for kind in ("images", "labels"):
                 (made / kind / NPY[name]).mkdir(parents=True, exist_ok=True)
@@ -205,10 +205,10 @@ def write_npy(
             tables.append(rowset.table.assign(split=NPY[name]))
             if name == CROSS:
                 splits, lines = splits_of(name, rowset.table, options)
-                atomic_write(made / "splits.json", json.dumps(splits, indent=1) + "\n")
+                atomic_write(made / "splits.json", json.dumps(splits, indent=1) + "\n", OF_SCENES)
         write_patch_table(pd.concat(tables, ignore_index=True), made / "patches.parquet", None)
-        atomic_write(made / "bands.json", json.dumps(bands.to_json(), indent=1) + "\n")
-        atomic_write(made / "preparation.json", json.dumps(preparation, indent=1) + "\n")
+        atomic_write(made / "bands.json", json.dumps(bands.to_json(), indent=1) + "\n", OF_SCENES)
+        atomic_write(made / "preparation.json", json.dumps(preparation, indent=1) + "\n", OF_SCENES)
         for one in sorted(made.iterdir()):
             target = folder / one.name
             if target.is_dir():

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.atomic import disk_errors
 from ..core.errors import DataError
 from ..data.ground import packages
 from ..data.scene import SceneGrid
 from .affine import apply, inverse
 from .expressions import Expression
-from .parts import disk, file_stats
+from .parts import OF_SCENES, file_stats
 from .point_columns import Block, PointFile, Wanted
 from .point_hdf5 import SUFFIXES as HDF5
 from .point_hdf5 import Hdf5Points
@@ -98,7 +99,7 @@ def deal(options: PointOptions, grids: Mapping[str, SceneGrid], parts: Path) -> 
         made = folder.with_name(f"{folder.name}.partial-points")
         shutil.rmtree(made, ignore_errors=True)
         try:
-            with disk(parts):
+            with disk_errors(parts, OF_SCENES):
                 made.mkdir(parents=True)
                 record = _Dealing(options, grids, made).record()
                 (made / COUNTS).write_text(json.dumps(record))
