@@ -23,6 +23,7 @@ CLASSES = 40
 ROWS = 5_000
 """Of a table or vector file that are looked at."""
 TEXT_BYTES = 1 << 20
+"""Of a table that are read."""
 
 
 class OtherKindError(DataError):
@@ -173,9 +174,12 @@ def table(path: str) -> dict[str, Any]:
     from ..preparation.point_columns import Wanted, place_columns
 
     with Path(path).open("rb") as file:
-        text = file.read(TEXT_BYTES).decode("utf-8-sig", errors="replace")
-    whole = len(text) < TEXT_BYTES
-    lines = text.splitlines()[: ROWS + 1] if whole else text.splitlines()[:ROWS]
+        content = file.read(TEXT_BYTES + 1)
+    whole = len(content) <= TEXT_BYTES
+    if not whole:  # of the last row there may be a part alone, whose numbers are others
+        content = content[: max(content.rfind(b"\n", 0, TEXT_BYTES), content.rfind(b"\r", 0, TEXT_BYTES)) + 1]
+    text = content.decode("utf-8-sig", errors="replace")
+    lines = text.splitlines()[: ROWS + 1]
     if len(lines) < 2 or "\0" in text:
         raise DataError("is no table: it has no rows below a header", where=path, fix="see that it is whole")
     delimiter = max(",;\t", key=lines[0].count)
