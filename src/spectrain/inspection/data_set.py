@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
-from ..core.errors import DataError
+from ..core.errors import DataError, RunError
 from ..data.hdf5_cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
@@ -64,11 +64,11 @@ def inspect(
 
     Raises:
         DataError: nothing is there, or it is of no known kind.
+        RunError: a run is damaged, or several are one.
     """
     path = Path(path)
     if any((path / name).is_file() for name in ("run.json", ENSEMBLE, MEMBERS)):  # the latter are refused
-        folder = find_folder(path)
-        return Inspection(folder, [], (), (), RunInfo.read(folder).facts())
+        return _run(find_folder(path))
     reader = recognise(path)
     names = list(split or reader.splits(path))
     if not names:
@@ -96,6 +96,14 @@ def inspect(
             window=window or _window(reader, found),
         ),
     )
+
+
+def _run(folder: Path) -> Inspection:
+    facts = RunInfo.read(folder).facts()
+    if not (folder / "config.yaml").is_file():
+        raise RunError("the run has no config.yaml", where=str(folder), fix="copy the folder again, it is not whole")
+    checkpoints = sorted(path.name for path in (folder / "checkpoints").glob("*.pt"))
+    return Inspection(folder, [], (), (), facts, checkpoints=tuple(checkpoints))
 
 
 def _facts(name: str, patches: Patches) -> SplitFacts:
