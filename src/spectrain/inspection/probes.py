@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import said
 from ..core.errors import DataError
 from ..data.rasters import Raster, open_raster, rasterio_package, read_raster, resolution
 from ..data.vector_drivers import OtherFormatError, expect_own_features
@@ -133,10 +134,9 @@ def vector(path: str) -> dict[str, Any]:
             count = int(pyogrio.read_info(place, **opened)["features"])
             held = geopandas.read_file(place, rows=ROWS, **opened)
     except Exception as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        other = "geo metadata" in said or "not recognized" in said
+        other = "geo metadata" in str(error) or "not recognized" in str(error)
         raise (OtherKindError if other else DataError)(
-            f"is no vector file: {said}", where=path, fix="see that it is whole"
+            f"is no vector file: {said(error)}", where=path, fix="see that it is whole"
         ) from error
     if not hasattr(held, "geometry") or not len(held):
         return {"kind": "nothing", "count": 0, "columns": {}, "values": {}, "crs": None, "bounds": None, "wrong": 0}
@@ -225,7 +225,7 @@ def plan(kind: str, words: Sequence[str]) -> dict[str, Any]:
     return {
         "scenes": len(made.scenes),
         "bands": list(made.record.bands.names),
-        "failed": {name: str(error).splitlines()[0] for name, error in list(made.failed.items())[:3]},
+        "failed": {name: str(error).partition("\n")[0] for name, error in list(made.failed.items())[:3]},
         "failures": len(made.failed),
     }
 

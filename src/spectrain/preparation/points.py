@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.atomic import disk_errors
+from ..core.damage import said
 from ..core.errors import DataError
 from ..data.ground import packages
 from ..data.scene import SceneGrid
@@ -267,7 +268,7 @@ class _Dealing:
                 found = pyproj.Transformer.from_crs(crs, system, always_xy=True)
             except pyproj.exceptions.ProjError as error:
                 raise DataError(
-                    f"the points' coordinate system is none: {str(error).splitlines()[0]}",
+                    f"the points' coordinate system is none: {said(error)}",
                     where=f"points_crs={crs}",
                     fix="write it as EPSG:4326",
                 ) from error
@@ -306,12 +307,12 @@ class _Dealing:
 
     def _lines(self) -> list[str]:
         count = self.counts
-        said = [f"{count['read']} points read"]
+        parts = [f"{count['read']} points read"]
         if self.filter is not None:
-            said.append(f"{count['filtered']} pass the filter")
+            parts.append(f"{count['filtered']} pass the filter")
         if count["measured"] < count["filtered"]:
-            said.append(f"{count['filtered'] - count['measured']} of them have no value")
-        return [", ".join([*said, f"{count['on scenes']} lie on scenes"])]
+            parts.append(f"{count['filtered'] - count['measured']} of them have no value")
+        return [", ".join([*parts, f"{count['on scenes']} lie on scenes"])]
 
 
 def beside(grid: SceneGrid, diameter: float) -> tuple[float, float]:

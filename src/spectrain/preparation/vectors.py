@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import said
 from ..core.errors import DataError, nearest, needs
 from ..data.ground import packages
 from ..data.vector_drivers import expect_own_features
@@ -97,7 +98,7 @@ def _read(path: Path, size: int, modified: int) -> Any:
         table = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, **opened)
     except Exception as error:
         raise DataError(
-            f"cannot be read as a vector file: {str(error).splitlines()[0]}",
+            f"cannot be read as a vector file: {said(error)}",
             where=str(path),
             fix="see that it is whole, and of GeoPackage, Shapefile, GeoJSON or GeoParquet",
         ) from error
