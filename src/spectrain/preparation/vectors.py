@@ -95,7 +95,9 @@ def _read(path: Path, size: int, modified: int) -> Any:
         import geopandas
     opened = expect_own_features(path)
     try:
-        table = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, **opened)
+        table = (
+            geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else geopandas.read_file(path, **opened)
+        )
     except Exception as error:
         raise DataError(
             f"cannot be read as a vector file: {said(error)}",
