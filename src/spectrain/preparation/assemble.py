@@ -50,8 +50,8 @@ class Rowset:
 
 def by_split(
     parts: Sequence[Part], assignment: Assignment, options: PrepareOptions, dropped: Counter[str]
-) -> tuple[dict[str, Rowset], list[str]]:
-    """Return the patches of each split, none of which share ground, and what the user should know.
+) -> dict[str, Rowset]:
+    """Return the patches of each split, none of which share ground.
 
     Where patches of two splits share ground, those for training (or for val-test beside test) are left out.
 
@@ -74,11 +74,10 @@ def by_split(
         tables.append(table)
         picks.append(np.stack([np.full(len(table), number), np.arange(len(table))], axis=1))
     if not tables:
-        return {}, []
+        return {}
     whole, places = pd.concat(tables, ignore_index=True), np.concatenate(picks).astype(np.int64)
-    lines: list[str] = []
     if options.blocks is not None:
-        whole["split"], lines = _blocked(whole, options)
+        whole["split"] = _blocked(whole, options)
     ground = footprints(whole)
     split = whole["split"].to_numpy(dtype=object)
     if ground is not None:
@@ -96,10 +95,10 @@ def by_split(
         if len(rows):
             table = whole.iloc[rows].drop(columns="split").reset_index(drop=True)
             found[name] = Rowset(table, places[rows])
-    return found, lines
+    return found
 
 
-def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> tuple[Any, list[str]]:
+def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> NDArray[Any]:
     """Return the split of each patch by squares on the ground; those of test scenes stay; "" where it would share."""
     split = whole["split"].to_numpy(dtype=object).copy()
     rest = np.flatnonzero(split == CROSS)
@@ -117,7 +116,7 @@ def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> tuple[Any, list[st
         ) from error
     of = {one: name for name, ids in made.items() for one in ids}
     split[rest] = [of.get(str(one), "") for one in table["patch_id"]]
-    return split, []
+    return split
 
 
 def rows_of(rowset: Rowset, parts: Sequence[Part], *, masked: bool) -> Iterator[tuple[Rows, pd.DataFrame]]:

@@ -162,7 +162,7 @@ def _assemble(
     dropped: Counter[str] = Counter()
     for part in parts:
         dropped.update(part.about["dropped"])
-    rowsets, said = by_split(parts, plan.assignment, options, dropped)
+    rowsets = by_split(parts, plan.assignment, options, dropped)
     if not rowsets:
         reasons = ", ".join(f"{count} patches: {why}" for why, count in sorted(dropped.items()))
         raise DataError(
@@ -174,7 +174,7 @@ def _assemble(
         _write_manifest(folder, {"options": plan.options_key, "output": key, "complete": False})
     record = plan.record.to_json()
     write = write_zarr if options.format == "zarr" else write_npy
-    lines = [*plan.lines, *before_all, *said, *_counted(parts, options)]
+    lines = [*plan.lines, *before_all, *_counted(parts, options)]
     lines += write(folder, rowsets, parts, plan.record.bands, record, options)
     patches = {name: len(rowset.table) for name, rowset in rowsets.items()}
     _write_beside(kind, options, plan, folder, parts, rowsets)

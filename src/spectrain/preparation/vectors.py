@@ -17,7 +17,6 @@ from ..data.ground import packages
 from ..data.vector_drivers import expect_own_features
 
 SUFFIXES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".zip", ".kml", ".gml")
-CLASS_COLUMN = "class"
 UNNAMED = ("background", "object")
 
 
