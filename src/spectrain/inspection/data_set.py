@@ -23,7 +23,7 @@ from ..data.values import Values
 from ..data.window_grid import default_window
 from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
 from ..runs.info import RunInfo
-from .commands import option, shell, slug
+from .commands import EMPTY, option, shell, slug
 from .described import command, ignored_labels, recipe_for
 from .found import Inspection, SplitFacts
 from .label_facts import zero_doubt
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 SHOWN = 6
 CLASSES = 20
 """So many whole numbers are rather classes than an image."""
-ZEROS = 0.01
-"""Share of pixels that are 0 in all bands from which on it is asked whether they are missing."""
 MOST_BYTES = 512 << 20
 """Of stored images of a split that are looked at; of larger ones patches at even distances are."""
 FEW_SCENES, WHOLE = 16, 128
@@ -114,9 +112,9 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
     ignored = ignored_labels(patches, seen.counts)
     count = len(some)
     warnings = tuple(statistics.warnings(patches.bands))
-    if values.empty:
-        warnings += (f"{values.empty} of {count} patches have no valid value: they are only missing values",)
-    if values.zeros > ZEROS * max(1, values.pixels):
+    if statistics.empty:
+        warnings += (f"{statistics.empty} of {count} patches have no valid value: they are only missing values",)
+    if values.zeros > EMPTY * max(1, values.pixels):
         share = values.zeros / values.pixels
         warnings += (f"{share:.0%} of the pixels are 0 in all bands: are they missing (dataset.nodata=0)?",)
     low, high = statistics.minimum[0], statistics.maximum[0]
@@ -137,7 +135,7 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
         statistics,
         warnings,
         seen.bare,
-        values.empty,
+        statistics.empty,
         seen.ranges,
         count,
     )
@@ -160,7 +158,7 @@ def _some(patches: Patches) -> Patches:
 
 
 class _Seen(Values):
-    """Values that count the images without any valid one, and the pixels that are 0 in all bands.
+    """Values that count the pixels that are 0 in all bands, where none is known to be missing.
 
     Args:
         bands: one a channel.
@@ -168,7 +166,7 @@ class _Seen(Values):
 
     def __init__(self, bands: Bands) -> None:
         super().__init__(bands)
-        self.empty = self.zeros = self.pixels = 0
+        self.zeros = self.pixels = 0
 
     def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See `Values.measure`."""
@@ -176,8 +174,6 @@ class _Seen(Values):
         if valid is None and stored.shape[1] > 1:
             self.zeros += int((stored == 0).all(1).sum())
             self.pixels += stored.shape[0] * stored.shape[2] * stored.shape[3]
-        if valid is not None:
-            self.empty += int((~valid.flatten(1).any(1)).sum())
         return found, valid
 
 
