@@ -183,9 +183,9 @@ def test_labels_only_where_all_have_them_and_masks_where_any_has():
 def test_labels_are_had_without_images_and_values_in_the_units_of_their_own_data_set(monkeypatch):
     one, other = member(3), member(2, 3)
     other.bands = Bands([Band("a", scale=0.5), Band("b"), Band("c")])
-    other.labels = lambda index: index * 10
     patches = Mixture([one, other])
     assert patches.physical([4])[0, :, 0, 0].tolist() == [0.5, 1, 1]
+    other.labels = lambda index: index * 10
     monkeypatch.setattr(MemoryPatches, "read", lambda *_: pytest.fail("an image was read"))
     assert patches.labels(np.array([4, 3])).tolist() == [10, 0]
 
