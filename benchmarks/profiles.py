@@ -45,7 +45,6 @@ from step import endless, labelled
 STEPS, FIRST = 10, 3
 STAGES = ("batch", "forward", "backward", "optimiser", "other")
 WAITS = ("aten::_local_scalar_dense", "aten::nonzero")
-RUNNING = ("dataset.path", "hparams.epochs", "run_name", "trackers", "hparams.test_at_end", "hparams.batch_size")
 
 
 def rows() -> list[dict[str, object]]:
@@ -157,19 +156,17 @@ def curves() -> Any:
 
 def session_of(task: str, folder: Path) -> Any:
     """Return the training of the task's demo; segmentation and regression on images of their demos' kind."""
-    import spectrain.demos
     from spectrain.config import load_config
+    from spectrain.demos import DATA, FOLDER
     from spectrain.training.session import build_session
 
-    home = Path(spectrain.demos.__file__).parent
-    options = [line for line in spectrain.demos.DEMOS[task] if line.split("=", 1)[0] not in RUNNING]
-    path = {"contrastive": home / "ocean_sst.h5", "mae": home / "indian_pines.h5"}.get(task)
+    path = DATA.get(task)
     if task == "segmentation":
         path = labelled(folder, 128, 4)
     if task == "regression":
         path = labelled(folder, 128, 4, measured=0.01)
-    options += [f"dataset.path={path}", "hparams.batch_size=4", "general.device=cpu", "general.threads=1"]
-    return build_session(load_config(task, overrides=options, use_personal=False))
+    options = [f"dataset.path={path}", "hparams.batch_size=4", "general.device=cpu", "general.threads=1"]
+    return build_session(load_config(task, FOLDER / f"{task}.yaml", options, use_personal=False))
 
 
 def mark(session: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -235,6 +236,16 @@ def test_mask_and_labels_by_name(file):
 def test_datasets_in_groups(file):
     file["a/b/train"] = np.zeros((2, 4, 5), dtype="u1")
     assert len(opened(file, "a/b/train")) == 2
+
+
+def test_only_what_can_be_opened_is_listed_as_a_split(file):
+    file["train"] = np.zeros((2, 4, 5), dtype="u1")
+    file["clouds"] = np.zeros((2, 4, 5), dtype="?")
+    file["valid"] = np.zeros((0, 4, 5), dtype="u1")
+    file["flat"] = np.zeros((4, 5), dtype="u1")
+    path = Path(file.filename)
+    file.close()
+    assert Hdf5Reader.splits(path) == ["train"]
 
 
 def test_an_absent_split_lists_those_present_with_their_shapes(file):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memory_patches import MemoryPatches
 
 from spectrain.config.schema import DatasetOptions
-from spectrain.core.bands import Bands
+from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.data.loader import Loader
 from spectrain.data.mixture import (
@@ -148,8 +148,9 @@ def test_reading_is_numbered_through():
     rows = patches.read(np.array([8, 5, 5]))
     assert rows.image.shape == (3, 3, 4, 4)
     assert rows.image[:, 0, 0, 0].tolist() == [3, 0, 0]
-    with pytest.raises(ValueError, match="of one data set"):
-        patches.read(np.array([4, 5]))
+    for use in (patches.read, patches.labels, patches.physical):
+        with pytest.raises(DataError, match=r"of one data set(.|\n)*begin at 0, 5"):
+            use(np.array([4, 5]))
     for wrong in (-1, 9):
         with pytest.raises(IndexError, match=f"no patch {wrong}: there are 9"):
             patches.read(np.array([wrong]))
@@ -177,6 +178,26 @@ def test_labels_only_where_all_have_them_and_masks_where_any_has():
     assert patches.has_mask and not patches.has_labels
     assert Mixture([member(3, labels=labels)] * 2).has_labels
     assert patches.read(np.array([0])).mask is None and patches.read(np.array([4])).mask is not None
+
+
+def test_labels_are_had_without_images_and_values_in_the_units_of_their_own_data_set(monkeypatch):
+    one, other = member(3), member(2, 3)
+    other.bands = Bands([Band("a", scale=0.5), Band("b"), Band("c")])
+    patches = Mixture([one, other])
+    assert patches.physical([4])[0, :, 0, 0].tolist() == [0.5, 1, 1]
+    other.labels = lambda index: index * 10
+    monkeypatch.setattr(MemoryPatches, "read", lambda *_: pytest.fail("an image was read"))
+    assert patches.labels(np.array([4, 3])).tolist() == [10, 0]
+
+
+def test_a_stamp_is_of_all_and_missing_where_one_has_none():
+    one, other = member(3), member(2, 3)
+    patches = Mixture([one, other])
+    assert patches.stamp() is None
+    one.stamp, other.stamp = (lambda: "a"), (lambda: None)
+    assert patches.stamp() is None
+    other.stamp = lambda: "b"
+    assert patches.stamp() != Mixture([other, one]).stamp() is not None
 
 
 def test_a_member_too_small_for_the_micro_batches_is_named():

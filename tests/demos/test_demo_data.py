@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import spectrain.demos
 from spectrain.core.errors import SpectrainError
-from spectrain.demos import DEMOS
+from spectrain.demos import DATA, DEMOS, configuration
 from spectrain.demos.build import DAYS, SEEN, SIDE, build
 from spectrain.demos.chain import CHAINS
-from spectrain.demos.ending import LEARNED, positives
+from spectrain.demos.ending import LEARNED, ended, positives
 
 rasterio = pytest.importorskip("rasterio")
 FOLDER = Path(spectrain.demos.__file__).parent
@@ -25,7 +26,7 @@ def test_every_file_is_named_with_its_source_and_licence():
     page = (FOLDER / "README.md").read_text()
     sections = page.split("\n`")[1:]
     for path in FOLDER.iterdir():
-        if path.suffix not in (".py", ".md") and path.is_file():
+        if path.suffix not in (".py", ".md", ".yaml") and path.is_file():
             (section,) = [one for one in sections if f"{path.name}`" in one.split(":")[0].replace("\n", " ")]
             assert "| taken from |" in section and ("MIT" in section or "BSD" in section), path.name
 
@@ -74,6 +75,44 @@ def test_the_script_makes_the_files_that_are_there(tmp_path):
 
 def test_every_demo_says_what_was_learned():
     assert set(LEARNED) == set(DEMOS) == {"contrastive", "mae", "segmentation", "regression"}
+
+
+@pytest.mark.parametrize("task", CHAINS)
+def test_a_demo_without_a_test_says_the_rest(tmp_path, monkeypatch, task):
+    """As by hparams.test_at_end=false or general.debug=true."""
+    monkeypatch.chdir(tmp_path)
+    run = SimpleNamespace(
+        folder=tmp_path / "runs" / "one", info={"status": "finished", "learned": LEARNED[task](tmp_path)}
+    )
+    lines = ended(task, run)
+    assert lines[0] == "go on with:" and not any(line.startswith("the test") for line in lines)
+    assert lines[-1] == "the report: runs/one/report.html"
+
+
+@pytest.mark.parametrize(
+    ("task", "word", "found"),
+    [
+        ("contrastive", "epochs=2", lambda cfg: cfg.hparams.epochs == 2 and cfg.model.options.feat_dim == 64),
+        ("contrastive", "hparams.nb_epochs=2", lambda cfg: cfg.hparams.epochs == 2),
+        ("contrastive", "images_file=mine.h5", lambda cfg: cfg.dataset.path == "mine.h5"),
+        ("mae", "scheduler=none", lambda cfg: cfg.scheduler.name == "none"),
+        ("mae", "model=mae_medium", lambda cfg: cfg.model.options.embed_dim != 96),
+        ("segmentation", "model.encoder=resnet34", lambda cfg: cfg.model.options.encoder == "resnet34"),
+        (
+            "regression",
+            "dataset.path=mine",
+            lambda cfg: cfg.dataset.path == "mine" and cfg.task.options.names == ["ndvi"],
+        ),
+    ],
+)
+def test_the_words_of_the_user_win_over_those_of_the_demo(task, word, found):
+    assert found(configuration(task, [word]))
+
+
+def test_the_demo_takes_its_own_data_whatever_is_a_default_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("spectrain.toml").write_text("[spectrain.dataset]\npath = 'mine.h5'\n")
+    assert configuration("contrastive").dataset.path == str(DATA["contrastive"])
 
 
 def test_an_unknown_demo_names_those_that_there_are():

@@ -15,7 +15,7 @@ from test_spectral_mae_page import COMMANDS
 
 import spectrain
 from spectrain import cli
-from spectrain.demos import DEMOS
+from spectrain.demos import configuration
 from spectrain.inference.embeddings import maps
 from spectrain.runs.run import Run
 
@@ -168,8 +168,6 @@ def test_the_python_of_the_page(run, monkeypatch):
 
 
 def test_the_demo_is_a_configuration():
-    folder = Path(spectrain.demos.__file__).parent
-    lines = [line.format(folder=folder) for line in DEMOS["mae"]]
-    cfg = spectrain.load_config("mae", overrides=lines, use_personal=False)
+    cfg = configuration("mae")
     patches = spectrain.open_patches(cfg.dataset.path, "train", cfg.dataset)
     assert patches.shape[1:] == (50, 32, 32) and len(patches) > 100

@@ -13,6 +13,7 @@ import shapely
 from hostile_reading import refused
 from test_hostile_rasters import asked  # noqa: F401 - a fixture
 
+from spectrain.inspection import probes
 from spectrain.preparation.points.columns import Wanted
 from spectrain.preparation.points.hdf5 import Hdf5Points
 from spectrain.preparation.points.tables import VectorPoints
@@ -35,7 +36,11 @@ WANTED = Wanted((), (), None)
 
 
 def readers(path):
-    return (lambda: read_table(path)), (lambda: list(VectorPoints(path, WANTED).blocks()))
+    return (
+        lambda: read_table(path),
+        lambda: list(VectorPoints(path, WANTED).blocks()),
+        lambda: probes.vector(str(path)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +75,7 @@ def test_gml_does_not_ask_for_its_schema(tmp_path, asked, table):  # noqa: F811
     path.write_text(text.replace("http://ogr.maptools.org/ a.xsd", f"http://ogr.maptools.org/ {address}/a.xsd"))
     assert address in path.read_text()
     assert len(read_table(path)) == 2
+    assert probes.vector(str(path))["count"] == 2
     assert not found
 
 
@@ -79,6 +85,7 @@ def test_files_with_features_of_their_own_are_read(tmp_path, table, ending):
     driver = {".kml": "KML", ".gml": "GML"}.get(ending)
     table.to_parquet(path) if ending == ".parquet" else table.to_file(path, driver=driver)
     assert len(read_table(path)) == 2
+    assert probes.vector(str(path))["kind"] == "points"
     if ending != ".parquet":  # which has a reader of its own
         (block,) = VectorPoints(path, WANTED).blocks()
         assert np.array_equal(np.sort(block.x), [1, 3])
@@ -87,6 +94,7 @@ def test_files_with_features_of_their_own_are_read(tmp_path, table, ending):
             for beside in tmp_path.glob("a.*"):
                 archive.write(beside, beside.name)
         assert len(read_table(tmp_path / "b.zip")) == 2
+        assert probes.vector(str(tmp_path / "b.zip"))["count"] == 2
 
 
 @pytest.mark.parametrize("way", ["link", "raw", "virtual"])

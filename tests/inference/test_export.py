@@ -344,7 +344,7 @@ def test_what_cannot_be_traced_says_so(run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("to", "name"), [("safetensors", "m"), ("torch-export", "m.pt2"), ("pipeline", "m.ckpt")])
 def test_a_full_disk_is_told_and_leaves_nothing(by_limits, to, name, tmp_path, monkeypatch):
-    from spectrain.runs import atomic
+    from spectrain.core import atomic
 
     def full(self, data):
         raise OSError(28, "No space left on device")

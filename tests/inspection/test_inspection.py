@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 
 import spectrain.demos
-from spectrain.core.errors import DataError
+from spectrain.core.errors import DataError, RunError
 from spectrain.inspection import labels_seen
 from spectrain.inspection.commands import without_labels
 from spectrain.inspection.data_set import inspect
 from spectrain.inspection.described import command
+from spectrain.inspection.found import Inspection
 
 DEMO = Path(spectrain.demos.__file__).parent / "ocean_sst.h5"
 
@@ -93,6 +95,21 @@ def test_the_range_of_many_labels_is_of_all_of_them(monkeypatch):
     found = layer.found()
     assert (found.count, found.minimum, found.maximum) == (10_000, 0, 9999) and len(layer.held) <= 100
     np.testing.assert_array_equal(layer.held, values[:: layer.every])
+
+
+def test_printing_what_a_run_is_looks_at_no_disk(tmp_path):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    facts = {"format": {"name": "spectrain.run", "version": 1}, "recipe": "mae", "status": "finished"}
+    (folder / "run.json").write_text(json.dumps(facts))
+    with pytest.raises(RunError, match=r"no config\.yaml"):
+        inspect(folder)
+    for name in ("config.yaml", "checkpoints/last.pt", "checkpoints/best.pt"):
+        (folder / name).write_text("")
+    found = inspect(folder)
+    shutil.rmtree(folder)
+    for one in (found, Inspection.from_json(json.loads(json.dumps(found.to_json())))):
+        assert str(one).endswith("  checkpoints: best.pt, last.pt")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"text"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -308,6 +309,23 @@ def test_a_full_disk_ends_all_and_the_same_command_goes_on(scenes, monkeypatch):
     left = sorted(path.name for path in (scenes.parent / "out").rglob("*.partial*"))
     assert left == [] and len(list((scenes.parent / "out" / ".parts").iterdir())) == 1
     assert not run(scenes).failed and count(scenes) == {"s0": 9, "s1": 9, "s2": 9}
+
+
+def test_a_disk_that_is_full_at_the_end_is_told_as_of_this_command(scenes, monkeypatch):
+    real = os.replace
+    for name in ("bands.json", "prepared.json"):
+
+        def full(one, other, name=name):
+            if Path(other).name == name:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return real(one, other)
+
+        monkeypatch.setattr(os, "replace", full)
+        with pytest.raises(DataError, match="the disk is full") as caught:
+            run(scenes, format="npy")
+        assert "give the same command again" in str(caught.value) and "--resume" not in str(caught.value)
+        monkeypatch.undo()
+    assert run(scenes, format="npy").patches == {"cross-val": 27}
 
 
 def test_an_input_that_changed_is_prepared_again(scenes):

@@ -13,7 +13,7 @@ from rasters import write
 from spectrain.core.errors import DataError
 from spectrain.data.scene import SceneGrid
 from spectrain.preparation.labels import LabelOptions, PolygonLabels, RasterLabels, WithinExtent, in_pixels
-from spectrain.preparation.vectors import read_polygons, read_table
+from spectrain.preparation.vectors import is_vector, read_polygons, read_table
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +135,12 @@ def test_what_mending_leaves_of_lines_is_no_label(tmp_path):
     found = PolygonLabels([polygons], grid).read(0, 0, 12, 70)
     assert polygons.mended == 1 and found[:, 25:36].any() and not found[:, :24].any()
     assert found[:, 44:51].sum() == 25 and not found[:, 52:].any()
+
+
+def test_endings_in_capitals_are_read_too(tmp_path):
+    table = geopandas.GeoDataFrame(geometry=[shapely.box(0, 0, 1, 1)], crs=32633)
+    table.to_parquet(tmp_path / "A.PARQUET")
+    assert is_vector(tmp_path / "A.PARQUET") and len(read_polygons(tmp_path / "A.PARQUET").geometry) == 1
 
 
 def test_vector_files_that_cannot_be_used(tmp_path):

@@ -88,7 +88,7 @@ def test_nothing_is_shared(archive, chosen, data):
         assignment = Assignment(given_modes, {})
     dropped = Counter()
     try:
-        rowsets, _ = by_split(parts, assignment, chosen, dropped)
+        rowsets = by_split(parts, assignment, chosen, dropped)
     except DataError as error:
         if "comes out empty" not in error.what or chosen.blocks is None:
             raise

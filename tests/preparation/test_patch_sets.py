@@ -45,6 +45,16 @@ def test_every_split_and_what_is_said_of_the_bands_goes_along(tmp_path):
         assert np.isnan(two.physical(index)).any()
 
 
+def test_a_file_without_images_is_told_and_what_is_none_beside_images_is_left(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["clouds"], file["none"] = np.zeros((2, 4, 5), bool), np.zeros((0, 4, 5), np.uint8)
+    with pytest.raises(DataError, match="there is no split in it"):
+        prepare("patches", path=str(tmp_path / "a.h5"), output=str(tmp_path / "out"))
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        file["train"] = np.zeros((2, 4, 5), np.uint8)
+    assert prepare("patches", path=str(tmp_path / "a.h5"), output=str(tmp_path / "out")).patches == {"train": 2}
+
+
 def test_splits_and_folds_of_a_file_beside_the_data_go_along(tmp_path):
     file = compressed(tmp_path / "a.h5")
     names = ids(file)

@@ -24,7 +24,7 @@ from statistics import mean
 from types import SimpleNamespace
 from typing import Any
 
-from spectrain.runs.atomic import append, atomic_write
+from spectrain.core.atomic import append, atomic_write
 from spectrain.sweeps import locks, runner, store
 from spectrain.sweeps.plan import Plan, run_id
 from spectrain.sweeps.runner import Runner

@@ -164,7 +164,7 @@ def inspect(
         split: Splits to look at; all by default.
         output: Picture of the first patches to write.
         window: Side in px of the windows to cut cubes and rasters into, which those of several sizes need.
-        labels: Folder of the labels of .npy files, where they lie apart.
+        labels: Folder of the labels of .npy files or GeoTIFFs, where they lie apart.
         debug: Show where a failure happened.
     """
     from ..inspection.look import inspect as look

@@ -16,6 +16,8 @@ from ..core.errors import DataError
 from ..core.random import Key, permuted
 from .order import EvalOrder, TrainOrder
 from .patches import Patches, Rows
+from .sparse_labels import Labels
+from .stored.rows import checked_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,14 +48,19 @@ class Mixture(Patches):
         """Return which data set the samples at ``index`` [B] are of, -1 left out; 0 where there are none.
 
         Raises:
-            ValueError: they are of more than one.
+            DataError: they are of more than one.
         """
         real = index[index >= 0]
         if not len(real):
             return 0
         lowest, highest = (bisect_right(self.starts, int(number)) - 1 for number in (real.min(), real.max()))
         if lowest != highest:
-            raise ValueError("a batch holds samples of one data set")
+            paths = f"{self.members[lowest].path} and {self.members[highest].path}"
+            raise DataError(
+                f"the samples are of {paths}, and a batch is of one data set",
+                where=f"samples {real.min()} to {real.max()}",
+                fix=f"read those of each by themselves; they begin at {', '.join(map(str, self.starts[:-1]))}",
+            )
         return lowest
 
     def read(self, index: NDArray[np.int64]) -> Rows:
@@ -61,13 +68,26 @@ class Mixture(Patches):
 
         Raises:
             IndexError: an index outside [0, N).
-            DataError: the file was damaged or cut since it was opened.
+            DataError: they are of several data sets, or the file was damaged or cut since it was opened.
         """
-        index = np.asarray(index)
-        if len(index) and not 0 <= index.min() <= index.max() < len(self):
-            raise IndexError(f"there is no patch {index.max()}: there are {len(self)}, counted from 0")
+        member, own = self._placed(index)
+        return member.read(own)
+
+    def physical(self, index: NDArray[np.int64] | Sequence[int]) -> NDArray[np.float32]:
+        """Return the patches at ``index`` [B], all of one data set, in the units of its bands; see `read`."""
+        member, own = self._placed(np.asarray(index))
+        return member.physical(own)
+
+    def labels(self, index: NDArray[np.int64]) -> Labels | None:
+        """Return the labels of the patches at ``index`` alone, all of one data set; see `read`."""
+        member, own = self._placed(index)
+        return member.labels(own)
+
+    def _placed(self, index: NDArray[np.int64]) -> tuple[Patches, NDArray[np.int64]]:
+        """Return the data set that samples are of, and their numbers in it."""
+        index = checked_index(index, len(self))
         member = self.member_of(index)
-        return self.members[member].read(index - self.starts[member])
+        return self.members[member], index - self.starts[member]
 
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch, with a column ``member``; ids have its number before them."""
@@ -83,6 +103,13 @@ class Mixture(Patches):
         """Return a hash of the members' fingerprints."""
         text = "\n".join(member.fingerprint() for member in self.members)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def stamp(self) -> str | None:
+        """Return a hash of the members' stamps; None where one of them has none."""
+        stamps = [member.stamp() for member in self.members]
+        if None in stamps:
+            return None
+        return hashlib.blake2b("\n".join(map(str, stamps)).encode(), digest_size=16).hexdigest()
 
     def picture(self, index: int) -> NDArray[np.uint8] | None:
         """Return an RGB picture of the place of a patch; None where there is none."""

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.fill import fill_invalid
-from .band_statistics import RANGES, Statistics
+from .band_statistics import Statistics
 from .loader import Loader
 from .patches import Patches
 from .values import Values
 
-__all__ = ["RANGES", "Statistics", "patches_statistics"]
+__all__ = ["Statistics", "patches_statistics"]
 BATCH_BYTES = 32 << 20
 
 

@@ -14,12 +14,12 @@ import torch
 
 from .. import __version__
 from ..config.schema import DatasetOptions
+from ..core.atomic import atomic_write
 from ..core.errors import DataError, SpectrainError
 from ..data.folds import undrawn
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..models.any_bands import AnyBands
-from ..runs.atomic import atomic_write
 from ..training.devices import resolve_device
 from ..training.embedding import What
 from ..training.other_data import opened_elsewhere
@@ -165,7 +165,10 @@ def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) ->
 
 def _open(trained: Trained, place: Path, splits: Sequence[str], *, other: bool) -> list[Patches]:
     """Return the chosen splits of a data set; those of a model that is not for any bands must have its bands."""
-    names = list(splits) or list(recognise(place.expanduser(), _options(trained)).splits(place.expanduser()))
+    reader = recognise(place.expanduser(), _options(trained))
+    names = list(splits) or list(reader.splits(place.expanduser()))
+    if not names:
+        raise DataError("there is no split in it", where=str(place), fix=f"known is: {reader.description}")
     chosen = [_split(trained, place, split, other=other) for split in dict.fromkeys(names)]
     for patches in chosen:
         if isinstance(trained.model, AnyBands):

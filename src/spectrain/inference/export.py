@@ -14,10 +14,10 @@ from typing import Any, Literal, get_args
 import torch
 
 from .. import __version__
+from ..core.atomic import disk_errors
 from ..core.bands import Bands
 from ..core.errors import RunError, nearest
 from ..models.any_bands import AnyBands
-from ..runs.atomic import disk_errors
 from ..runs.folder import plain_name
 from ..tasks.base import Task
 from ..training.exported import DESCRIPTION, WEIGHTS, save_exported

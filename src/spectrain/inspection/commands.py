@@ -28,6 +28,8 @@ MANY_BANDS = 8
 """From which on hidden bands can be told from the others, which is what a masked autoencoder learns."""
 EMPTY = 0.01
 """Share of pixels that are 0 in all bands from which on 0 is taken for missing."""
+FILLS = (-9999.0, -32768.0, -999.0)
+"""Values that stand for none."""
 REFLECTANCE = re.compile(r"(?i)b0?\d{1,2}a?|red|green|blue|nir|swir\d?|coastal")
 
 
@@ -217,9 +219,8 @@ def undeclared(facts: Sequence[Facts]) -> float | None:
     """Return a value that stands for missing and is not declared: 0 in all bands, or -9999 and the like."""
     silent = [one for one in whole_numbers(facts) if one["nodata"] is None and not one["masked"]]
     lows = [low for one in silent for low in one["low"] if low is not None]
-    for sign in (-9999.0, -32768.0, -999.0):
-        if lows and min(lows) == sign:
-            return sign
+    if lows and min(lows) in FILLS:
+        return float(min(lows))
     return 0.0 if any(one["zeros"] > EMPTY for one in silent if one["bands"] > 1) else None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..config.schema import DatasetOptions
 from ..core.bands import Bands
-from ..core.errors import DataError
+from ..core.errors import DataError, RunError
 from ..data.hdf5.cubes import cube_key_of
 from ..data.opening import given_folds, open_patches, recognise
 from ..data.patches import Patches
@@ -23,7 +23,7 @@ from ..data.values import Values
 from ..data.window_grid import default_window
 from ..runs.folder import ENSEMBLE, MEMBERS, find_folder
 from ..runs.info import RunInfo
-from .commands import option, shell, slug
+from .commands import EMPTY, option, shell, slug
 from .described import command, ignored_labels, recipe_for
 from .found import Inspection, SplitFacts
 from .label_facts import zero_doubt
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 SHOWN = 6
 CLASSES = 20
 """So many whole numbers are rather classes than an image."""
-ZEROS = 0.01
-"""Share of pixels that are 0 in all bands from which on it is asked whether they are missing."""
 MOST_BYTES = 512 << 20
 """Of stored images of a split that are looked at; of larger ones patches at even distances are."""
 FEW_SCENES, WHOLE = 16, 128
@@ -64,11 +62,11 @@ def inspect(
 
     Raises:
         DataError: nothing is there, or it is of no known kind.
+        RunError: a run is damaged, or several are one.
     """
     path = Path(path)
     if any((path / name).is_file() for name in ("run.json", ENSEMBLE, MEMBERS)):  # the latter are refused
-        folder = find_folder(path)
-        return Inspection(folder, [], (), (), RunInfo.read(folder).facts())
+        return _run(find_folder(path))
     reader = recognise(path)
     names = list(split or reader.splits(path))
     if not names:
@@ -98,6 +96,14 @@ def inspect(
     )
 
 
+def _run(folder: Path) -> Inspection:
+    facts = RunInfo.read(folder).facts()
+    if not (folder / "config.yaml").is_file():
+        raise RunError("the run has no config.yaml", where=str(folder), fix="copy the folder again, it is not whole")
+    checkpoints = sorted(path.name for path in (folder / "checkpoints").glob("*.pt"))
+    return Inspection(folder, [], (), (), facts, checkpoints=tuple(checkpoints))
+
+
 def _facts(name: str, patches: Patches) -> SplitFacts:
     values = _Seen(patches.bands)
     some = _some(patches)
@@ -106,9 +112,9 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
     ignored = ignored_labels(patches, seen.counts)
     count = len(some)
     warnings = tuple(statistics.warnings(patches.bands))
-    if values.empty:
-        warnings += (f"{values.empty} of {count} patches have no valid value: they are only missing values",)
-    if values.zeros > ZEROS * max(1, values.pixels):
+    if statistics.empty:
+        warnings += (f"{statistics.empty} of {count} patches have no valid value: they are only missing values",)
+    if values.zeros > EMPTY * max(1, values.pixels):
         share = values.zeros / values.pixels
         warnings += (f"{share:.0%} of the pixels are 0 in all bands: are they missing (dataset.nodata=0)?",)
     low, high = statistics.minimum[0], statistics.maximum[0]
@@ -129,7 +135,7 @@ def _facts(name: str, patches: Patches) -> SplitFacts:
         statistics,
         warnings,
         seen.bare,
-        values.empty,
+        statistics.empty,
         seen.ranges,
         count,
     )
@@ -152,7 +158,7 @@ def _some(patches: Patches) -> Patches:
 
 
 class _Seen(Values):
-    """Values that count the images without any valid one, and the pixels that are 0 in all bands.
+    """Values that count the pixels that are 0 in all bands, where none is known to be missing.
 
     Args:
         bands: one a channel.
@@ -160,7 +166,7 @@ class _Seen(Values):
 
     def __init__(self, bands: Bands) -> None:
         super().__init__(bands)
-        self.empty = self.zeros = self.pixels = 0
+        self.zeros = self.pixels = 0
 
     def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """See `Values.measure`."""
@@ -168,8 +174,6 @@ class _Seen(Values):
         if valid is None and stored.shape[1] > 1:
             self.zeros += int((stored == 0).all(1).sum())
             self.pixels += stored.shape[0] * stored.shape[2] * stored.shape[3]
-        if valid is not None:
-            self.empty += int((~valid.flatten(1).any(1)).sum())
         return found, valid
 
 

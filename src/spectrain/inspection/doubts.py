@@ -6,15 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .commands import is_reflectance, undeclared
+from .commands import FILLS, is_reflectance, undeclared
 from .families import Facts, Family
 from .label_facts import class_counts, class_shares, lowest, some, zero_doubt
 from .listing import Listing
 from .projects import Label, Project
 
 RARE, GAPS, COARSER = 0.01, 0.05, 1.1
-FILLS = (-9999, -32768, -999)
-"""Values that stand for none."""
 SPREAD = 50.0
 """Times that the values of one file may be larger than those of another before they are of another scale."""
 

@@ -80,6 +80,7 @@ class Inspection:
         folds: patches on each side of each fold that is given.
         words: of the command that trains on it; of a folder, of the first to go on with.
         folder: what is in a folder of one's own files, where it was one.
+        checkpoints: names of the checkpoints of a run.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class Inspection:
     folds: tuple[dict[str, int], ...] = ()
     words: tuple[str, ...] = ()
     folder: Survey | None = None
+    checkpoints: tuple[str, ...] = ()
 
     @property
     def command(self) -> str:
@@ -118,6 +120,7 @@ class Inspection:
             "folds": list(self.folds),
             "command": self.command,
             "words": list(self.words),
+            "checkpoints": list(self.checkpoints),
         }
 
     @classmethod
@@ -132,6 +135,7 @@ class Inspection:
             record["kind"],
             tuple(record["folds"]),
             tuple(record["words"]),
+            checkpoints=tuple(record["checkpoints"]),
         )
 
     def __str__(self) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..core.errors import RunError
 from ..data.band_statistics import Statistics
 from .found import Inspection, LabelRange
 from .plain_text import plain
@@ -21,7 +20,7 @@ _LISTED = 12
 def inspection_text(found: Inspection) -> str:
     """Return the page of a data set or a run."""
     if found.run is not None:
-        return _run_text(found.path, found.run)
+        return _run_text(found.path, found.run, found.checkpoints)
     lines = [plain(str(found.path)), *([f"  {found.kind}"] if found.kind else [])]
     if found.folds:
         lines.append(f"  folds (training + validation): {folds_text(found.folds)}")
@@ -98,7 +97,7 @@ def _table(bands: list[dict[str, Any]], statistics: Statistics) -> list[str]:
     return ["  " + "  ".join(text[start : start + per_row]).rstrip() for start in range(0, len(text), per_row)]
 
 
-def _run_text(folder: Path, info: dict[str, Any]) -> str:
+def _run_text(folder: Path, info: dict[str, Any], checkpoints: Sequence[str]) -> str:
     """Return what a run is and how it stands."""
     best = info.get("best") or {}
     lines = [
@@ -110,7 +109,4 @@ def _run_text(folder: Path, info: dict[str, Any]) -> str:
         lines.append(f"  best: {best['monitor']} {best['value']:.5g} in epoch {best['epoch']}")
     if timings := info.get("timings"):
         lines.append(f"  timings: {json.dumps(timings)}")
-    checkpoints = sorted(path.name for path in (folder / "checkpoints").glob("*.pt"))
-    if not (folder / "config.yaml").is_file():
-        raise RunError("the run has no config.yaml", where=str(folder))
     return "\n".join([*lines, f"  checkpoints: {', '.join(checkpoints) or 'none'}"])

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import said
 from ..core.errors import DataError
 from ..data.raster.rasters import Raster, open_raster, rasterio_package, read_raster, resolution
+from ..data.raster.vector_drivers import OtherFormatError, expect_own_features
 
 VALUES = 6_000_000
 """Of a raster that are looked at, over all bands."""
@@ -22,6 +24,7 @@ CLASSES = 40
 ROWS = 5_000
 """Of a table or vector file that are looked at."""
 TEXT_BYTES = 1 << 20
+"""Of a table that are read."""
 
 
 class OtherKindError(DataError):
@@ -110,12 +113,17 @@ def vector(path: str) -> dict[str, Any]:
     """Return what a vector file holds: geometries, columns, and the values of those with few.
 
     Raises:
-        DataError: it is none, or damaged.
+        OtherKindError: it is none.
+        DataError: it is damaged, or leads elsewhere.
     """
     import geopandas
     import shapely
 
     place = Path(path)
+    try:
+        opened = expect_own_features(place)
+    except OtherFormatError as error:
+        raise OtherKindError(error.what, where=path, fix=error.fix) from error
     try:
         if place.suffix.lower() == ".parquet":
             held = geopandas.read_parquet(place)
@@ -123,13 +131,12 @@ def vector(path: str) -> dict[str, Any]:
         else:
             import pyogrio
 
-            count = int(pyogrio.read_info(place)["features"])
-            held = geopandas.read_file(place, rows=ROWS)
+            count = int(pyogrio.read_info(place, **opened)["features"])
+            held = geopandas.read_file(place, rows=ROWS, **opened)
     except Exception as error:
-        said = (str(error).splitlines() or [type(error).__name__])[0]
-        other = "geo metadata" in said or "not recognized" in said
+        other = "geo metadata" in str(error) or "not recognized" in str(error)
         raise (OtherKindError if other else DataError)(
-            f"is no vector file: {said}", where=path, fix="see that it is whole"
+            f"is no vector file: {said(error)}", where=path, fix="see that it is whole"
         ) from error
     if not hasattr(held, "geometry") or not len(held):
         return {"kind": "nothing", "count": 0, "columns": {}, "values": {}, "crs": None, "bounds": None, "wrong": 0}
@@ -167,9 +174,12 @@ def table(path: str) -> dict[str, Any]:
     from ..preparation.points.columns import Wanted, place_columns
 
     with Path(path).open("rb") as file:
-        text = file.read(TEXT_BYTES).decode("utf-8-sig", errors="replace")
-    whole = len(text) < TEXT_BYTES
-    lines = text.splitlines()[: ROWS + 1] if whole else text.splitlines()[:ROWS]
+        content = file.read(TEXT_BYTES + 1)
+    whole = len(content) <= TEXT_BYTES
+    if not whole:  # of the last row there may be a part alone, whose numbers are others
+        content = content[: max(content.rfind(b"\n", 0, TEXT_BYTES), content.rfind(b"\r", 0, TEXT_BYTES)) + 1]
+    text = content.decode("utf-8-sig", errors="replace")
+    lines = text.splitlines()[: ROWS + 1]
     if len(lines) < 2 or "\0" in text:
         raise DataError("is no table: it has no rows below a header", where=path, fix="see that it is whole")
     delimiter = max(",;\t", key=lines[0].count)
@@ -215,7 +225,7 @@ def plan(kind: str, words: Sequence[str]) -> dict[str, Any]:
     return {
         "scenes": len(made.scenes),
         "bands": list(made.record.bands.names),
-        "failed": {name: str(error).splitlines()[0] for name, error in list(made.failed.items())[:3]},
+        "failed": {name: str(error).partition("\n")[0] for name, error in list(made.failed.items())[:3]},
         "failures": len(made.failed),
     }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.atomic import atomic_write, disk_errors
 from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.ground import footprints, shared_pairs
@@ -21,11 +22,10 @@ from ..data.patches import Rows, physical_values
 from ..data.sparse_labels import SPARSE
 from ..data.splits import SplitPlan, make_splits
 from ..data.splits_file import given_splits
-from ..runs.atomic import atomic_write
 from .assign import CROSS, MODES, TEST, VAL, Assignment
 from .folds import TOUCHING_M, FoldPlan, with_folds
 from .options import PrepareOptions
-from .parts import Part, disk
+from .parts import OF_SCENES, Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,8 +50,8 @@ class Rowset:
 
 def by_split(
     parts: Sequence[Part], assignment: Assignment, options: PrepareOptions, dropped: Counter[str]
-) -> tuple[dict[str, Rowset], list[str]]:
-    """Return the patches of each split, none of which share ground, and what the user should know.
+) -> dict[str, Rowset]:
+    """Return the patches of each split, none of which share ground.
 
     Where patches of two splits share ground, those for training (or for val-test beside test) are left out.
 
@@ -74,11 +74,10 @@ def by_split(
         tables.append(table)
         picks.append(np.stack([np.full(len(table), number), np.arange(len(table))], axis=1))
     if not tables:
-        return {}, []
+        return {}
     whole, places = pd.concat(tables, ignore_index=True), np.concatenate(picks).astype(np.int64)
-    lines: list[str] = []
     if options.blocks is not None:
-        whole["split"], lines = _blocked(whole, options)
+        whole["split"] = _blocked(whole, options)
     ground = footprints(whole)
     split = whole["split"].to_numpy(dtype=object)
     if ground is not None:
@@ -96,10 +95,10 @@ def by_split(
         if len(rows):
             table = whole.iloc[rows].drop(columns="split").reset_index(drop=True)
             found[name] = Rowset(table, places[rows])
-    return found, lines
+    return found
 
 
-def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> tuple[Any, list[str]]:
+def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> NDArray[Any]:
     """Return the split of each patch by squares on the ground; those of test scenes stay; "" where it would share."""
     split = whole["split"].to_numpy(dtype=object).copy()
     rest = np.flatnonzero(split == CROSS)
@@ -117,7 +116,7 @@ def _blocked(whole: pd.DataFrame, options: PrepareOptions) -> tuple[Any, list[st
         ) from error
     of = {one: name for name, ids in made.items() for one in ids}
     split[rest] = [of.get(str(one), "") for one in table["patch_id"]]
-    return split, []
+    return split
 
 
 def rows_of(rowset: Rowset, parts: Sequence[Part], *, masked: bool) -> Iterator[tuple[Rows, pd.DataFrame]]:
@@ -191,7 +190,7 @@ def write_npy(
     shutil.rmtree(made, ignore_errors=True)
     tables: list[pd.DataFrame] = []
     lines: list[str] = []
-    with disk(folder):
+    with disk_errors(folder, OF_SCENES):
         for name, rowset in rowsets.items():
             for kind in ("images", "labels"):
                 (made / kind / NPY[name]).mkdir(parents=True, exist_ok=True)
@@ -205,10 +204,10 @@ def write_npy(
             tables.append(rowset.table.assign(split=NPY[name]))
             if name == CROSS:
                 splits, lines = splits_of(name, rowset.table, options)
-                atomic_write(made / "splits.json", json.dumps(splits, indent=1) + "\n")
+                atomic_write(made / "splits.json", json.dumps(splits, indent=1) + "\n", OF_SCENES)
         write_patch_table(pd.concat(tables, ignore_index=True), made / "patches.parquet", None)
-        atomic_write(made / "bands.json", json.dumps(bands.to_json(), indent=1) + "\n")
-        atomic_write(made / "preparation.json", json.dumps(preparation, indent=1) + "\n")
+        atomic_write(made / "bands.json", json.dumps(bands.to_json(), indent=1) + "\n", OF_SCENES)
+        atomic_write(made / "preparation.json", json.dumps(preparation, indent=1) + "\n", OF_SCENES)
         for one in sorted(made.iterdir()):
             target = folder / one.name
             if target.is_dir():

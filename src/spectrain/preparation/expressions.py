@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
-from .formulas import FUNCTIONS, LONGEST, OPERATORS
+from .trees import LONGEST, OPERATORS, SHOWN, is_number, parts, truth, worth
 
 _QUOTED = re.compile(r"`([^`]+)`")
 _HELD = "_quoted_{}_"
-_LARGEST, _SHOWN = 1e300, 300
 ALLOWED = (
     "use names of columns, numbers, texts in quotes, + - * / **, comparisons, in [...], and or not, brackets, and min "
     "max abs sqrt log10 where; a name that is no plain word stands in backticks"
@@ -65,9 +64,13 @@ class Expression:
             DataError: texts are compared with or reckoned as numbers.
         """
         tree, names = _tree(self.text)
+
+        def column(node: ast.AST) -> NDArray[Any] | None:
+            return None if (name := _name(node, names)) is None else columns[name]
+
         try:
             with np.errstate(all="ignore"):
-                found = _value(tree, columns, names)
+                found = worth(tree, column)
         except (TypeError, ValueError) as error:
             texts = [name for name in self.needs if columns[name].dtype.kind not in "biuf"]
             raise DataError(
@@ -81,7 +84,7 @@ class Expression:
 
     def holds(self, columns: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         """Return for which rows the expression is true, [N]; see `compute`."""
-        return _truth(self.compute(columns))
+        return truth(self.compute(columns))
 
 
 def _tree(text: str) -> tuple[ast.AST, list[str]]:
@@ -121,7 +124,7 @@ def _checked(text: str, option: str) -> list[str]:
         if (name := _name(node, names)) is not None:
             found.append(name)
             return
-        if isinstance(node, ast.Constant) and _allowed(node.value):
+        if isinstance(node, ast.Constant) and (type(node.value) is str or is_number(node.value)):
             return
         for part in _parts(node, text, option):
             check(part)
@@ -130,109 +133,29 @@ def _checked(text: str, option: str) -> list[str]:
     return found
 
 
-def _allowed(value: Any) -> bool:
-    return type(value) is str or (type(value) in (int, float) and abs(value) < _LARGEST)
-
-
 def _parts(node: ast.AST, text: str, option: str) -> list[ast.expr]:
     """Return what a node is made of, or raise where there is no such thing in an expression."""
     if isinstance(node, ast.BoolOp):
         return node.values
-    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        return [node.left, node.right]
-    if isinstance(node, ast.UnaryOp) and (type(node.op) in OPERATORS or isinstance(node.op, ast.Not)):
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         return [node.operand]
     if isinstance(node, ast.Compare):
-        parts = [node.left]
+        found = [node.left]
         for operator, other in zip(node.ops, node.comparators, strict=True):
             if isinstance(operator, ast.In | ast.NotIn) and isinstance(other, ast.List | ast.Tuple):
-                parts += other.elts
+                found += other.elts
             elif type(operator) in OPERATORS:
-                parts.append(other)
+                found.append(other)
             else:
                 raise _wrong(text, option, f"{ast.unparse(node)!r} is not allowed: after in stands a list")
-        return parts
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        if (wanted := FUNCTIONS.get(node.func.id)) is not None and wanted[0] == len(node.args):
-            return node.args
-        listed = ", ".join(f"{name} of {count}" for name, (count, _) in FUNCTIONS.items())
-        raise _wrong(text, option, f"there is no {node.func.id} of {len(node.args)} values, but {listed}")
+        return found
+    try:
+        if found := parts(node):
+            return found
+    except ValueError as error:
+        raise _wrong(text, option, str(error)) from None
     raise _wrong(text, option, f"{ast.unparse(node)!r} is not allowed")
 
 
-def _value(node: ast.AST, columns: Mapping[str, NDArray[Any]], names: list[str]) -> Any:
-    """Work out a checked tree."""
-
-    def value(one: ast.AST) -> Any:
-        return _value(one, columns, names)
-
-    if (name := _name(node, names)) is not None:
-        return columns[name]
-    if isinstance(node, ast.Constant):
-        return node.value
-    if isinstance(node, ast.BoolOp):
-        join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-        return join.reduce([_truth(one) for one in np.broadcast_arrays(*map(value, node.values))])
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return ~_truth(value(node.operand))
-    if isinstance(node, ast.UnaryOp):
-        return OPERATORS[type(node.op)](_number(value(node.operand)))
-    if isinstance(node, ast.BinOp):
-        return OPERATORS[type(node.op)](_number(value(node.left)), _number(value(node.right)))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        made = [value(one) for one in node.args]
-        if node.func.id == "where":
-            return np.where(_truth(made[0]), _number(made[1]), _number(made[2]))
-        return FUNCTIONS[node.func.id][1](*map(_number, made))
-    assert isinstance(node, ast.Compare)
-    held: Any = True
-    left = value(node.left)
-    for operator, other in zip(node.ops, node.comparators, strict=True):
-        if isinstance(other, ast.List | ast.Tuple):
-            among = np.logical_or.reduce([_compared(np.equal, left, value(one)) for one in other.elts] or [False])
-            held = held & (~among if isinstance(operator, ast.NotIn) else among)
-        else:
-            right = value(other)
-            held = held & _compared(OPERATORS[type(operator)], left, right)
-            left = right
-    return held
-
-
-def _compared(compare: Callable[..., Any], left: Any, right: Any) -> Any:
-    """Return where a comparison holds; never where a value is missing. Whole numbers keep all their digits."""
-    texts = [np.asarray(one).dtype.kind in "OUST" for one in (left, right)]
-    if any(texts) and not all(texts):
-        raise TypeError("texts are compared with numbers")
-    if all(texts):
-        left, right = np.asarray(left, dtype=object), np.asarray(right, dtype=object)
-    return compare(left, right) & _there(left) & _there(right)
-
-
-def _there(value: Any) -> Any:
-    """Return where a value is not missing."""
-    array = np.asarray(value)
-    if array.dtype.kind == "f":
-        return ~np.isnan(array)
-    return np.equal(array, array).astype(bool) if array.dtype.kind == "O" else True
-
-
-def _truth(value: Any) -> NDArray[np.bool_]:
-    """Return a value as true or false; numbers are true but 0 and NaN."""
-    array = np.asarray(value)
-    return array if array.dtype.kind == "b" else _compared(np.not_equal, array, 0)
-
-
-def _number(value: Any) -> Any:
-    """Return a value as decimals.
-
-    Raises:
-        TypeError: it is a text.
-    """
-    array = np.asarray(value)
-    if array.dtype.kind not in "biuf":
-        raise TypeError("a text is no number")
-    return array.astype(np.float64)
-
-
 def _wrong(text: str, option: str, what: str) -> DataError:
-    return DataError(f"the expression cannot be used: {what}", where=f"{option}={text[:_SHOWN]}", fix=ALLOWED)
+    return DataError(f"the expression cannot be used: {what}", where=f"{option}={text[:SHOWN]}", fix=ALLOWED)

@@ -1,45 +1,23 @@
-"""Formulas over the names of bands: read as a tree, checked, and worked out on arrays; no code is ever run."""
+"""Formulas over the names of bands: read as a tree, checked, and worked out on arrays; no code is ever run.
+
+What is true counts as 1 and what is not as 0, as it does in :mod:`.expressions`.
+"""
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..core.errors import DataError
 from .resampling import Float, Valid
+from .trees import LONGEST, OPERATORS, SHOWN, is_number, parts, worth
 
 _WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)(.*?)(?:\s+in\s+(\S+?)\s*\.\.\s*(\S+))?\s*", re.DOTALL)
-OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.divide,
-    ast.Pow: np.power,
-    ast.USub: np.negative,
-    ast.UAdd: np.positive,
-    ast.Lt: np.less,
-    ast.LtE: np.less_equal,
-    ast.Gt: np.greater,
-    ast.GtE: np.greater_equal,
-    ast.Eq: np.equal,
-    ast.NotEq: np.not_equal,
-}
-FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
-    "min": (2, np.minimum),
-    "max": (2, np.maximum),
-    "abs": (1, np.abs),
-    "sqrt": (1, np.sqrt),
-    "log10": (1, np.log10),
-    "where": (3, np.where),
-}
-LONGEST = 1000
-_LARGEST, _SHOWN = 1e300, 300
-"""Characters of a formula; a longer one is a mistake, and could be nested too deeply to be read."""
+ALLOWED = "use names of bands, numbers, + - * / **, comparisons, brackets, and min max abs sqrt log10 where"
 
 
 @dataclass(frozen=True)
@@ -101,62 +79,32 @@ class Formula:
         # 1 is a number that every function takes
         filled = {name: np.where(valid, values[name][0], np.float32(1)).astype(np.float64) for name in self.needs}
         with np.errstate(all="ignore"):
-            out = np.broadcast_to(_value(ast.parse(self.text, mode="eval").body, filled), valid.shape)
-            found = out.astype(np.float32)
+            tree = ast.parse(self.text, mode="eval").body
+            out = worth(tree, lambda node: filled[node.id] if isinstance(node, ast.Name) else None)
+            found = np.broadcast_to(out, valid.shape).astype(np.float32)
         valid = valid & np.isfinite(found)
         return np.where(valid, found, np.float32(0)), valid
 
 
 def _check(node: ast.AST, written: str, needs: list[str]) -> None:
     """Raise unless the tree is made of what is allowed; collect the names."""
-    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
-        parts: list[ast.AST] = [node.left, node.right]
-    elif isinstance(node, ast.UnaryOp) and type(node.op) in OPERATORS:
-        parts = [node.operand]
-    elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in OPERATORS:
-        parts = [node.left, node.comparators[0]]
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        wanted = FUNCTIONS.get(node.func.id)
-        if wanted is None or wanted[0] != len(node.args):
-            listed = ", ".join(f"{name} of {count}" for name, (count, _) in FUNCTIONS.items())
-            raise _wrong(written, f"there is no {node.func.id} of {len(node.args)} values", f"there are {listed}")
-        parts = list(node.args)
-    elif isinstance(node, ast.Name):
+    if isinstance(node, ast.Name):
         needs.append(node.id)
         return
-    elif isinstance(node, ast.Constant) and _number(node.value):
+    if isinstance(node, ast.Constant) and is_number(node.value):
         return
+    if isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in OPERATORS:
+        found = [node.left, node.comparators[0]]
     else:
-        shown = ast.unparse(node)
-        raise _wrong(
-            written,
-            f"{shown!r} is not allowed",
-            "use names of bands, numbers, + - * / **, comparisons, brackets, and min max abs sqrt log10 where",
-        )
-    for part in parts:
+        try:
+            found = parts(node)
+        except ValueError as error:
+            raise _wrong(written, str(error), ALLOWED) from None
+    if not found:
+        raise _wrong(written, f"{ast.unparse(node)!r} is not allowed", ALLOWED)
+    for part in found:
         _check(part, written, needs)
 
 
-def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:
-    """Work out a checked tree."""
-    if isinstance(node, ast.BinOp):
-        return OPERATORS[type(node.op)](_value(node.left, values), _value(node.right, values))
-    if isinstance(node, ast.UnaryOp):
-        return OPERATORS[type(node.op)](_value(node.operand, values))
-    if isinstance(node, ast.Compare):
-        return OPERATORS[type(node.ops[0])](_value(node.left, values), _value(node.comparators[0], values))
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return FUNCTIONS[node.func.id][1](*(_value(part, values) for part in node.args))
-    if isinstance(node, ast.Name):
-        return values[node.id]
-    assert isinstance(node, ast.Constant)
-    return np.float64(node.value)  # type: ignore[arg-type]
-
-
 def _wrong(written: str, what: str, fix: str) -> DataError:
-    return DataError(f"the formula cannot be used: {what}", where=written[:_SHOWN], fix=fix)
-
-
-def _number(value: object) -> bool:
-    """Say whether a constant is a number that float32 has room for; True and False are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+    return DataError(f"the formula cannot be used: {what}", where=written[:SHOWN], fix=fix)

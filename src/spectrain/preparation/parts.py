@@ -6,14 +6,12 @@ right.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.atomic import Mending, disk_errors, sync_file
 from ..core.bands import Bands
 from ..core.errors import DataError
 from ..data.patches import Rows
@@ -35,6 +34,12 @@ if TYPE_CHECKING:
 class DiskError(DataError):
     """Nothing can be written: no other scene can be either."""
 
+
+OF_SCENES = Mending(
+    DiskError,
+    "free space and give the same command again: it goes on where it stood",
+    "see that the folder may be written, or choose another",
+)
 
 DONE, TABLE = "part.json", "table.json"
 VERSION = 3
@@ -160,7 +165,7 @@ def write_part(
     shapes: dict[str, dict[str, Any]] = {}
     padded = 0
     try:
-        with disk(folder):
+        with disk_errors(folder, OF_SCENES):
             made.mkdir(parents=True)
             with (made / "x").open("wb") as x, (made / "mask").open("wb") as mask, (made / "y").open("wb") as y:
                 for patch in patches:
@@ -173,9 +178,8 @@ def write_part(
                     shares.append((patch.positive, patch.labelled, patch.valid))
                     padded += patch.padded
                 for name, file in (("x", x), ("mask", mask), ("y", y)):
-                    file.flush()
                     if name in shapes:
-                        os.fsync(file.fileno())
+                        sync_file(file)
             for name in ("x", "mask", "y"):
                 if name not in shapes:
                     (made / name).unlink()
@@ -197,19 +201,3 @@ def write_part(
     found = Part.find(folder)
     assert found is not None
     return found
-
-
-@contextmanager
-def disk(where: Path) -> Iterator[None]:
-    """Turn a failure to write into a `DiskError` that says how to mend it."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise DiskError(
-            "the disk is full" if full else f"cannot be written: {error.strerror or error}",
-            where=str(where),
-            fix="free space and give the same command again: it goes on where it stood"
-            if full
-            else "see that the folder may be written, or choose another",
-        ) from error

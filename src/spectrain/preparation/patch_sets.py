@@ -51,6 +51,8 @@ def prepare_patches(options: DatasetOptions, folder: Path) -> Prepared:
     if getattr(reader, "always_folded", False):
         return _as_sets(reader, place, options, folder)
     splits, content = _splits(reader, place, options)
+    if not splits:
+        raise DataError("there is no split in it", where=str(place), fix=f"known is: {reader.description}")
     _write(splits, folder, content)
     held = {name: len(patches) for name, patches in splits.items()} if content is None else _counted(content)
     return Prepared(folder, held, expected=())

@@ -83,14 +83,12 @@ class SceneFiles:
         images: (prefix, path).
         quality: the quality mask, or None.
         label: raster or vector file of its labels, or None.
-        region: name of the region it lies in, or "".
     """
 
     name: str
     images: tuple[tuple[str, Path], ...]
     quality: Path | None = None
     label: Path | None = None
-    region: str = ""
 
 
 def find_scenes(root: Path, written: Sequence[str]) -> list[SceneFiles]:

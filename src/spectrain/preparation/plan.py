@@ -150,17 +150,13 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
                 names = ()
             record = replace(record, labels=kind_record(labels.values, names))
         first = first or built
-        usable.append(replace(scene))
+        usable.append(scene)
         grids[scene.name] = built.grid
     if first is None:
         name, why = next(iter(failed.items()))
         raise DataError(f"none of {len(scenes)} scenes can be used; {name}: {why}")
     assignment = assign([scene.name for scene in usable], outlines, options)
-    chosen = tuple(
-        replace(scene, region=assignment.region.get(scene.name, ""))
-        for scene in usable
-        if scene.name in assignment.mode
-    )
+    chosen = tuple(scene for scene in usable if scene.name in assignment.mode)
     lines = assignment.lines if labelled is not None else (*assignment.lines, "no labels given: none are stored")
     return Plan(chosen, record, assignment, failed, lines, options, tuple(vectors), labelled, grids)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import said
 from ..core.errors import DataError
 from ..data.ground import packages
 from ..data.raster.rasters import Raster, resolution
@@ -257,7 +258,7 @@ def ground_size(grid: SceneGrid) -> tuple[float, float]:
         project = pyproj.Transformer.from_crs(grid.crs, 4326, always_xy=True)
     except pyproj.exceptions.ProjError as error:
         raise DataError(
-            f"the coordinate system has no place on the Earth: {str(error).splitlines()[0]}",
+            f"the coordinate system has no place on the Earth: {said(error)}",
             fix="write another into it",
         ) from error
     lon, lat = project.transform([x for x, _ in places], [y for _, y in places])

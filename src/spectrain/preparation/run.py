@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import atomic_write, disk_errors, remove_leftovers
 from ..core.errors import DataError
 from ..data.ground import footprints
-from ..runs.atomic import atomic_write, remove_leftovers
 from .assemble import NPY, Rowset, by_split, write_npy, write_zarr
 from .assign import MODES
 from .execute import execute
@@ -21,7 +21,7 @@ from .job import Job
 from .layouts import scenes_of
 from .made import Prepared
 from .options import EARTH_ENGINE, PATCHES, Kind, PrepareOptions
-from .parts import Part, disk, part_key
+from .parts import OF_SCENES, Part, part_key
 from .patch_sets import prepare_patches
 from .plan import Plan, make_plan
 from .points.dealt import DealtPoints, deal
@@ -72,7 +72,7 @@ def prepare_scenes(kind: Kind, options: PrepareOptions) -> Prepared:
     plan = make_plan(kind, options, scenes, vectors)
     folder = Path(options.train_data_dir or "").expanduser()
     parts = (Path(options.preprocess_cache).expanduser() if options.preprocess_cache else folder / PARTS).absolute()
-    with disk(folder):
+    with disk_errors(folder, OF_SCENES):
         folder.mkdir(parents=True, exist_ok=True)
         parts.mkdir(parents=True, exist_ok=True)
     _expect_ours(folder, plan)
@@ -162,7 +162,7 @@ def _assemble(
     dropped: Counter[str] = Counter()
     for part in parts:
         dropped.update(part.about["dropped"])
-    rowsets, said = by_split(parts, plan.assignment, options, dropped)
+    rowsets = by_split(parts, plan.assignment, options, dropped)
     if not rowsets:
         reasons = ", ".join(f"{count} patches: {why}" for why, count in sorted(dropped.items()))
         raise DataError(
@@ -174,7 +174,7 @@ def _assemble(
         _write_manifest(folder, {"options": plan.options_key, "output": key, "complete": False})
     record = plan.record.to_json()
     write = write_zarr if options.format == "zarr" else write_npy
-    lines = [*plan.lines, *before_all, *said, *_counted(parts, options)]
+    lines = [*plan.lines, *before_all, *_counted(parts, options)]
     lines += write(folder, rowsets, parts, plan.record.bands, record, options)
     patches = {name: len(rowset.table) for name, rowset in rowsets.items()}
     _write_beside(kind, options, plan, folder, parts, rowsets)
@@ -210,8 +210,8 @@ def _write_beside(
     blocked = {} if options.blocks is None else {name: footprints(rowset.table) for name, rowset in rowsets.items()}
     text = labels_text(used, blocked)
     if text is not None:
-        atomic_write(folder / "labels.geojson", text)
-    atomic_write(folder / "config.toml", config_text(kind, options, plan.record.bands, patches))
+        atomic_write(folder / "labels.geojson", text, OF_SCENES)
+    atomic_write(folder / "config.toml", config_text(kind, options, plan.record.bands, patches), OF_SCENES)
 
 
 def _counted(parts: Sequence[Part], options: PrepareOptions) -> list[str]:
@@ -285,7 +285,7 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
     record = {"format": {"name": FORMAT, "version": VERSION}, **content}
-    atomic_write(folder / MANIFEST, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    atomic_write(folder / MANIFEST, json.dumps(record, indent=1, ensure_ascii=False) + "\n", OF_SCENES)
 
 
 def _remove_outputs(folder: Path) -> None:

@@ -101,22 +101,12 @@ class RasterSource:
         return (round(f), round(c)) if max(abs(c - round(c)), abs(f - round(f))) <= ALIGNED else None
 
     @property
-    def aligned(self) -> bool:
-        """The pixels are those of the grid, so values come as they are stored."""
-        return self._shift is not None
-
-    @property
     def covers(self) -> bool:
         """Every pixel of the grid has one of the raster under it, so without nodata and mask nothing is missing."""
         if self._shift is None:
             return False
         (down, across), (height, width) = self._shift, self.grid.size
         return 0 <= down <= self._size[0] - height and 0 <= across <= self._size[1] - width
-
-    @property
-    def keeps_type(self) -> bool:
-        """The values come in the raster's own type: nothing is interpolated."""
-        return self.aligned or self.method == "nearest"
 
     @property
     def _size(self) -> tuple[int, int]:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import said
 from ..core.errors import DataError, nearest, needs
 from ..data.ground import packages
 from ..data.raster.vector_drivers import expect_own_features
 
 SUFFIXES = (".shp", ".gpkg", ".geojson", ".json", ".fgb", ".parquet", ".zip", ".kml", ".gml")
-CLASS_COLUMN = "class"
 UNNAMED = ("background", "object")
 
 
@@ -94,10 +94,12 @@ def _read(path: Path, size: int, modified: int) -> Any:
         import geopandas
     opened = expect_own_features(path)
     try:
-        table = geopandas.read_parquet(path) if path.suffix == ".parquet" else geopandas.read_file(path, **opened)
+        table = (
+            geopandas.read_parquet(path) if path.suffix.lower() == ".parquet" else geopandas.read_file(path, **opened)
+        )
     except Exception as error:
         raise DataError(
-            f"cannot be read as a vector file: {str(error).splitlines()[0]}",
+            f"cannot be read as a vector file: {said(error)}",
             where=str(path),
             fix="see that it is whole, and of GeoPackage, Shapefile, GeoJSON or GeoParquet",
         ) from error

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.atomic import atomic_write
 from ..core.damage import reading
 from ..core.errors import RunError
-from .atomic import atomic_write
 from .migrations import migrated
 
 FORMAT_NAME, FORMAT_VERSION = "spectrain.curves", 1

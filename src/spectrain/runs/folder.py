@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.atomic import disk_errors
 from ..core.errors import RunError
-from .atomic import disk_errors
 from .info import FILE
 
 if TYPE_CHECKING:

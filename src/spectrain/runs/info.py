@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import atomic_write
 from ..core.errors import RunError
-from .atomic import atomic_write
 from .migrations import migrated
 
 FILE = "run.json"

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from ..core.atomic import atomic_write, disk_errors, remove_leftovers
 from ..core.errors import RunError
-from .atomic import atomic_write, disk_errors, remove_leftovers
 from .curves import write_curves
 from .environment import command, git_state, hardware, versions
 from .folder import CHECKPOINTS, claim_folder, find_folder, plain_name

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import append, atomic_write
 from ..core.damage import reading
 from ..core.errors import RunError
-from .atomic import append, atomic_write
 
 _AGAIN = "take the damaged file away"
 Row = dict[str, float]

@@ -13,8 +13,8 @@ import optuna
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from ..core.atomic import append
 from ..core.errors import SpectrainError
-from ..runs.atomic import append
 from .addresses import without_password
 from .locks import FileLock, Lock, PostgresLock
 from .patience import OutageError, first_line, is_outage

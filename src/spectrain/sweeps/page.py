@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..runs.atomic import atomic_write
+from ..core.atomic import atomic_write
 from ..runs.report.document import part
 from ..runs.report.frame import Section, empty, framed, numbers
 from ..runs.report.html import Html, el, join

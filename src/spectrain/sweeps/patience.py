@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..core.atomic import FULL
 from ..core.errors import SpectrainError
-from ..runs.atomic import FULL
 from .addresses import without_password
 
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..runs.atomic import atomic_write
+from ..core.atomic import atomic_write
 from ..runs.info import plain
 from .importance import Importance
 from .results import Estimate, Results, TrialResult

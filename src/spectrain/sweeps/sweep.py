@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.atomic import atomic_write
 from ..core.errors import SpectrainError
-from ..runs.atomic import atomic_write
 from .plan import Plan
 from .store import Store, without_password
 

@@ -16,12 +16,12 @@ from .. import __version__
 from ..config import Config, load_config
 from ..config.aliases import derived_names
 from ..config.schema import DatasetOptions
+from ..core.atomic import atomic_write
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
 from ..core.launched import launched_world
 from ..data.mixture import members_of
 from ..data.opening import run_folds
-from ..runs.atomic import atomic_write
 from ..runs.info import FILE as INFO
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.progress import number as rounded

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from ..core.archives import expect_stored
+from ..core.atomic import atomic_write
 from ..core.damage import reading
 from ..core.errors import RunError
-from ..runs.atomic import atomic_write
 from ..runs.migrations import migrated
 
 NAME, VERSION = "spectrain.checkpoint", 1

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 
 from ..config import Config
+from ..core.atomic import atomic_write, disk_errors
 from ..core.batch import Batch
 from ..core.step import Step
 from ..data.mixture import eval_order
 from ..data.opening import open_patches
 from ..metrics.calibration import Recalibration
 from ..metrics.labelled import LabelledPixels
-from ..runs.atomic import atomic_write, disk_errors
 from ..runs.run import Run
 from ..tasks.base import Task
 from ..tasks.value_layers import ALEATORIC

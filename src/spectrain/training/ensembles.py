@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import atomic_write
 from ..core.errors import RunError
-from ..runs.atomic import atomic_write
 from ..runs.folder import ENSEMBLE
 
 FILE = ENSEMBLE

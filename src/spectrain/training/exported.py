@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ..core.atomic import atomic_write
 from ..core.errors import RunError
-from ..runs.atomic import atomic_write
 from ..runs.migrations import migrated
 
 NAME, VERSION = "spectrain.model", 1

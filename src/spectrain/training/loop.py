@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import atomic_link
 from ..core.distributed import world_size
 from ..core.errors import RunError
-from ..runs.atomic import atomic_link
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
 from .checkpoint import save_checkpoint

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..config import Config, load_config
+from ..core.atomic import atomic_write, disk_errors
 from ..core.errors import RunError
 from ..core.launched import launched_world
 from ..core.registry import lookup
-from ..runs.atomic import atomic_write, disk_errors
 from ..runs.folder import MEMBERS, claimed_folder
 from ..runs.run import Run
 from ..tasks.base import Task

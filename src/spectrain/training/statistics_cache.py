@@ -18,11 +18,11 @@ import torch
 
 from .. import __version__
 from ..config.schema import DatasetOptions
+from ..core.atomic import atomic_write
 from ..core.errors import SpectrainError
 from ..data.patches import Patches
 from ..data.statistics import Statistics, patches_statistics
 from ..data.values import Values
-from ..runs.atomic import atomic_write
 
 log = logging.getLogger("spectrain")
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.atomic import disk_errors
 from ..core.batch import Batch
 from ..core.step import Step
 from ..data.mixture import MixedEvalOrder, members_of
 from ..data.order import EvalOrder
 from ..metrics.base import Breakdown, Metrics
-from ..runs.atomic import disk_errors
 from .evaluate import evaluate
 from .subject import Source, Subject
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from ..config.schema import DatasetOptions
+from ..core.atomic import atomic_write
 from ..core.bands import Bands
 from ..core.errors import DataError, RunError
 from ..data.folds import undrawn
@@ -22,7 +23,6 @@ from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..data.values import Values
 from ..models.any_bands import AnyBands
-from ..runs.atomic import atomic_write
 from ..runs.report import write_report
 from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import h5py
 import numpy as np
 
+from ...core.damage import said
 from ...core.errors import DataError
 from .layout import expect_own, opened_hdf5
 
@@ -59,7 +60,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
     except (OSError, ValueError) as error:  # pyarrow's and pandas' errors are ValueErrors
         raise DataError(
-            f"the metadata table cannot be read: {str(error).splitlines()[0]}", where=str(path), fix="write it again"
+            f"the metadata table cannot be read: {said(error)}", where=str(path), fix="write it again"
         ) from error
 
 

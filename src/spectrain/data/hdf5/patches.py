@@ -56,12 +56,11 @@ class Hdf5Reader:
 
     @staticmethod
     def splits(path: Path) -> list[str]:
-        """Return the names of the datasets that can be splits: numbers with three or four axes, not beside another."""
+        """Return the names of the datasets that are images as `open` takes them, and do not belong to another."""
         with opened_hdf5(path) as file:
             found = [name for name, held in file.items() if isinstance(held, h5py.Dataset)]
-            images = [name for name in found if file[name].ndim in (3, 4) and file[name].dtype.kind in "iufb"]
             beside = {f"{name}_{kind}" for name in found for kind in ("mask", "labels", "metadata")}
-            return [name for name in images if name not in beside]
+            return [name for name in found if name not in beside and _holds_images(file[name])]
 
     @staticmethod
     def open(path: Path, split_key: str, options: DatasetOptions) -> Hdf5Patches:
@@ -107,6 +106,14 @@ class Hdf5Patches(ArrayPatches):
     def stamp(self) -> str | None:
         """Return a hash of the file's place, size and date, and the split."""
         return files_stamp([self.path], self.split.encode())
+
+
+def _holds_images(held: h5py.Dataset) -> bool:
+    try:
+        image_shape(held.shape or (), held.dtype, "")
+    except DataError:
+        return False
+    return True
 
 
 def _dataset(file: h5py.File, name: str, option: str) -> h5py.Dataset:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...core.atomic import Mending, disk_errors, sync_file, sync_folder
 from ...core.bands import Bands
 from ...core.errors import DataError
 from ..patch_table import write_patch_table
@@ -49,6 +48,11 @@ SHARD_BYTES = 96 * 2**20
 """Images in one shard, unless told otherwise; masks and labels have as many rows a shard and fewer bytes."""
 SHARD_VALUES = 1 << 20
 """Values in one shard of labels that are index and value."""
+OF_PATCHES = Mending(
+    DataError,
+    "free space and write them again; nothing was half written",
+    "see that the folder may be written and nothing of this name is there",
+)
 
 
 class NativeWriter:
@@ -94,7 +98,7 @@ class NativeWriter:
                 "there is something at this place already", where=str(path), fix="choose another, or remove it"
             )
         self._folder = self.path.with_name(f".{self.path.name}.partial-{os.getpid()}-{os.urandom(4).hex()}")
-        with self._disk():
+        with disk_errors(self.path, OF_PATCHES):
             self._folder.mkdir(parents=True)
 
     def append(self, rows: Rows, metadata: pd.DataFrame) -> None:
@@ -163,7 +167,7 @@ class NativeWriter:
             self._arrays[START].fill(start)
             for name in (INDEX, VALUE):
                 self._arrays[name].trim()
-        with self._disk():
+        with disk_errors(self.path, OF_PATCHES):
             for array in self._arrays.values():
                 if array.held:
                     self._write(array)
@@ -185,9 +189,9 @@ class NativeWriter:
                 self._folder / SPLITS, json.dumps({**given, "fingerprint": self._fingerprint()}, indent=1) + "\n"
             )
             for folder in (*(self._folder / name for name in self._arrays), self._folder):
-                _sync(folder)
+                sync_folder(folder)
             self._folder.rename(self.path)
-            _sync(self.path.parent)
+            sync_folder(self.path.parent)
         return self.path
 
     def discard(self) -> None:
@@ -233,12 +237,11 @@ class NativeWriter:
     def _write(self, array: ArrayBuffer) -> None:
         """Write the rows that an array holds as its next shard."""
         name = shard_name(array.name, array.shards, len(array.shape))
-        with self._disk():
+        with disk_errors(self.path, OF_PATCHES):
             (self._folder / array.name).mkdir(exist_ok=True)
             with (self._folder / name).open("wb") as file:
                 crc = write_shard(file, array.chunks_held(), array.chunks)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
                 self._files[name] = StoredFile(file.tell(), crc)
         array.clear()
 
@@ -276,21 +279,6 @@ class NativeWriter:
 
         return NativePatches.open(self._folder).fingerprint()
 
-    @contextlib.contextmanager
-    def _disk(self) -> Iterator[None]:
-        """Turn a failure to write into a `DataError` that says how to mend it."""
-        try:
-            yield
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            raise DataError(
-                "the disk is full" if full else f"the patches cannot be written: {error.strerror or error}",
-                where=str(self.path),
-                fix="free space and write them again; nothing was half written"
-                if full
-                else "see that the folder may be written and nothing of this name is there",
-            ) from error
-
 
 def _runs(labels: SparseLabels) -> dict[str, NDArray[np.generic]]:
     """Return index and value as they are stored, patch by patch."""
@@ -327,15 +315,4 @@ def _expect_ids(table: pd.DataFrame, splits: Mapping[str, Any] | None, where: st
 def _write_text(path: Path, text: str) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Flush a folder's list of names to the disk, where the system can."""
-    with contextlib.suppress(OSError):
-        number = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
+        sync_file(file)

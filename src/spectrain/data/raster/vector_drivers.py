@@ -36,11 +36,16 @@ _BESIDE = (
 _FIX = "name a local GeoPackage, Shapefile, GeoJSON, FlatGeobuf, GeoParquet, KML or GML, or write it as one (ogr2ogr)"
 
 
+class OtherFormatError(DataError):
+    """A file begins as none of the formats that hold their own features; it may be whole, and of something else."""
+
+
 def expect_own_features(path: Path) -> dict[str, Any]:
     """Return the options with which a vector file is to be opened.
 
     Raises:
-        DataError: it cannot be read, or is of no format that holds its own features.
+        OtherFormatError: it is of no format that holds its own features.
+        DataError: it cannot be read, or leads elsewhere.
     """
     with reading(path):
         if not path.is_file():
@@ -73,4 +78,6 @@ def _expect(head: bytes, path: Path, which: str) -> dict[str, Any]:
         if root and root[1] in _ROOTS:
             # the schema that GML names may be on a server
             return {} if root[1] == b"kml" else {"DOWNLOAD_SCHEMA": "NO"}
-    raise DataError(f"the vector file{which} is of no kind that holds its own features", where=str(path), fix=_FIX)
+    raise OtherFormatError(
+        f"the vector file{which} is of no kind that holds its own features", where=str(path), fix=_FIX
+    )

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 
-from ...runs.atomic import atomic_write
+from ...core.atomic import atomic_write
 from .file import PCA, UMAP, Floats, opened, splits_of
 from .projection import StreamedPca, umap_positions
 

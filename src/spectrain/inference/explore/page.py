@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...runs.atomic import atomic_write
+from ...core.atomic import atomic_write
 from ...runs.report.document import document, part
 from ...runs.report.html import Html, data_block, el
 from .columns import columns_of

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from ...core.atomic import atomic_write
 from ...core.errors import RunError, needs
-from ...runs.atomic import atomic_write
 from ...training.trained import Trained
 from .check import TOLERANCE, difference, noise, own_size
 from .module import ExportedModel

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ...core.atomic import atomic_write
 from ...core.bands import Bands
 from ...core.errors import DataError, RunError
 from ...models.smp import SmpNetwork
-from ...runs.atomic import atomic_write
 from ...training.trained import Trained
 from ..weights.published_bands import from_pipeline
 from .check import Samples

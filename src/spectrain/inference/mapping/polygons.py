@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.atomic import atomic_write
 from ...core.errors import RunError
 from ...data.ground import EQUAL_AREA, packages
 from ...data.scene import SceneGrid
-from ...runs.atomic import atomic_write
 from ...tasks.base import Layer
 
 KINDS = (".geojson", ".parquet")

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.atomic import FULL, sync_folder
 from ...core.errors import RunError, SpectrainError
 from ...core.processes import UNKNOWN, is_gone, machine
 from ...data.raster.rasters import rasterio_package
 from ...data.scene import SceneGrid
-from ...runs.atomic import FULL, sync_folder
 from ...tasks.base import Layer
 
 BLOCK = 512
@@ -179,7 +179,7 @@ def map_files(
         for file in files:
             file.finish()
         for file in files:
-            os.replace(file.finished, file.path)  # noqa: PTH105 - as in runs/atomic.py
+            os.replace(file.finished, file.path)  # noqa: PTH105 - as in core/atomic.py
         sync_folder(parent)
     finally:
         with suppress(Exception):  # of files that are thrown away

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.atomic import disk_errors
+from ...core.damage import said
 from ...core.errors import DataError
 from ...data.ground import packages
 from ...data.scene import SceneGrid
 from ..affine import apply, inverse
 from ..expressions import Expression
-from ..parts import disk, file_stats
+from ..parts import OF_SCENES, file_stats
 from ..prepared import ground_size
 from .columns import Block, PointFile, Wanted
 from .hdf5 import SUFFIXES as HDF5
@@ -98,7 +100,7 @@ def deal(options: PointOptions, grids: Mapping[str, SceneGrid], parts: Path) -> 
         made = folder.with_name(f"{folder.name}.partial-points")
         shutil.rmtree(made, ignore_errors=True)
         try:
-            with disk(parts):
+            with disk_errors(parts, OF_SCENES):
                 made.mkdir(parents=True)
                 record = _Dealing(options, grids, made).record()
                 (made / COUNTS).write_text(json.dumps(record))
@@ -266,7 +268,7 @@ class _Dealing:
                 found = pyproj.Transformer.from_crs(crs, system, always_xy=True)
             except pyproj.exceptions.ProjError as error:
                 raise DataError(
-                    f"the points' coordinate system is none: {str(error).splitlines()[0]}",
+                    f"the points' coordinate system is none: {said(error)}",
                     where=f"points_crs={crs}",
                     fix="write it as EPSG:4326",
                 ) from error
@@ -305,12 +307,12 @@ class _Dealing:
 
     def _lines(self) -> list[str]:
         count = self.counts
-        said = [f"{count['read']} points read"]
+        parts = [f"{count['read']} points read"]
         if self.filter is not None:
-            said.append(f"{count['filtered']} pass the filter")
+            parts.append(f"{count['filtered']} pass the filter")
         if count["measured"] < count["filtered"]:
-            said.append(f"{count['filtered'] - count['measured']} of them have no value")
-        return [", ".join([*said, f"{count['on scenes']} lie on scenes"])]
+            parts.append(f"{count['filtered'] - count['measured']} of them have no value")
+        return [", ".join([*parts, f"{count['on scenes']} lie on scenes"])]
 
 
 def beside(grid: SceneGrid, diameter: float) -> tuple[float, float]:

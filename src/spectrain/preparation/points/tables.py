@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.damage import said
 from ...core.errors import DataError
 from ...data.csv_table import LONGEST_HEADER
 from ...data.ground import packages
@@ -255,9 +256,8 @@ def _said(own: Any, wanted: Wanted, path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    said = getattr(error, "strerror", None) or (str(error).splitlines() or [type(error).__name__])[0][:300]
     return DataError(
-        f"the points cannot be read: {said}",
+        f"the points cannot be read: {getattr(error, 'strerror', None) or said(error)}",
         where=str(path),
         fix="see that the file is whole: a CSV table, GeoParquet, another vector file, or HDF5",
     )

@@ -6,9 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...core.atomic import atomic_write
 from ...core.damage import reading
 from ...core.errors import RunError
-from ..atomic import atomic_write
 
 
 def write_report(folders: Sequence[Path | str], out: Path | str | None = None) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from ..atomic import disk_errors
+from ...core.atomic import disk_errors
 from ..tables import Lines
 from .base import Event
 

@@ -10,7 +10,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from ..atomic import atomic_write
+from ...core.atomic import atomic_write
 from ..info import RunInfo
 from .base import Event, Refused, TrackedRun, Tracker
 from .journal import Journal

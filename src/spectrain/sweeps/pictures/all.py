@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...runs.atomic import atomic_write
+from ...core.atomic import atomic_write
 from ...runs.report.document import part
 from ...runs.report.html import Html, el
 from ..importance import Importance

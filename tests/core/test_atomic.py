@@ -12,8 +12,8 @@ import threading
 
 import pytest
 
+from spectrain.core.atomic import append, atomic_link, atomic_write, remove_leftovers
 from spectrain.core.errors import RunError
-from spectrain.runs.atomic import append, atomic_link, atomic_write, remove_leftovers
 
 
 def names(folder):
@@ -82,14 +82,14 @@ def test_a_full_disk_is_recognised_behind_a_librarys_own_error(tmp_path, monkeyp
         def write(self, data, /):
             no_space()
 
-    monkeypatch.setattr("spectrain.runs.atomic.io.FileIO", FullDisk)
+    monkeypatch.setattr("spectrain.core.atomic.io.FileIO", FullDisk)
     with pytest.raises(RunError, match="disk is full"):
         atomic_write(tmp_path / "file", library)
     assert names(tmp_path) == []
 
 
 def test_other_failures_say_what_to_do(tmp_path):
-    with pytest.raises(RunError, match="cannot write: No such file or directory"):
+    with pytest.raises(RunError, match="cannot be written: No such file or directory"):
         atomic_write(tmp_path / "missing" / "file", b"x")
 
 
@@ -135,7 +135,7 @@ def test_a_really_full_disk(tmp_path):
     disk.mkdir()
     script = textwrap.dedent(f"""
         from spectrain.core.errors import RunError
-        from spectrain.runs.atomic import append, atomic_write
+        from spectrain.core.atomic import append, atomic_write
         import os
         atomic_write({str(disk / "last.pt")!r}, b"old")
         append({str(disk / "metrics.csv")!r}, "1\\n")

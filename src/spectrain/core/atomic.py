@@ -7,15 +7,42 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
-from ..core.errors import RunError
+from .errors import RunError, SpectrainError
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-def atomic_write(path: Path | str, content: bytes | memoryview | str | Callable[[BinaryIO], None]) -> None:
+@dataclass(frozen=True)
+class Mending:
+    """What a failure to write is, and what the user can do about it.
+
+    Attributes:
+        kind: the error to raise.
+        full: what to do where the disk is full.
+        other: what to do where the place cannot be written.
+    """
+
+    kind: type[SpectrainError]
+    full: str
+    other: str
+
+
+OF_RUN = Mending(
+    RunError,
+    "free space there, then go on with --resume and the run folder; nothing was half written",
+    "choose another place with artifact_dir, or mend the rights of the folder",
+)
+
+
+def atomic_write(
+    path: Path | str,
+    content: bytes | memoryview | str | Callable[[BinaryIO], None],
+    mending: Mending = OF_RUN,
+) -> None:
     """Write a file so that a reader sees either what was there before or all of the new content.
 
     Writes beside the target, flushes to the disk, renames and flushes the folder, so that it survives a power cut too.
@@ -23,13 +50,15 @@ def atomic_write(path: Path | str, content: bytes | memoryview | str | Callable[
     Args:
         path: the file; its folder must exist.
         content: bytes, text (UTF-8), or a function that writes to an open binary file.
+        mending: what is said where it cannot be written.
 
     Raises:
-        RunError: the disk is full or the folder cannot be written; what was there before is untouched.
+        RunError: (or what ``mending`` names) the disk is full or the folder cannot be written; what was there before is
+            untouched.
     """
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
-    with disk_errors(path):
+    with disk_errors(path, mending):
         file = _Watched(io.FileIO(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "r+"))
         try:
             with file:
@@ -37,8 +66,7 @@ def atomic_write(path: Path | str, content: bytes | memoryview | str | Callable[
                     content(file)
                 else:
                     file.write(content.encode() if isinstance(content, str) else content)
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
             os.replace(temporary, path)  # noqa: PTH105 - the call that a test makes fail
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -100,6 +128,12 @@ def append(path: Path | str, text: str, *, sync: bool = False) -> None:
             raise
 
 
+def sync_file(file: IO[Any]) -> None:
+    """Wait until what was written to an open file is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Flush a folder's list of names to the disk; file systems that cannot are left alone."""
     with suppress(OSError):
@@ -117,21 +151,16 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a failure to write ``path`` into a `RunError` that says how to mend it."""
+def disk_errors(path: Path, mending: Mending = OF_RUN) -> Iterator[None]:
+    """Turn a failure to write ``path`` into a `RunError`, or what ``mending`` names, that says how to mend it."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
-            raise RunError(
-                "the disk is full",
-                where=str(path),
-                fix="free space there, then go on with --resume and the run folder; nothing was half written",
-            ) from error
-        raise RunError(
-            f"cannot write: {error.strerror or error}",
+        full = error.errno in FULL
+        raise mending.kind(
+            "the disk is full" if full else f"cannot be written: {error.strerror or error}",
             where=str(path),
-            fix="choose another place with artifact_dir, or mend the rights of the folder",
+            fix=mending.full if full else mending.other,
         ) from error
 
 
