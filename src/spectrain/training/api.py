@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ from .parallel import process_group
 from .profiling import profiler
 from .session import Session, build_session
 from .shared_work import from_main
-from .state import State, arithmetic, differences
+from .state import Progress, State, arithmetic, differences
+from .taken_up import take_up
 
 log = logging.getLogger("spectrain")
 
@@ -159,6 +161,7 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
         state = State.from_record(checkpoint)
         if changed := differences(checkpoint["progress"]["arithmetic"], arithmetic(session)):
             log.warning("continues, not bit-identically: %s", ", ".join(changed))
+        _take_up(run, Path(checkpoint["path"]), state.progress)
     run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
     if rank() == 0:
         keep_folds(cfg.dataset, run.folder)
@@ -205,6 +208,18 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
         if status == "failed":
             run.finish(status)
     return status
+
+
+def _take_up(run: Run, path: Path, progress: Progress) -> None:
+    """Make the checkpoints of a run those of the one that it goes on from; a best one that is lost is forgotten."""
+    if not from_main(lambda: take_up(run, path, progress)):
+        log.warning(
+            "the weights of epoch %d, the best so far, are no longer there: the best of those that come is kept",
+            progress.best_epoch,
+        )
+        progress.best, progress.best_epoch = math.nan, 0
+    if not progress.best_epoch:
+        run.update_info(best=None)
 
 
 def ended(session: Session, state: State, run: Run) -> str:
