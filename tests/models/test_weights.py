@@ -64,6 +64,24 @@ def test_another_head_keeps_its_fresh_weights_and_says_so(tmp_path, caplog):
     assert same(network, source, "encoder")
 
 
+def test_an_encoder_that_is_not_there_is_said(tmp_path):
+    without = nn.Sequential(nn.Conv2d(3, 4, 3))
+    torch.save(Small().state_dict(), tmp_path / "with.pt")
+    torch.save(without.state_dict(), tmp_path / "without.pt")
+    for network, name, lacking in (
+        (without, "without", r"the model \(Sequential\) has none"),
+        (without, "with", r"the model \(Sequential\) has none"),
+        (Small(), "without", "the file has none"),
+    ):
+        with pytest.raises(DataError, match=lacking) as raised:
+            load_weights(network, tmp_path / f"{name}.pt", part="encoder")
+        assert "model.init_part=all" in str(raised.value)
+    network, source = Small(outputs=7), Small()
+    torch.save(source.state_dict(), tmp_path / "with.pt")
+    assert load_weights(network, tmp_path / "with.pt", part="encoder") == ()
+    assert same(network, source, "encoder.")
+
+
 def test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded(tmp_path):
     state = Small(bands=1).state_dict()
     del state["encoder.1.bias"]

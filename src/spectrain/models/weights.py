@@ -42,7 +42,8 @@ def load_weights(
         The names that kept their fresh weights.
 
     Raises:
-        DataError: the file is missing, damaged, holds more than tensors and plain values, or does not fit.
+        DataError: the file is missing, damaged, holds more than tensors and plain values, or does not fit; or only the
+            encoder is wanted, and the network or the file has none.
     """
     path = _file(Path(source))
     tensors, trained_on = _read(path)
@@ -50,6 +51,13 @@ def load_weights(
     if part == "encoder":
         given = {name: tensor for name, tensor in given.items() if name.startswith("encoder.")}
         wanted = {name: tensor for name, tensor in wanted.items() if name.startswith("encoder.")}
+        if not wanted or not given:
+            lacking = "the file has none" if wanted else f"the model ({type(network).__name__}) has none"
+            raise DataError(
+                f"only weights that are called encoder are wanted, and {lacking}",
+                where=str(path),
+                fix="set model.init_part=all to take all weights, or name a run and a model with an encoder",
+            )
     if bands is not None and trained_on is not None:
         _compare(trained_on, bands, path)
     unlike = {name: _difference(name, given.get(name), tensor) for name, tensor in wanted.items()}
