@@ -35,6 +35,8 @@ class DenseNetwork(nn.Module):
         freeze: the encoder does not learn.
     """
 
+    head_names = ("decoder.out.",)
+
     @dataclass(frozen=True)
     class Config(ModelConfig):
         """Keys of ``model=dense``."""
@@ -98,6 +100,8 @@ class DenseTokens(MAESpectral):
     Its options are those of the autoencoder; what is of masks and of the autoencoder's decoder has no effect. It is
     for the bands that it is trained on, as its decoder looks at the image itself.
     """
+
+    head_names = ("decoder.out.",)
 
     @dataclass(frozen=True)
     class Config(MAESpectral.Config):
