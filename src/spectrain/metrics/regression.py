@@ -115,6 +115,7 @@ class RegressionSums(Summed):
         super().__init__()
         self.limits = limits
         self._names: tuple[str, ...] = ()
+        self._limits: Tensor | None = None
 
     @torch.no_grad()
     def update(self, output: Any, batch: Batch) -> None:
@@ -125,7 +126,10 @@ class RegressionSums(Summed):
         if self.limits is not None:
             from .regression_figures import figure_sums  # which needs what is here
 
-            new |= figure_sums(output, self.limits)
+            if self._limits is None:  # copied to the device once: each copy waits for it
+                device = output.mean.device
+                self._limits = torch.tensor(self.limits, dtype=widest(device), device=device)
+            new |= figure_sums(output, self._limits)
         self.add_sums(new)
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:
