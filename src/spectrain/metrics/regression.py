@@ -27,15 +27,6 @@ FINE, LOWEST, HIGHEST = 1024, -24.0, 24.0
 GROUPS = 15
 """About equally full bins, joined from fine ones, that the ENCE is over."""
 VALUES = ("rmse", "mae", "me", "r2", "mse")
-SPREADS = (
-    "gaussian_nll",
-    "laplacian_nll",
-    *(f"coverage_{100 * level:.0f}" for level in LEVELS),
-    "ence",
-    "sharpness",
-    "z_rms",
-    "crps",
-)
 PUBLISHED = {
     "loss": "loss",
     "mse": "MSE",

@@ -53,8 +53,6 @@ class MAESpectral(nn.Module):
         table: (band groups, rows, columns) of the learned tables.
     """
 
-    any_bands = True
-
     @dataclass(frozen=True)
     class Config(ModelConfig):
         """Keys of ``model=mae_medium`` and its sisters."""
