@@ -175,7 +175,7 @@ class MAESpectralLoss(nn.Module):
     def forward(self, reconstructed: Tensor, original: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss of images [B,C,H,W], a scalar; of the values where ``mask``, bool [B,C,H,W], is True.
 
-        Without a mask all count. NaN in ``original`` is missing and does not. Without anything to compare the loss is 0.
+        Without a mask all do. NaN in ``original`` is missing and does not count. With nothing to compare the loss is 0.
         """
         batch, channels = original.shape[:2]
         valid = torch.isfinite(original)
