@@ -1,4 +1,4 @@
-"""The checkpoints of a run that goes on from one of them: what came after it is another course, whose best is not its."""
+"""The checkpoints of a run that goes on from one of them: what came after it is another course with a best of its own."""
 
 from __future__ import annotations
 
