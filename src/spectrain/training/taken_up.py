@@ -1,4 +1,4 @@
-"""The checkpoints of a run that goes on from one of them: what came after it is another course with a best of its own."""
+"""The checkpoints of a run that goes on from one of them: what came after it is another course, with its own best."""
 
 from __future__ import annotations
 
