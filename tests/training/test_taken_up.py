@@ -39,7 +39,7 @@ def trained(data: Path, out: Path, *more: str, goes_on_from: str | None = None) 
     return train_config(cfg, run=Run.open(out), checkpoint=checkpoint)
 
 
-def end_here(*_) -> None:
+def end_here(*_, **__) -> None:
     raise Killed
 
 
