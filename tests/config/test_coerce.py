@@ -112,6 +112,8 @@ def test_a_number_stays_a_number_where_both_are_allowed():
         ({"above": 0}, 0, "more than 0"),
         ({"pattern": "a|b"}, "c", "cannot be 'c'"),
         ({"minimum": 0}, [1, -1], "at least 0"),
+        ({"below": 1}, 1, "less than 1"),
+        ({"multiple": 32}, 48, "a multiple of 32"),
         ({"pattern": "a|b"}, ["a", "c"], "cannot be 'c'"),
     ],
 )

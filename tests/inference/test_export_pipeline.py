@@ -12,9 +12,10 @@ import torch
 from exported_runs import BANDS, train, write_patches
 
 import spectrain
+from spectrain.config import load_config
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
-from spectrain.inference.exports.pipeline import place_pipeline
+from spectrain.inference.exports.pipeline import as_pipeline, place_pipeline
 from spectrain.inference.weights.published_bands import PUBLISHED, from_pipeline, given_limits, limits_of
 from spectrain.training.trained import load_trained
 
@@ -163,6 +164,13 @@ def test_what_the_pipeline_cannot_express_is_refused(patches, tmp_path, words, r
     made = train(patches, tmp_path / "run", *words, *encoder)
     with pytest.raises(DataError, match=reason):
         spectrain.export(made, "pipeline")
+
+
+def test_a_model_of_values_is_refused(run):
+    """Two quantities are no two classes."""
+    trained, regression = load_trained(run), load_config("regression", use_personal=False).task
+    with pytest.raises(DataError, match="the logits of a segmentation, and this is a model of the task 'regression'"):
+        as_pipeline(replace(trained, cfg=replace(trained.cfg, task=regression)), 2, "values")
 
 
 def test_where_the_pipelines_numbers_come_from():

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 import spectrain
 from spectrain.cli import main
-from spectrain.core.errors import DataError
+from spectrain.core.errors import DataError, RunError
 from spectrain.inference.import_weights import import_weights
 from spectrain.training.trained import load_trained
 
@@ -95,6 +95,33 @@ def test_options_that_say_nothing_or_nonsense_do_not_matter(tmp_path, options):
     write_published(tmp_path / "last.pth", "resnet18", options=options)
     trained = load_trained(import_weights(tmp_path / "last.pth", "nenya", tmp_path / "ours.pt").path)
     assert trained.cfg.augmentation.crop is None
+
+
+@pytest.mark.parametrize("epoch", ["last", 3.5, True, torch.tensor(3)])
+def test_an_epoch_that_is_no_number_is_none(tmp_path, epoch):
+    write_published(tmp_path / "last.pth", "resnet18", extra={"epoch": epoch})
+    found = import_weights(tmp_path / "last.pth", "nenya", tmp_path / "ours.pt")
+    assert found.epoch is None
+    assert load_trained(found.path).meta["imported"]["epoch"] is None
+
+
+def test_what_is_there_is_replaced_only_where_that_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_published(tmp_path / "last.pth", "resnet18")
+    (tmp_path / "ours.pt").write_bytes(b"mine")
+    with pytest.raises(RunError, match="is there already"):
+        import_weights("last.pth", "nenya", "ours.pt")
+    with pytest.raises(RunError, match="is a folder"):
+        import_weights("last.pth", "nenya", tmp_path, overwrite=True)
+    words = ["import-weights", "last.pth", "--from", "nenya", "-o", "ours.pt"]
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 1 and "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "ours.pt").read_bytes() == b"mine"
+    with pytest.raises(SystemExit) as stopped:
+        main([*words, "--overwrite"])
+    assert not stopped.value.code
+    assert load_trained("ours.pt").meta["imported"]["system"] == "nenya"
 
 
 def test_a_bare_state_dict_will_do(tmp_path):

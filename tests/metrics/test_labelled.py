@@ -76,6 +76,17 @@ def test_each_quantity_has_files_of_its_own(tmp_path):
     assert len(np.load(tmp_path / "targets_b.npy")) == int(one.valid[:, 1].sum())
 
 
+def test_names_that_come_to_the_same_file_are_numbered(tmp_path):
+    one = replace(drawn(quantities=3), names=("height (m)", "height [m]", "Height_m_"))
+    found = LabelledPixels(tmp_path)
+    for _ in range(2):
+        found.update(one, batch_of(one, list(range(len(one.y)))))
+    assert len(found.finish()) == len(list(tmp_path.iterdir())) == 9
+    for number, name in enumerate(("height_m_", "height_m__2", "Height_m__3")):
+        labels = one.y[:, number][one.valid[:, number]].numpy()
+        np.testing.assert_array_equal(np.load(tmp_path / f"targets_{name}.npy"), np.concatenate([labels, labels]))
+
+
 @pytest.mark.parametrize("error", ["gaussian", "laplace"])
 def test_the_table_says_what_intervals_hold(error):
     one = drawn(error, size=128, blown=2.0)

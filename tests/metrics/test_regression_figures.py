@@ -77,3 +77,14 @@ def test_metrics_are_the_same_with_them_and_no_sums_are_made_where_none_are_draw
     assert waits.seen == []
     bare = drawn("none")
     assert set(figure_sums(bare, LIMITS)) == {"joint"}
+
+
+def test_limits_are_copied_to_the_device_once(monkeypatch):
+    copied, one = [], drawn()
+    sums, real = RegressionSums(LIMITS), torch.tensor
+    monkeypatch.setattr(torch, "tensor", lambda *given, **how: copied.append(given) or real(*given, **how))
+    sums.update(one, batch_of(one))
+    assert copied
+    copied.clear()
+    sums.update(one, batch_of(one))
+    assert copied == []

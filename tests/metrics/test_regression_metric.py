@@ -18,7 +18,10 @@ from spectrain.core.regressed import Regressed
 from spectrain.core.targets import NoTarget
 from spectrain.losses.regression import RegressionLoss
 from spectrain.metrics.distributions import crps, half_width
-from spectrain.metrics.regression import LEVELS, PUBLISHED, SPREADS, VALUES, RegressionMetric, ence
+from spectrain.metrics.regression import LEVELS, PUBLISHED, VALUES, RegressionMetric, ence
+
+SHARES = ("coverage_50", "coverage_68", "coverage_90", "coverage_95")
+SPREADS = ("gaussian_nll", "laplacian_nll", *SHARES, "ence", "sharpness", "z_rms", "crps")
 
 
 def drawn(error="gaussian", seed=0, batch=4, size=12, quantities=1, share=0.3, offset=0.0, blown=1.0):

@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from spectrain.core.errors import DataError
+from spectrain.models.dense import DenseNetwork
+from spectrain.models.unet import UNet
 from spectrain.models.weights import load_weights
 
 
@@ -62,6 +64,43 @@ def test_another_head_keeps_its_fresh_weights_and_says_so(tmp_path, caplog):
     assert "head.weight, head.bias" in caplog.text
     assert torch.equal(network.head.weight, fresh)
     assert same(network, source, "encoder")
+
+
+@pytest.mark.parametrize(
+    ("of", "outputs", "head"),
+    [
+        (DenseNetwork, (3, 5), ["decoder.out.weight", "decoder.out.bias"]),
+        (UNet, (3, 5), ["meanlayer.conv.weight", "meanlayer.conv.bias"]),
+        (UNet, (2, 1), []),
+        (UNet, (1, 2), ["stdlayer.out.0.weight", "stdlayer.out.0.bias"]),
+    ],
+)
+def test_a_network_says_which_weights_are_its_head(tmp_path, monkeypatch, of, outputs, head):
+    monkeypatch.setattr("spectrain.models.unet.WIDTH", 8)
+    before, after = ({"channels": count, **({"num_ch": 3} if of is UNet else {})} for count in outputs)
+    source, network = of(**before), of(**after)
+    torch.save(source.state_dict(), tmp_path / "weights.pt")
+    assert load_weights(network, tmp_path / "weights.pt") == tuple(head)
+    mine, theirs = network.state_dict(), source.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in mine.items() if name not in head)
+
+
+def test_an_encoder_that_is_not_there_is_said(tmp_path):
+    without = nn.Sequential(nn.Conv2d(3, 4, 3))
+    torch.save(Small().state_dict(), tmp_path / "with.pt")
+    torch.save(without.state_dict(), tmp_path / "without.pt")
+    for network, name, lacking in (
+        (without, "without", r"the model \(Sequential\) has none"),
+        (without, "with", r"the model \(Sequential\) has none"),
+        (Small(), "without", "the file has none"),
+    ):
+        with pytest.raises(DataError, match=lacking) as raised:
+            load_weights(network, tmp_path / f"{name}.pt", part="encoder")
+        assert "model.init_part=all" in str(raised.value)
+    network, source = Small(outputs=7), Small()
+    torch.save(source.state_dict(), tmp_path / "with.pt")
+    assert load_weights(network, tmp_path / "with.pt", part="encoder") == ()
+    assert same(network, source, "encoder.")
 
 
 def test_weights_that_do_not_fit_are_listed_and_nothing_is_loaded(tmp_path):

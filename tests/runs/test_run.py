@@ -48,6 +48,18 @@ def test_a_run_says_where_it_is_and_how_it_stands(cfg, tmp_path, monkeypatch):
     assert repr(Run.open(run.folder)).startswith(f"Run('{run.folder.relative_to('/')}'")
 
 
+def test_a_run_that_cannot_begin_leaves_no_log_open(cfg, monkeypatch):
+    def fail(*_, **__):
+        raise RunError("the disk is full")
+
+    monkeypatch.setattr("spectrain.runs.run.Trackers", fail)
+    logger = logging.getLogger("spectrain")
+    before = list(logger.handlers), logger.level
+    with pytest.raises(RunError, match="the disk is full"):
+        Run.create(cfg)
+    assert (logger.handlers, logger.level) == before
+
+
 def test_names_and_places(cfg, tmp_path):
     run = Run.create(cfg)
     assert run.run_name == "contrastive-tiny_net"

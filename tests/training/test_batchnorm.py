@@ -65,3 +65,26 @@ def test_float64_is_not_lowered():
     image = torch.randn(4, 5, 6, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(ours(image), plain(image), rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(ours.state_dict(), plain.state_dict(), rtol=1e-12, atol=1e-12)
+
+
+def test_nothing_is_copied_from_the_host(monkeypatch):
+    """On a GPU such a copy waits for all that was begun before it, once a norm and step."""
+    made, norm = [], SyncBatchNorm(3)
+    for name in ("tensor", "as_tensor"):
+        monkeypatch.setattr(torch, name, lambda *given, **how: made.append(given))
+    monkeypatch.setattr(torch.Tensor, "new_tensor", lambda *given, **how: made.append(given))
+    found = norm(torch.arange(24.0).view(2, 3, 4))
+    assert not made
+    assert found.mean().item() == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_no_step_waits_for_the_device():
+    norm, image = SyncBatchNorm(3).cuda(), torch.randn(4, 3, 8, 8, device="cuda", requires_grad=True)
+    norm(image).sum().backward()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        norm(image).sum().backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,14 +1,20 @@
-"""What a training says when it has ended."""
+"""What a training says when it has ended, and what it leaves where it could not begin."""
 
 from __future__ import annotations
 
+import json
+import logging
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from steps_of import config, write_data
 
 from spectrain.core.errors import RunError
-from spectrain.training.api import ended
+from spectrain.runs.log import LogFile
+from spectrain.runs.run import Run
+from spectrain.training import api
+from spectrain.training.api import ended, train_config
 from spectrain.training.conclusion import conclude
 from spectrain.training.state import Progress, State
 
@@ -53,3 +59,16 @@ def test_a_checkpoint_is_read_again_only_where_something_is_fitted_or_tested(tmp
     for asked in ({"test_at_end": True}, {"recalibrate": True}):
         with pytest.raises(RunError):
             conclude(nothing, cfg(**asked))
+
+
+@pytest.mark.parametrize("place", [(api, "keep_folds"), (Run, "update_info"), (api, "describe")])
+def test_what_fails_before_the_first_step_leaves_a_failed_run_and_no_log(tmp_path, monkeypatch, place):
+    def full(*_, **__):
+        raise RunError("the disk is full")
+
+    cfg = config(write_data(tmp_path / "toy.h5", size=8), "toy_dense", f"out_dir={tmp_path / 'run'}")
+    monkeypatch.setattr(*place, full)
+    with pytest.raises(RunError, match="the disk is full"):
+        train_config(cfg)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "failed"
+    assert not [one for one in logging.getLogger("spectrain").handlers if isinstance(one, LogFile)]

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -18,6 +19,7 @@ from validation_of import validation_of
 import spectrain
 from spectrain.config import load_config
 from spectrain.core.errors import DataError, RunError
+from spectrain.training import probe
 from spectrain.training.evaluate import evaluate
 from spectrain.training.session import build_session
 
@@ -157,6 +159,28 @@ def test_a_probe_of_what_is_not_there(data):
     with pytest.raises(DataError, match=r"no column 'slopes'; did you mean 'slope'") as raised:
         build_session(config(data, "metric.probe=[slopes]"))
     assert "sign" in str(raised.value) and "label" in str(raised.value)
+
+
+def test_the_labels_of_a_probe_are_read_without_their_images(monkeypatch):
+    rows = np.arange(0, 1000, 3)
+    asked = []
+
+    class Labelled(SimpleNamespace):
+        def labels(self, index):
+            asked.append(len(index))
+            return (index % 7).astype(self.dtype)
+
+        def read(self, index):
+            raise AssertionError("whole images are read for their labels")
+
+    monkeypatch.setattr(probe, "_VALUES", 100 * 2 * 8 * 8)
+    table = pd.DataFrame({"patch_id": np.arange(1000)})
+    patches = Labelled(shape=(1000, 2, 8, 8), has_labels=True, metadata=lambda: table, split="train", dtype=np.uint8)
+    np.testing.assert_array_equal(probe._column("label", patches, rows), rows % 7)
+    assert asked == [100, 100, 100, 34]
+    patches.dtype = np.float32
+    with pytest.raises(DataError, match="not one class an image"):
+        probe._column("label", patches, rows)
 
 
 def test_a_probe_without_validation(data):

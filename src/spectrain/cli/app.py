@@ -393,6 +393,7 @@ def import_weights(
     fold_grey: Switch = False,
     heads: tuple[int, int] | None = None,
     limits: Several = None,
+    overwrite: Switch = False,
     debug: Switch = False,
 ) -> None:
     """Turn the published weights of another system into a checkpoint; nothing in the file is run.
@@ -405,12 +406,22 @@ def import_weights(
         fold_grey: The model was shown a grey image three times over: make it one of one band.
         heads: Heads of the encoder and of the decoder, where no published model has its sizes.
         limits: NAME=LOW:HIGH, the physical values of a band that are 0 and 1, where a file of darts does not tell.
+        overwrite: Replace what is there.
         debug: Show where a failure happened.
     """
     log_to_terminal(debug)
     from ..inference.import_weights import import_weights as take
 
-    done = take(file, system, output, bands=bands or (), fold_grey=fold_grey, heads=heads, limits=limits or ())
+    done = take(
+        file,
+        system,
+        output,
+        bands=bands or (),
+        fold_grey=fold_grey,
+        heads=heads,
+        limits=limits or (),
+        overwrite=overwrite,
+    )
     print(done)
 
 

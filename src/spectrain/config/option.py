@@ -15,6 +15,8 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
+    below: float | None = None,
+    multiple: int | None = None,
     pattern: str | None = None,
     finite: bool = True,
 ) -> Any:
@@ -26,11 +28,13 @@ def option(
         minimum: smallest number allowed.
         maximum: largest number allowed.
         above: numbers must be larger than this.
+        below: numbers must be smaller than this.
+        multiple: whole numbers must be a multiple of this.
         pattern: regular expression that text must match as a whole.
         finite: refuse NaN and infinity.
     """
-    limits = {"minimum": minimum, "maximum": maximum, "above": above, "pattern": pattern, "finite": finite}
-    metadata = {"doc": doc, **limits}
+    bounds = {"minimum": minimum, "maximum": maximum, "above": above, "below": below, "multiple": multiple}
+    metadata = {"doc": doc, **bounds, "pattern": pattern, "finite": finite}
     if isinstance(default, list | dict):
         kind = type(default)
         return field(default_factory=lambda: kind(default), metadata=metadata)
@@ -81,6 +85,8 @@ def outside(value: float, limits: dict[str, Any]) -> str | None:
         ("minimum", lambda number, limit: number < limit, "at least"),
         ("maximum", lambda number, limit: number > limit, "at most"),
         ("above", lambda number, limit: number <= limit, "more than"),
+        ("below", lambda number, limit: number >= limit, "less than"),
+        ("multiple", lambda number, limit: number % limit != 0, "a multiple of"),
     )
     for name, broken, words in checks:
         if (limit := limits.get(name)) is not None and broken(value, limit):

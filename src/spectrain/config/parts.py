@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING
+from dataclasses import MISSING, replace
 from typing import Any
 
 from ..core.errors import ConfigError, Problem, SpectrainError, nearest
@@ -83,10 +83,15 @@ class Node:
         try:
             return Part(self.group, self.name, self.kind(**values))
         except ConfigError as error:
-            self.problems += error.problems
+            self.problems += [self._placed(problem) for problem in error.problems]
         except (ValueError, TypeError, SpectrainError) as error:
             self.problems.append(Problem(self.group, self.choice.origin, str(error)))
         return None
+
+    def _placed(self, problem: Problem) -> Problem:
+        """Return what an option class says of its values, with the place where the value was written."""
+        setting = self.settings.get(problem.key.removeprefix(f"{self.group}."))
+        return problem if setting is None else replace(problem, origin=setting.origin)
 
     def _unknown(self, key: str, setting: Setting) -> None:
         if self.kind is None:

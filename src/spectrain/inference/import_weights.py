@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, RunError, nearest
 from .weights.agb import import_agb
 from .weights.darts import import_darts
 from .weights.imported import Imported
@@ -24,6 +24,7 @@ def import_weights(
     fold_grey: bool = False,
     heads: tuple[int, int] | None = None,
     limits: Sequence[str] = (),
+    overwrite: bool = False,
 ) -> Imported:
     """Turn the published weights of another system into a checkpoint of ours, without running anything in the file.
 
@@ -43,9 +44,11 @@ def import_weights(
             the published model of these sizes.
         limits: of darts: words ``NAME=LOW:HIGH``, the physical values that are 0 and 1, for bands of which the file
             does not tell.
+        overwrite: replace what is there.
 
     Raises:
         DataError: no such file or system, not a model of it, or as many bands as it has not.
+        RunError: there is something already.
     """
     if system not in SYSTEMS:
         near = nearest(system, SYSTEMS)
@@ -60,6 +63,7 @@ def import_weights(
         raise DataError(f"weights of {system} are of no repeated grey", where="--fold-grey", fix="leave it away")
     if limits and system != "darts":
         raise DataError(f"weights of {system} know no limits of bands", where="--limits", fix="leave it away")
+    _refuse_existing(Path(output), overwrite)
     if system == "agb":
         return import_agb(Path(path), Path(output), bands)
     if system == "darts":
@@ -67,3 +71,10 @@ def import_weights(
     if system == "nenya":
         return import_nenya(Path(path), Path(output), bands, fold_grey)
     return import_spectraleye(Path(path), Path(output), bands, heads)
+
+
+def _refuse_existing(output: Path, overwrite: bool) -> None:
+    if output.is_dir():
+        raise RunError("is a folder", where=str(output), fix=f"name a file in it, such as {output / 'weights.pt'}")
+    if output.exists() and not overwrite:
+        raise RunError("is there already", where=str(output), fix="give another -o, or --overwrite to replace it")

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config.option import option
+from ..core.errors import ConfigError, Problem
 from ..core.fill import fill_invalid
 from ..core.loss_sum import LossSum
 from .token_sums import TokenSums, token_sums
@@ -111,9 +112,16 @@ class MAESpectralLoss(nn.Module):
         spectral_sum_normalised: bool = option(True, "divide that by the square of their number; false is as published")
         compare: Compare = option("masked", "compare the hidden tokens, or all")
         normalise_tokens: bool = option(False, "the squared error of a token counts by 1 over its own variance")
-        value_range: list[float] | None = option(
+        value_range: tuple[float, float] | None = option(
             None, "lowest and highest value of a reconstruction; null is each band's range in the training data"
         )
+
+        def __post_init__(self) -> None:
+            """Raise a `ConfigError` where the range does not rise."""
+            if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+                what = f"must rise, not go from {self.value_range[0]:g} to {self.value_range[1]:g}"
+                fix = "write [lowest, highest], as [0, 1], or null"
+                raise ConfigError([Problem("loss.value_range", "loss", what, fix)])
 
     def __init__(
         self,
@@ -142,7 +150,6 @@ class MAESpectralLoss(nn.Module):
     @classmethod
     def from_config(cls, config: Config) -> MAESpectralLoss:
         """Return the configured loss."""
-        value_range = None if config.value_range is None else (config.value_range[0], config.value_range[-1])
         return cls(
             config.mse_weight,
             config.sam_weight,
@@ -152,7 +159,7 @@ class MAESpectralLoss(nn.Module):
             compare=config.compare,
             normalise_tokens=config.normalise_tokens,
             spectral_sum_normalised=config.spectral_sum_normalised,
-            value_range=value_range,
+            value_range=config.value_range,
         )
 
     @property
@@ -166,9 +173,9 @@ class MAESpectralLoss(nn.Module):
         return self.weights["sam"] > 0
 
     def forward(self, reconstructed: Tensor, original: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Return the loss of images [B,C,H,W], a scalar; of the values where bool ``mask`` is True, None for all.
+        """Return the loss of images [B,C,H,W], a scalar; of the values where ``mask``, bool [B,C,H,W], is True.
 
-        NaN in ``original`` is missing and does not count. Without anything to compare the loss is 0.
+        Without a mask all do. NaN in ``original`` is missing and does not count. With nothing to compare the loss is 0.
         """
         batch, channels = original.shape[:2]
         valid = torch.isfinite(original)

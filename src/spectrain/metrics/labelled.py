@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -71,6 +72,7 @@ class LabelledPixels:
         self._folder, self._fitted, self._most = folder, fitted, most
         self._held: dict[str, _Thinned] = {}
         self._files: dict[tuple[str, str], _NpyFile] = {}
+        self._stems: dict[str, str] = {}
 
     @torch.no_grad()
     def update(self, output: Any, batch: Batch) -> None:
@@ -95,15 +97,24 @@ class LabelledPixels:
             if values is None:
                 continue
             if (file := self._files.get((kind, quantity))) is None:
-                name = "_".join(part for part in (kind, re.sub(r"[^\w.-]+", "_", quantity)) if part)
+                name = "_".join(part for part in (kind, self._stem(quantity)) if part)
                 file = self._files[kind, quantity] = _NpyFile(self._folder / f"{name}.npy")
             file.add(values)
+
+    def _stem(self, quantity: str) -> str:
+        """Return a quantity's name as a part of a file's, with a number where another's is the same."""
+        if quantity not in self._stems:
+            plain = re.sub(r"[^\w.-]+", "_", quantity)
+            taken = {one.casefold() for one in self._stems.values()}  # on some disks "A" and "a" are one file
+            numbered = (plain if number == 1 else f"{plain}_{number}" for number in count(1))
+            self._stems[quantity] = next(one for one in numbered if one.casefold() not in taken)
+        return self._stems[quantity]
 
     def finish(self) -> list[Path]:
         """End the files and return them: ``predictions.npy``, ``targets.npy``, of an error model ``variances.npy``.
 
         Each is flat, float32, of the labelled pixels in the order of the split; of several quantities each has its own,
-        such as ``predictions_height.npy``.
+        such as ``predictions_height.npy``; ``predictions_height_2.npy`` where two names come to the same.
         """
         return [file.close() for file in self._files.values()]
 

@@ -27,15 +27,6 @@ FINE, LOWEST, HIGHEST = 1024, -24.0, 24.0
 GROUPS = 15
 """About equally full bins, joined from fine ones, that the ENCE is over."""
 VALUES = ("rmse", "mae", "me", "r2", "mse")
-SPREADS = (
-    "gaussian_nll",
-    "laplacian_nll",
-    *(f"coverage_{100 * level:.0f}" for level in LEVELS),
-    "ence",
-    "sharpness",
-    "z_rms",
-    "crps",
-)
 PUBLISHED = {
     "loss": "loss",
     "mse": "MSE",
@@ -115,6 +106,7 @@ class RegressionSums(Summed):
         super().__init__()
         self.limits = limits
         self._names: tuple[str, ...] = ()
+        self._limits: Tensor | None = None
 
     @torch.no_grad()
     def update(self, output: Any, batch: Batch) -> None:
@@ -125,7 +117,10 @@ class RegressionSums(Summed):
         if self.limits is not None:
             from .regression_figures import figure_sums  # which needs what is here
 
-            new |= figure_sums(output, self.limits)
+            if self._limits is None:  # copied to the device once: each copy waits for it
+                device = output.mean.device
+                self._limits = torch.tensor(self.limits, dtype=widest(device), device=device)
+            new |= figure_sums(output, self._limits)
         self.add_sums(new)
 
     def compute(self, sums: dict[str, Tensor]) -> dict[str, float]:

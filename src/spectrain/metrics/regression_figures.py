@@ -16,12 +16,12 @@ CELLS = 64
 """Rows and columns of predicted against true between the limits of a quantity."""
 
 
-def figure_sums(found: Regressed, limits: Sequence[tuple[float, float]]) -> dict[str, Tensor]:
+def figure_sums(found: Regressed, limits: Tensor | Sequence[tuple[float, float]]) -> dict[str, Tensor]:
     """Return sums that add up over batches and processes, float64 where the device has it; without waiting for it.
 
     Args:
         found: values and labels of Q quantities.
-        limits: lowest and highest value of each quantity.
+        limits: lowest and highest value of each quantity, [Q,2]; a tensor of `widest` type there is not copied again.
 
     Returns:
         ``joint`` [Q,66,66], labels by true (rows) and predicted value (columns): the first and the last hold what lies
@@ -38,7 +38,7 @@ def figure_sums(found: Regressed, limits: Sequence[tuple[float, float]]) -> dict
         return held.scatter_add_(0, cell.flatten(), values.to(wide).flatten())[:-1].view(quantities, count)
 
     shape = (1, -1, *[1] * (found.mean.ndim - 2))
-    low, high = (torch.tensor(ends, dtype=wide, device=own.device).view(shape) for ends in zip(*limits, strict=True))
+    low, high = (end.view(shape) for end in torch.as_tensor(limits, dtype=wide, device=own.device).unbind(1))
 
     def place(values: Tensor) -> Tensor:
         step = ((fill_invalid(values, valid).to(wide) - low) / (high - low) * CELLS).floor() + 1

@@ -42,7 +42,10 @@ class ModelConfig:
 
 
 class Network(Protocol):
-    """What a model has to be: a module on plain tensors."""
+    """What a model has to be: a module on plain tensors.
+
+    It may say by ``head_names`` with what the names of its head's weights begin; see `load_weights`.
+    """
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the output for [B,C,H,W]."""

@@ -31,9 +31,11 @@ class DenseNetwork(nn.Module):
         in_channels: bands of the images, and their mask channels where they have some.
         channels: numbers a pixel.
         stem: "small" or "large"; see `ResNet`.
-        width: channels of the pyramid.
+        width: channels of the pyramid; a multiple of 32.
         freeze: the encoder does not learn.
     """
+
+    head_names = ("decoder.out.",)
 
     @dataclass(frozen=True)
     class Config(ModelConfig):
@@ -45,7 +47,7 @@ class DenseNetwork(nn.Module):
             pattern=BACKBONE,
         )
         stem: Stem = option("large", "small for images of about 32 to 96 px; large is 16 times cheaper")
-        width: int = option(128, "channels of the decoder, a multiple of 32", minimum=32)
+        width: int = option(128, "channels of the decoder, a multiple of 32", minimum=32, multiple=32)
         freeze: bool = option(False, "the encoder does not learn")
 
     def __init__(
@@ -99,11 +101,13 @@ class DenseTokens(MAESpectral):
     for the bands that it is trained on, as its decoder looks at the image itself.
     """
 
+    head_names = ("decoder.out.",)
+
     @dataclass(frozen=True)
     class Config(MAESpectral.Config):
         """Keys of ``model=dense_tokens``."""
 
-        width: int = option(128, "channels of the decoder, a multiple of 32", minimum=32)
+        width: int = option(128, "channels of the decoder, a multiple of 32", minimum=32, multiple=32)
         freeze: bool = option(False, "the encoder does not learn")
 
     decoder: Any

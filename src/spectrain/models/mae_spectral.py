@@ -53,8 +53,6 @@ class MAESpectral(nn.Module):
         table: (band groups, rows, columns) of the learned tables.
     """
 
-    any_bands = True
-
     @dataclass(frozen=True)
     class Config(ModelConfig):
         """Keys of ``model=mae_medium`` and its sisters."""
@@ -168,10 +166,15 @@ class MAESpectral(nn.Module):
     def forward(self, x: Tensor, wavelengths: Sequence[float] | None = None, valid: Tensor | None = None) -> Tensor:
         """Return the reconstruction [B,C,H,W] of images [B,C,H,W] from the tokens that their place in the batch shows.
 
+        The network is moved to the device of the images.
+
         Args:
             x: of any number of bands and any size, already scaled.
             wavelengths: of the bands in nm; None tells the bands by their number alone.
             valid: bool [B,C,H,W], what was measured; None is what is finite.
+
+        Raises:
+            ValueError: not one wavelength a band.
         """
         names = Bands.unnamed(x.shape[1])
         if wavelengths is not None:

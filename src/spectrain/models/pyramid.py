@@ -22,7 +22,7 @@ class Pyramid(nn.Module):
         depths: channels of the maps, from fine to coarse.
         in_channels: of the image.
         channels: numbers a pixel that come out.
-        width: channels of the pyramid; a multiple of 8.
+        width: channels of the pyramid; a multiple of 32, as a quarter of them falls into 8 groups.
     """
 
     def __init__(self, depths: Sequence[int], in_channels: int, channels: int, width: int = 128) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..config.option import option
 from ..core.bands import Bands
+from ..core.errors import ConfigError, Problem
 from .banded import ModelConfig
 
 
@@ -30,6 +31,12 @@ class SpectralAutoencoder(nn.Module):
         widths: list[int] = option(
             [256, 128, 64, 32, 3], "widths of the layers to the bottleneck, its own last", minimum=1
         )
+
+        def __post_init__(self) -> None:
+            """Raise a `ConfigError` where there is no bottleneck."""
+            if not self.widths:
+                fix = "name at least that of the bottleneck, as [256, 128, 64, 32, 3]"
+                raise ConfigError([Problem("model.widths", "model", "must name a width", fix)])
 
     def __init__(self, in_channels: int, out_channels: int, widths: list[int]) -> None:
         super().__init__()

@@ -44,6 +44,8 @@ class UNet(nn.Module):
         channels: numbers a pixel; 2 are a mean and a log-variance. Any other number comes from one head.
     """
 
+    head_names = ("meanlayer.", "stdlayer.")
+
     @dataclass(frozen=True)
     class Config(ModelConfig):
         """Keys of ``model=unet``."""

@@ -19,6 +19,8 @@ from ..core.errors import DataError
 
 logger = logging.getLogger(__name__)
 
+HEAD_NAMES = ("head.",)
+"""With which the names of a head's weights begin, unless the network says others."""
 _SHOWN = 5
 
 
@@ -28,8 +30,9 @@ def load_weights(
     """Load the weights in ``source`` into ``network``, in place.
 
     Everything must be there under the same name and in the same shape, except what belongs to the head (names that
-    begin ``head.``): a head for another number of outputs keeps its fresh weights, which the log says. The statistics
-    by which images are standardised are not weights and are not taken.
+    begin with one of the network's ``head_names``, `HEAD_NAMES` where it says none): a head for another number of
+    outputs keeps its fresh weights, which the log says. The statistics by which images are standardised are not weights
+    and are not taken.
 
     Args:
         network: the network, without the `BandedModel` around it.
@@ -42,7 +45,8 @@ def load_weights(
         The names that kept their fresh weights.
 
     Raises:
-        DataError: the file is missing, damaged, holds more than tensors and plain values, or does not fit.
+        DataError: the file is missing, damaged, holds more than tensors and plain values, or does not fit; or only the
+            encoder is wanted, and the network or the file has none.
     """
     path = _file(Path(source))
     tensors, trained_on = _read(path)
@@ -50,12 +54,20 @@ def load_weights(
     if part == "encoder":
         given = {name: tensor for name, tensor in given.items() if name.startswith("encoder.")}
         wanted = {name: tensor for name, tensor in wanted.items() if name.startswith("encoder.")}
+        if not wanted or not given:
+            lacking = "the file has none" if wanted else f"the model ({type(network).__name__}) has none"
+            raise DataError(
+                f"only weights that are called encoder are wanted, and {lacking}",
+                where=str(path),
+                fix="set model.init_part=all to take all weights, or name a run and a model with an encoder",
+            )
+    heads = tuple(getattr(network, "head_names", HEAD_NAMES))
     if bands is not None and trained_on is not None:
         _compare(trained_on, bands, path)
     unlike = {name: _difference(name, given.get(name), tensor) for name, tensor in wanted.items()}
     unlike = {name: what for name, what in unlike.items() if what}
-    wrong = [what for name, what in unlike.items() if not name.startswith("head.")]
-    wrong += [f"{name} is only in the file" for name in given if name not in wanted and not name.startswith("head.")]
+    wrong = [what for name, what in unlike.items() if not name.startswith(heads)]
+    wrong += [f"{name} is only in the file" for name in given if name not in wanted and not name.startswith(heads)]
     if wrong:
         more = f"\n    and {len(wrong) - _SHOWN} more" if len(wrong) > _SHOWN else ""
         raise DataError(

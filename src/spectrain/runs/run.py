@@ -247,11 +247,15 @@ class Run:
             require_installed(wanted(cfg))
             atomic_write(self.folder / "config.yaml", cfg.to_yaml())
             with disk_errors(self.folder):
-                self._log = LogFile(self.folder / "log.txt", debug=cfg.general.debug)
-            self.info.update(
-                status="running", process={"pid": os.getpid(), "host": platform.node(), "started": now()}, ended=None
-            )
-            self._trackers = Trackers(cfg, self.folder, self.info, after=after)
+                log = LogFile(self.folder / "log.txt", debug=cfg.general.debug)
+            process = {"pid": os.getpid(), "host": platform.node(), "started": now()}
+            try:
+                self.info.update(status="running", process=process, ended=None)
+                self._trackers = Trackers(cfg, self.folder, self.info, after=after)
+            except BaseException:
+                log.detach()  # or what later runs of this process say is written here
+                raise
+            self._log = log
         return self._trackers
 
     def _report(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -19,9 +19,6 @@ from ..core.targets import ClassLabel, NoTarget, Target
 from ..data.sparse_labels import Labels
 from ..losses.supcon import SupConLoss
 from .base import Step, Task
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

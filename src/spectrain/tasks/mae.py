@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +17,6 @@ from ..models.banded import BandedModel
 from ..models.masking import Plan
 from ..models.tokens import take
 from .base import Task
-
-if TYPE_CHECKING:
-    pass
 
 
 class MaskedAutoencoding(Task):

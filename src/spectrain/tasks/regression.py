@@ -60,6 +60,7 @@ class Regression(Task):
     Raises:
         DataError: not one centre and spread and two limits a quantity, a spread that is not above 0, or limits that do
             not rise.
+        SpectrainError: ``interval`` is none of those that are calibrated.
     """
 
     published = PUBLISHED

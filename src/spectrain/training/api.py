@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ from .parallel import process_group
 from .profiling import profiler
 from .session import Session, build_session
 from .shared_work import from_main
-from .state import State, arithmetic, differences
+from .state import Progress, State, arithmetic, differences
+from .taken_up import take_up
 
 log = logging.getLogger("spectrain")
 
@@ -153,12 +155,47 @@ def _trained(cfg: Config, run: Run | None, checkpoint: dict[str, Any] | None) ->
 
 def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
     """Fit, and return the run's status, which is left right whatever happens."""
-    cfg, order = session.cfg, session.train_order
-    state = State()
+    cfg, state = session.cfg, State()
     if checkpoint is not None:
         state = State.from_record(checkpoint)
         if changed := differences(checkpoint["progress"]["arithmetic"], arithmetic(session)):
             log.warning("continues, not bit-identically: %s", ", ".join(changed))
+        _take_up(run, Path(checkpoint["path"]), state.progress)
+    training = None
+    try:
+        try:
+            _begin(session, run, state)
+            line = ProgressLine(
+                epochs=cfg.hparams.epochs,
+                steps_per_epoch=session.train_order.steps_per_epoch,
+                enabled=rank() == 0,
+                start=state.progress.step,
+            )
+            log.info("%s", describe(session, run))
+            if state.progress.stopped or state.progress.epoch >= cfg.hparams.epochs:
+                why = "it was stopped early" if state.progress.stopped else "for more, name a larger hparams.epochs"
+                log.info("nothing is left to train after epoch %d: %s", state.progress.epoch, why)
+            if checkpoint is None:
+                _doubt(session)
+            left = 0 if cfg.hparams.skip_training else session.total_steps - state.progress.step
+            tracing = profiler(cfg.general.profile and rank() == 0, run.folder, left)
+            with stop_on_signal() as stop, tracing as profile, line:
+                line.show(layer_table(session.model))
+                training = Training(session, run, state, checkpoint_meta(session, run), line, stop, profile)
+                status = training.fit()
+            if status == "finished":
+                log.info("%s", ended(session, state, run))
+        finally:
+            run.update_info(**_results(session, state, training))
+    except BaseException:
+        run.finish("failed")
+        raise
+    return status
+
+
+def _begin(session: Session, run: Run, state: State) -> None:
+    """Cut a run back to where it goes on, and write down what is known before the first step."""
+    cfg = session.cfg
     run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
     if rank() == 0:
         keep_folds(cfg.dataset, run.folder)
@@ -178,33 +215,21 @@ def _run(session: Session, run: Run, checkpoint: dict[str, Any] | None) -> str:
         hardware=hardware_facts(session.device),
         derived_names=derived_names(cfg),
         remarks=session.task.remarks(
-            order.samples_per_step, 0 if session.valid is None else len(session.valid.patches)
+            session.train_order.samples_per_step, 0 if session.valid is None else len(session.valid.patches)
         ),
     )
-    line = ProgressLine(
-        epochs=cfg.hparams.epochs, steps_per_epoch=order.steps_per_epoch, enabled=rank() == 0, start=state.progress.step
-    )
-    log.info("%s", describe(session, run))
-    if state.progress.stopped or state.progress.epoch >= cfg.hparams.epochs:
-        why = "it was stopped early" if state.progress.stopped else "for more, name a larger hparams.epochs"
-        log.info("nothing is left to train after epoch %d: %s", state.progress.epoch, why)
-    if checkpoint is None:
-        _doubt(session)
-    status, training = "failed", None
-    try:
-        left = 0 if cfg.hparams.skip_training else session.total_steps - state.progress.step
-        tracing = profiler(cfg.general.profile and rank() == 0, run.folder, left)
-        with stop_on_signal() as stop, tracing as profile, line:
-            line.show(layer_table(session.model))
-            training = Training(session, run, state, checkpoint_meta(session, run), line, stop, profile)
-            status = training.fit()
-        if status == "finished":
-            log.info("%s", ended(session, state, run))
-    finally:
-        run.update_info(**_results(session, state, training))
-        if status == "failed":
-            run.finish(status)
-    return status
+
+
+def _take_up(run: Run, path: Path, progress: Progress) -> None:
+    """Make the checkpoints of a run those of the one that it goes on from; a best one that is lost is forgotten."""
+    if not from_main(lambda: take_up(run, path, progress)):
+        log.warning(
+            "the weights of epoch %d, the best so far, are no longer there: the best of those that come is kept",
+            progress.best_epoch,
+        )
+        progress.best, progress.best_epoch = math.nan, 0
+    if not progress.best_epoch:
+        run.update_info(best=None)
 
 
 def ended(session: Session, state: State, run: Run) -> str:

@@ -30,7 +30,7 @@ class SyncBatchNorm(_BatchNorm):
             return super().forward(input)
         values = input if input.dtype == torch.float64 else input.to(torch.float32)
         axes = [axis for axis in range(values.dim()) if axis != 1]
-        count = values.new_tensor([values.numel() / values.shape[1]])
+        count = values.new_full((1,), values.numel() / values.shape[1])
         # Centred on the running mean first: sums of squares of raw values cancel badly where mean >> deviation.
         shape = [1, -1] + [1] * (values.dim() - 2)
         centre = values.new_zeros(values.shape[1])

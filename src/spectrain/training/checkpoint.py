@@ -54,10 +54,14 @@ def refuse_odd(value: Any, where: str = "checkpoint") -> None:
         raise TypeError(f"{where} is a {type(value).__name__}; a checkpoint holds tensors and plain values only")
 
 
-def load_checkpoint(path: Path | str) -> dict[str, Any]:
+def load_checkpoint(path: Path | str, *, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; ``meta`` holds the parsed ``meta_json``.
 
     Loads with ``weights_only=True``: a stranger's file cannot run code.
+
+    Args:
+        path: the file; ``path`` of the record says it again.
+        mapped: leave tensors in the file until they are looked at, for who wants little of it.
 
     Raises:
         RunError: missing, truncated, not a checkpoint of spectrain, or of a newer version.
@@ -71,7 +75,7 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
         )
     expect_stored(path, RunError)
     try:
-        record = torch.load(path, map_location="cpu", weights_only=True)
+        record = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # reading damaged bytes raises whatever it stumbles over
         raise RunError(
             "the checkpoint cannot be read: it is damaged, or holds more than tensors and plain values",
@@ -85,4 +89,5 @@ def load_checkpoint(path: Path | str) -> dict[str, Any]:
     record = migrated(record, NAME, VERSION, where=str(path))
     with reading(path, RunError, fix="take another checkpoint of the run"):
         record["meta"] = json.loads(record["meta_json"])
+    record["path"] = str(path)
     return record

@@ -39,6 +39,8 @@ class Training:
         stop: set when somebody asked the training to stop.
         profiler: counts steps, and writes a trace where one was asked for.
         checkpoints: False writes none; for an epoch without a run folder.
+        saved_at: when ``last`` was written.
+        save_seconds: how long a checkpoint took to write.
     """
 
     session: Session
@@ -223,20 +225,23 @@ class Training:
         """Write the checkpoint ``name``; under FSDP every process takes part.
 
         Where the training stands as when the last one was written (its best epoch is its last), that file gets a
-        second name: half the time and half the space.
+        second name: half the time and half the space. For the same reason it becomes ``last`` too, from which a
+        killed run goes on; where there are no links, that one waits for its time.
         """
         begin = time.monotonic()
         path, progress = self.run.checkpoint(name), self.state.progress
         at = progress.epoch, progress.step, progress.step_in_epoch
         before, self._saved = self._saved, (at, path)
-        if world_size() == 1 and before is not None and before[0] == at and atomic_link(path, before[1]):
-            return
-        self.fetch_losses()
-        record = self.state.record(self.session)
-        if is_main():
-            save_checkpoint(path, record, self.meta)
-        self.saved_at = time.monotonic()
-        self.save_seconds = self.saved_at - begin
+        linked = world_size() == 1 and before is not None and before[0] == at and atomic_link(path, before[1])
+        if not linked:
+            self.fetch_losses()
+            record = self.state.record(self.session)
+            if is_main():
+                save_checkpoint(path, record, self.meta)
+            self.save_seconds = time.monotonic() - begin
+        # the main process alone knows; the others need not, as one that finds it late is enough
+        if name == "last" or not is_main() or atomic_link(self.run.checkpoint("last"), path):
+            self.saved_at = time.monotonic()
 
 
 class Clock:

@@ -64,13 +64,12 @@ class Adam(Uncompiled, torch.optim.Adam):
 
         lr: float = option(1e-3, "learning rate, before the schedule", above=0)
         weight_decay: float = option(0.0, "added to the gradient, times the weight", minimum=0)
-        betas: list[float] = option([0.9, 0.999], "decay of the two running moments", minimum=0, maximum=1)
+        betas: tuple[float, float] = option((0.9, 0.999), "decay of the two running moments", minimum=0, below=1)
 
     @classmethod
     def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> Adam:
         """Return the optimiser of ``parameters``."""
-        first, second = config.betas
-        return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
+        return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas, fused=True)
 
 
 class AdamW(Uncompiled, torch.optim.AdamW):
@@ -84,13 +83,12 @@ class AdamW(Uncompiled, torch.optim.AdamW):
 
         lr: float = option(1e-4, "learning rate, before the schedule", above=0)
         weight_decay: float = option(0.01, "share of the weight taken off, times the rate", minimum=0)
-        betas: list[float] = option([0.9, 0.999], "decay of the two running moments", minimum=0, maximum=1)
+        betas: tuple[float, float] = option((0.9, 0.999), "decay of the two running moments", minimum=0, below=1)
 
     @classmethod
     def from_config(cls, config: Config, *, parameters: Iterable[nn.Parameter]) -> AdamW:
         """Return the optimiser of ``parameters``."""
-        first, second = config.betas
-        return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=(first, second), fused=True)
+        return cls(parameters, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas, fused=True)
 
 
 class Lars:

@@ -114,15 +114,6 @@ class Parallel:
 
         return get_model_state_dict(self.module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
-    def load_model_state(self, state: dict[str, Any]) -> None:
-        """Load what `model_state` returned, strictly; every process must call it with the same state."""
-        if self.kind != "fsdp":
-            self.module.load_state_dict(state)
-            return
-        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-
-        set_model_state_dict(self.module, state, options=StateDictOptions(full_state_dict=True))
-
     def optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Return the whole optimiser state by parameter name, whatever the parallelism; every process must call it."""
         if self.kind == "fsdp" and optimizer.state:

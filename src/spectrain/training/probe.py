@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 LABEL = "label"
 MOST_CLASSES = 20
 """Whole numbers with more different values than this are quantities."""
+_VALUES = 1 << 24
+"""Numbers of the images of a block of labels."""
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,8 @@ def _column(name: str, patches: Patches, rows: NDArray[np.int64]) -> NDArray[Any
             return np.array([None if value != value else value for value in column.tolist()], dtype=object)
         return column.to_numpy()
     if name == LABEL and patches.has_labels:
-        labels = patches.read(rows).labels
-        if isinstance(labels, np.ndarray) and labels.ndim == 1 and labels.dtype.kind in "iub":
+        labels = _labels(patches, rows)
+        if labels is not None and labels.dtype.kind in "iub":
             return labels
         raise DataError("the labels are not one class an image", where="metric.probe", fix="name a metadata column")
     columns = [*(str(column) for column in table), *([LABEL] if patches.has_labels else [])]
@@ -192,6 +194,21 @@ def _column(name: str, patches: Patches, rows: NDArray[np.int64]) -> NDArray[Any
         where="metric.probe",
         fix=f"its metadata have {', '.join(columns)}",
     )
+
+
+def _labels(patches: Patches, rows: NDArray[np.int64]) -> NDArray[Any] | None:
+    """Return the labels of the patches ``rows``; None where they are not one an image.
+
+    Taken a block at a time: a reader may have to read the images beside them.
+    """
+    block = max(1, _VALUES // math.prod(patches.shape[1:]))
+    found: list[NDArray[Any]] = []
+    for start in range(0, len(rows), block):
+        labels = patches.labels(rows[start : start + block])
+        if not isinstance(labels, np.ndarray) or labels.ndim != 1:
+            return None
+        found.append(labels)
+    return np.concatenate(found) if found else None
 
 
 def build_probe(metric: Any, train: Patches, valid: Patches | None) -> Probe | None:

@@ -64,6 +64,12 @@ def as_pipeline(trained: Trained, classes: int, name: str) -> Pipeline:
     model, network = trained.model, trained.model.network
     where = str(trained.path)
     fix = "export it by --to onnx, torch-export or safetensors"
+    if (kind := trained.cfg.task.name) != "segmentation":
+        raise DataError(
+            f"the pipeline takes the logits of a segmentation, and this is a model of the task {kind!r}",
+            where=where,
+            fix=fix,
+        )
     if not isinstance(network, SmpNetwork):
         raise DataError(
             f"the pipeline builds networks of segmentation-models-pytorch, and this is a {type(network).__name__}",

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...core.bands import Bands
 from ...core.errors import DataError
 from ...models.unet import MOMENTS
-from .imported import Imported, chosen_bands, configuration, plain_names, write_imported
+from .imported import Imported, chosen_bands, configuration, epoch_of, in_float32, plain_names, write_imported
 from .published_file import read_published
 
 FIRST = "inc.double_conv.0.weight"
@@ -50,7 +50,7 @@ def import_agb(
     weights = _network_of(record if inside is None else inside, path)
     channels, bilinear = int(weights[FIRST].shape[1]), _LEARNED not in weights
     bands = chosen_bands(names, channels, Bands.unnamed(channels))
-    epoch = record.get("epoch") if isinstance(record.get("epoch"), int) else None
+    epoch = epoch_of(record)
     model = ["model=unet", f"model.num_ch={channels}", f"model.bilinear={str(bilinear).lower()}"]
     write_imported(
         output,
@@ -93,4 +93,4 @@ def _network_of(given: Any, path: Path) -> dict[str, Tensor]:
             where=str(path),
             fix="give best_checkpoint.pt, checkpoint_epochN.pth or best_weights.pt of that trainer",
         )
-    return {name: value.float() if value.is_floating_point() else value for name, value in plain.items()}
+    return in_float32(plain)

@@ -12,7 +12,7 @@ from ...core.bands import Band, Bands
 from ...core.errors import ConfigError, DataError
 from ...core.targets import IGNORED
 from ...data.values import REFLECTANCE_SCALE
-from .imported import Imported, chosen_bands, configuration, write_imported
+from .imported import Imported, chosen_bands, configuration, epoch_of, in_float32, write_imported
 from .published_bands import PUBLISHED, given_limits, limits_of
 from .published_file import read_published
 
@@ -58,7 +58,7 @@ def import_darts(path: Path, output: Path, names: Sequence[str], limits: Sequenc
     known = {name: hyper[name] for name in _TRAINING if isinstance(hyper.get(name), int | float)}
     known |= {"model_arch": options["arch"], "model_encoder": options["encoder_name"]}
     overrides = ["model.standardise=limits", "task.classes=2", f"task.ignore=[{IGNORED},{INVALID}]"]
-    epoch = record.get("epoch") if isinstance(record.get("epoch"), int) else None
+    epoch = epoch_of(record)
     try:
         write_imported(
             output,
@@ -124,8 +124,7 @@ def _network_of(record: Mapping[str, Any], path: Path) -> tuple[dict[str, Tensor
         )
     head = "segmentation_head."
     named = {f"head.{name.removeprefix(head)}" if name.startswith(head) else name: mine[name] for name in mine}
-    floats = {name: value.float() if value.is_floating_point() else value for name, value in named.items()}
-    return floats, len(given) - len(mine)
+    return in_float32(named), len(given) - len(mine)
 
 
 def _bands(

@@ -128,6 +128,17 @@ def plain_names(weights: Mapping[Any, Any]) -> dict[str, Any]:
     return {re.sub(r"(^|\.)module\.", r"\1", str(name)): value for name, value in weights.items()}
 
 
+def in_float32(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights as ours are: numbers of any floating type in float32, counters as they are."""
+    return {name: value.float() if value.is_floating_point() else value for name, value in weights.items()}
+
+
+def epoch_of(record: Mapping[str, Any]) -> int | None:
+    """Return the epoch that a file says of itself; None where it says none, or no whole number."""
+    epoch = record.get("epoch")
+    return epoch if isinstance(epoch, int) and not isinstance(epoch, bool) else None
+
+
 def chosen_bands(names: Sequence[str], channels: int, otherwise: Bands) -> Bands:
     """Return the bands by the names given, as many as the model takes; ``otherwise`` where none are."""
     if names and len(names) != channels:

@@ -14,7 +14,7 @@ from ...config.aliases import table_of
 from ...core.bands import Bands
 from ...core.errors import ConfigError, DataError
 from ...models.resnet import resnet_name
-from .imported import Imported, chosen_bands, configuration, plain_names, write_imported
+from .imported import Imported, chosen_bands, configuration, epoch_of, in_float32, plain_names, write_imported
 from .published_file import read_published
 
 
@@ -36,7 +36,7 @@ def import_nenya(path: Path, output: Path, names: Sequence[str], fold_grey: bool
     cfg = _configuration(options if isinstance(options, dict) else {}, found, notes)
     if record.get("optimizer"):
         notes.append("the state of the optimiser is left out")
-    epoch = record.get("epoch")
+    epoch = epoch_of(record)
     write_imported(
         output,
         cfg,
@@ -66,7 +66,7 @@ def _network_of(given: Any, path: Path) -> dict[str, Tensor]:
             where=str(path),
             fix="give a checkpoint that Nenya or SupContrast wrote",
         )
-    return {name: value.float() if value.is_floating_point() else value for name, value in plain.items()}
+    return in_float32(plain)
 
 
 def _folded(weight: Tensor, path: Path) -> Tensor:

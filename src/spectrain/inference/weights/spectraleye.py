@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ...core.bands import Band, Bands
 from ...core.errors import ConfigError, DataError
-from .imported import Imported, chosen_bands, configuration, plain_names, write_imported
+from .imported import Imported, chosen_bands, configuration, epoch_of, in_float32, plain_names, write_imported
 from .published_file import read_published
 
 WAVELENGTHS = (*range(450, 740, 10), 850)
@@ -132,7 +132,7 @@ def import_spectraleye(
             weights=network_weights(published),
             source=path,
             system="spectraleye",
-            epoch=_epoch(record),
+            epoch=epoch_of(record),
         )
     except ConfigError as error:
         raise DataError(
@@ -141,7 +141,7 @@ def import_spectraleye(
     name = variant if variant != "mae_spectral" else f"masked autoencoder of {sizes.depth} blocks of {sizes.dim}"
     options = [one for one in _model_options(sizes, chosen_heads) if variant == "mae_spectral" or "patch_size" in one]
     options = [f"model={variant}", *options, f"model.init_from={output}"]
-    return Imported(output, name, bands, None, _epoch(record), tuple(notes), "mae", tuple(options))
+    return Imported(output, name, bands, None, epoch_of(record), tuple(notes), "mae", tuple(options))
 
 
 def network_weights(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -186,7 +186,7 @@ def published_names(weights: Mapping[Any, Any], path: Path) -> dict[str, Tensor]
             where=str(path),
             fix="give the state dict of the whole model, as SpectralEye or SpectralGPT writes it",
         )
-    return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
+    return in_float32(found)
 
 
 def sizes_of(published: Mapping[str, Tensor], path: Path) -> Sizes:
@@ -255,8 +255,3 @@ def _overrides(variant: str, sizes: Sizes, heads: tuple[int, int], of_eye: bool)
         *(f"loss.{key}={value}" for key, value in loss.items()),
         *(["dataset.transform=log10_reflectance"] if of_eye else []),
     ]
-
-
-def _epoch(record: Mapping[str, Any]) -> int | None:
-    epoch = record.get("epoch")
-    return epoch if isinstance(epoch, int) else None
