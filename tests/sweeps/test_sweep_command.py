@@ -211,6 +211,16 @@ def test_personal_defaults_count_for_every_runner(place, unrehearsed, monkeypatc
     assert open_sweep("sweep-small-one").plan.config().general.num_workers == 2
 
 
+def test_a_runner_in_another_folder_finds_the_plugin(place, unrehearsed, monkeypatch):
+    Path("mine.py").write_text("")
+    begin(plugins=["mine.py", "json"])
+    plan = open_sweep("sweep-small-one").plan
+    assert plan.plugins == (str(place / "mine.py"), "json")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    assert plan.config(["dataset.path=../data"]).recipe == "segmentation"
+
+
 def test_words_said_anew_replace_those_before():
     assert replaced(["a.b=1", "c-d=2"], ["c_d=3", "e=4"]) == ["a.b=1", "c_d=3", "e=4"]
 

@@ -40,7 +40,7 @@ class Plan:
         config_dir: folder with group files of the user's own.
         overrides: ``key=value`` words.
         flags: ``--key value`` words.
-        plugins: modules to import.
+        plugins: modules to import; files by their absolute paths.
         folds: how many folds each trial is run on, from the first on; 1 takes the data's own splits.
         randoms: how many seeds.
         seed: of random search.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..config.plugins import placed
 from ..config.render import flattened
 from ..config.resolver import personal_file
 from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, nearest
@@ -68,7 +69,7 @@ def plan_of(
         config_dir=None if config_dir is None else str(Path(config_dir).absolute()),
         overrides=tuple(overrides),
         flags=tuple(flags),
-        plugins=tuple(plugins),
+        plugins=tuple(map(placed, plugins)),
         folds=options.n_folds or (1 if encoder else FOLDS),
         randoms=options.n_randoms or (1 if encoder else RANDOMS),
         seed=options.sweep_seed,

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..config import Config
+from ..config.plugins import loaded_plugins
 from ..core.errors import RunError
 from ..runs.run import Run
 from .api import missing_processes, resolve, train_config
@@ -58,7 +59,7 @@ def _together(cfg: Config, folder: Path, count: int, *, begun: bool) -> Run:
             file = Path(place) / "config.yaml"
             file.write_text(cfg.to_yaml())
             words = ["train", cfg.recipe, "--config", str(file)]
-        code = launch(count, words)
+        code = launch(count, [*words, *(word for one in loaded_plugins() for word in ("--plugin", one))])
     if not (folder / "run.json").is_file():
         raise RunError(
             f"its {count} processes ended with code {code}", where=str(folder), fix="see what they say above"
