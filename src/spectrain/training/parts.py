@@ -94,6 +94,11 @@ class SplitLoader:
             size = cfg.hparams.batch_size_valid or cfg.hparams.batch_size
             self.order = eval_order(patches, size, group=inputs.task.evaluation_group)
 
+    @property
+    def steps_per_epoch(self) -> float:
+        """Optimiser steps that the training images are, for `learning_rate`: images over images a step, as 10.5."""
+        return self.inputs.steps_per_epoch
+
     def __len__(self) -> int:
         if isinstance(self.order, TrainOrder | MixedTrainOrder):
             return self.order.steps_per_epoch * self.order.micro_batches
@@ -150,9 +155,20 @@ def make_loader(cfg: Config, split: str = "train") -> SplitLoader:
     return SplitLoader(open_inputs(cfg), split)
 
 
-def learning_rate(cfg: Config, step: int, steps_per_epoch: int) -> float:
-    """Return the learning rate of optimiser step ``step`` (from 0)."""
-    rate: float = cfg.scheduler.build()(cfg.optimizer.lr, step, steps_per_epoch, cfg.hparams.epochs)
+def learning_rate(cfg: Config, step: int, steps_per_epoch: float) -> float:
+    """Return the learning rate of optimiser step ``step`` (from 0).
+
+    Args:
+        cfg: the configuration.
+        step: of the whole training.
+        steps_per_epoch: how many there are in an epoch, or how many the images are that it draws from, with the part
+            of one that is left (10.5): the loop takes whole ones, 1 at least, and the cyclic schedule counts the part
+            too. `SplitLoader.steps_per_epoch` is that number; with it the rate is that of a training on one data set.
+    """
+    schedule = cfg.scheduler.build()
+    if hasattr(schedule, "measure"):
+        schedule.measure(steps_per_epoch)
+    rate: float = schedule(cfg.optimizer.lr, step, max(1, int(steps_per_epoch)), cfg.hparams.epochs)
     return rate
 
 
