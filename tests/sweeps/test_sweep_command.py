@@ -115,13 +115,15 @@ def test_two_devices_are_two_runners_of_one_sweep(place, capfd):
         (["sweep.yaml", "dataset.path=data", "optimizer.lrr=1"], 1, "is not an option"),
         (["sweep.yaml", "dataset.path=data", "--sweep-db", "mysql://u:secret@h/d"], 1, "no known kind"),
         (["sweep.yaml", "dataset.path=data", "--n-folds", "3"], 1, "folds"),
+        (["--sweep-id", "some", "--device", "cpu", "--sweep-db", "journal:db/x"], 2, "no sweep file to begin it with"),
+        (["sweep.yaml", "dataset.path=data", "optimizer.lrr=1", "--sweep-db", "journal:db/x"], 1, "is not an option"),
     ],
 )
 def test_what_is_refused_leaves_nothing(place, capsys, words, code, said):
     assert command(*words) == code
     message = capsys.readouterr().err
     assert said in message and "secret" not in message
-    assert not Path("runs").exists()
+    assert not Path("runs").exists() and not Path("db").exists()
 
 
 def test_neither_id_nor_device_only_makes_a_new_sweep_each_time(place, unrehearsed):
@@ -237,7 +239,18 @@ def test_folds_are_drawn_as_many_as_a_trial_has(place, unrehearsed):
 def test_a_sweep_that_is_not_there_cannot_be_opened(place):
     with pytest.raises(SpectrainError, match="there is no sweep 'nothing'"):
         open_sweep("nothing")
-    assert not Path("runs").exists()
+    with pytest.raises(SpectrainError, match="there is no sweep 'nothing'"):
+        open_sweep("nothing", sweep_db="journal:db/x")
+    assert not Path("runs").exists() and not Path("db").exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"sweep_id": "mi', "[]", '{"sweep_id": "mine"}'])
+def test_a_damaged_note_of_where_a_study_is_is_one_message(place, text):
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/sweep.json").write_text(text)
+    with pytest.raises(SpectrainError, match="cannot be read") as caught:
+        open_sweep("mine")
+    assert "sweep.json" in caught.value.where and "--sweep-db" in caught.value.fix
 
 
 def test_a_grid_of_another_recipe_ends_by_itself(place, caplog):

@@ -15,10 +15,11 @@ from ..config.resolver import personal_file
 from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, nearest
 from ..core.registry import lookup
 from ..training.published import native_name
+from .addresses import file_of, without_password
 from .definition import Definition, read_definition
 from .options import SweepOptions
 from .plan import Plan, replaced, words_of
-from .store import Store, without_password
+from .store import Store
 from .sweep import Sweep, find_database
 from .training import values_of_a_run
 
@@ -91,7 +92,7 @@ def begin_sweep(plan: Plan, options: SweepOptions, device: str | None) -> Sweep:
     """
     definition = plan.definition
     _, url, _ = find_database(options.sweep_id or "sweep", options.sweep_db, ".")
-    if not url.startswith("sqlite:///"):
+    if file_of(url) is None:
         Store(url, "")  # a wrong password is said before the model is built; a file is made when all else is well
     plan.check()
     artifact_dir = Path(plan.config().artifact_dir)
