@@ -17,7 +17,7 @@ from ..runs.atomic import atomic_write, disk_errors
 from ..runs.folder import MEMBERS, claimed_folder
 from ..runs.run import Run
 from ..tasks.base import Task
-from .conclusion import recalibration, test_and_keep
+from .conclusion import is_tested, recalibration, test_and_keep
 from .devices import resolve_device
 from .ensembles import FILE, write_ensemble
 from .trained import load_trained
@@ -125,7 +125,7 @@ def _conclude(cfg: Config, folder: Path, runs: Sequence[Run]) -> None:
     ]
     write_ensemble(folder, listed, {} if fitted is None else {"recalibration": fitted})
     del models
-    if cfg.hparams.test_at_end:
+    if is_tested(cfg):
         test_and_keep(folder, runs[0].cfg)
     log.info("%s: %d models as one; map with: spectrain predict %s SCENE -o MAP.tif", folder / FILE, count, folder)
 
