@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..config import Config
 from ..config.plugins import loaded_plugins
-from ..core.errors import RunError
+from ..core.errors import BusyRunError, RunError
 from ..runs.run import Run
 from .api import missing_processes, resolve, train_config
 from .launch import launch
@@ -30,7 +30,8 @@ def whole_run(cfg: Config, folder: Path) -> Run:
 
     Raises:
         StoppedError: it was asked to stop; a checkpoint is kept.
-        SpectrainError: it cannot be trained, or another process is at it.
+        BusyRunError: another process is at it.
+        SpectrainError: it cannot be trained.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -77,7 +78,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunError(
+            raise BusyRunError(
                 "another process trains this run", where=str(folder), fix="let it finish, or stop it"
             ) from error
         yield
