@@ -157,7 +157,7 @@ def _embed(
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    given = data if data is not None else trained.cfg.dataset.path
+    given = trained.cfg.dataset.places if data is None else data
     if not given:
         raise DataError("no data were named", where="embed", fix="spectrain embed RUN DATA")
     return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]

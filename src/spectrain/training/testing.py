@@ -298,8 +298,8 @@ def _doubt_transform(trained: Trained, patches: Patches, options: DatasetOptions
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    given = data if data is not None else trained.cfg.dataset.path
-    if given is None:
+    given = trained.cfg.dataset.places if data is None else data
+    if not given:
         raise DataError("no data were named", where="test", fix="spectrain test RUN --data DATA")
     return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
 
@@ -318,8 +318,7 @@ def _default_splits(places: Sequence[Path], options: DatasetOptions, *, own: boo
 
 def held_out(options: DatasetOptions) -> list[str]:
     """Return the splits of a configuration's data that are kept for tests; none where there are none."""
-    given = options.path or []
-    places = [Path(one).expanduser() for one in ([given] if isinstance(given, str) else given)]
+    places = options.places
     there = recognise(places[0], options).splits(places[0])
     kept = [str(split) for split in ("val-test", "test") if split in there]
     return kept or (["test"] if _has_test(places, options) else [])
