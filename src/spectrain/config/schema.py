@@ -127,6 +127,11 @@ class Hparams:
         """`checkpoint_every` as steps or seconds."""
         return Interval.parse(self.checkpoint_every)
 
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Images at once where nothing is learned: `batch_size_valid`, else `batch_size`."""
+        return self.batch_size_valid or self.batch_size
+
 
 @dataclass(frozen=True)
 class General:

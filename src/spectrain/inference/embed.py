@@ -143,8 +143,7 @@ def _embed(
     facts = _facts(trained, chosen, what)
     if _there_already(path, facts):
         return
-    hparams = trained.cfg.hparams
-    size = batch_size or hparams.batch_size_valid or hparams.batch_size
+    size = batch_size or trained.cfg.hparams.evaluation_batch_size
     model = model_for(trained, chosen[0], own=member, reference=lambda: _reference(trained, chosen))
     path.parent.mkdir(parents=True, exist_ok=True)
 

@@ -108,7 +108,7 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
     pixels = subject.task.pixels()
     if pixels is None:
         return None
-    order = eval_order(patches, cfg.hparams.batch_size_valid or cfg.hparams.batch_size)
+    order = eval_order(patches, cfg.hparams.evaluation_batch_size)
     with source.loader:
         evaluate(subject, source, order, _into(pixels), pictures=0)
     fitted = pixels.recalibration()

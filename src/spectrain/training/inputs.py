@@ -82,7 +82,7 @@ class Inputs(Setting):
         """Return which validation images come when; None without."""
         if self.valid is None:
             return None
-        size = self.cfg.hparams.batch_size_valid or self.cfg.hparams.batch_size
+        size = self.cfg.hparams.evaluation_batch_size
         return eval_order(self.valid.patches, size, world_size(), rank(), self.task.evaluation_group)
 
     def new_schedule(self) -> Any:
@@ -171,7 +171,7 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
     for one, other in zip(members_of(train), members_of(valid), strict=True):
         one.bands.require(other.bands, where=f"{other.path}, {cfg.dataset.valid_key}")
     if cfg.general.debug:
-        valid = _first(valid, 2 * (cfg.hparams.batch_size_valid or cfg.hparams.batch_size) * world_size())
+        valid = _first(valid, 2 * cfg.hparams.evaluation_batch_size * world_size())
     return train, valid
 
 

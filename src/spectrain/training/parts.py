@@ -91,7 +91,7 @@ class SplitLoader:
             cfg = inputs.cfg
             patches = open_patches(cfg.dataset.path or (), split, cfg.dataset)
             self.source = source_of(cfg, patches, inputs.task, inputs.device)
-            size = cfg.hparams.batch_size_valid or cfg.hparams.batch_size
+            size = cfg.hparams.evaluation_batch_size
             self.order = eval_order(patches, size, group=inputs.task.evaluation_group)
 
     @property

@@ -115,8 +115,7 @@ def test(
         subject, source = subject_of(
             models, patches, options, target, own=data is None, turns=turns, recalibration=fitted
         )
-        hparams = trained.cfg.hparams
-        size = batch_size or hparams.batch_size_valid or hparams.batch_size
+        size = batch_size or trained.cfg.hparams.evaluation_batch_size
         order = eval_order(patches, size, group=subject.task.evaluation_group)
         with source.loader:
             results.append(write_test(subject, source, order, folder / split))
