@@ -208,10 +208,8 @@ def _default_output(trained: Trained, places: Sequence[Path], member: int, what:
     name = places[member].stem
     if [place.stem for place in places].count(name) > 1:
         name = f"{name}_{member}"
-    folder = trained.path.parent
-    folder = folder.parent if folder.name == "checkpoints" else folder
     suffix = "" if what == "features" else f"_{what}"
-    return folder / "embeddings" / f"{name}{suffix}.h5"
+    return trained.run_folder / "embeddings" / f"{name}{suffix}.h5"
 
 
 def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any]:

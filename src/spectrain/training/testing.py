@@ -99,7 +99,7 @@ def test(
             raise RunError("labels are named without their images", where="test", fix="name these by --data")
         options = replace(options, labels_path=str(labels))
     target = resolve_device(device, 0)
-    inside = folder_of_ensemble(named[0]) if several else _run_folder(trained)
+    inside = folder_of_ensemble(named[0]) if several else trained.run_folder
     folder = folder_of_test(inside, places) if output is None else Path(output)
     fitted = recalibration_of(named, trained)
     results = []
@@ -334,8 +334,3 @@ def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
 def folder_of_test(run: Path, places: Sequence[Path]) -> Path:
     """Return where a test on these data is kept in a run folder."""
     return run / "test" / "+".join(place.stem for place in places)
-
-
-def _run_folder(trained: Trained) -> Path:
-    folder = trained.path.parent
-    return folder.parent if folder.name == "checkpoints" else folder
