@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import h5py
@@ -159,6 +160,12 @@ def test_embeddings_that_are_there_are_used_and_others_never_overwritten(folder,
         spectrain.embed(run, folder / "images.h5", path, what="projection")
     with pytest.raises(DataError, match="holds something else than embeddings"):
         spectrain.embed(run, folder / "images.h5", folder / "images.h5")
+    for text, message in (('{"name": "spectrain.embeddings", "version": 9}', "version 9"), ("{", "cannot be read")):
+        shutil.copy(path, tmp_path / "c.h5")
+        with h5py.File(tmp_path / "c.h5", "r+") as file:
+            file.attrs["format"] = text
+        with pytest.raises(SpectrainError, match=message):
+            spectrain.embed(run, folder / "images.h5", tmp_path / "c.h5")
     (tmp_path / "b.h5").write_bytes(b"nothing")
     with pytest.raises(DataError, match="damaged"):
         spectrain.embed(run, folder / "images.h5", tmp_path / "b.h5")

@@ -347,7 +347,7 @@ def test_a_plan_is_kept_whole_and_a_newer_one_refused():
     one = plan(config_name="a.toml", config_text="[darts]\nmax-epochs = 3\n", overrides=("hparams.log_every=7",))
     assert Plan.from_json(one.to_json()) == one
     assert one.config().hparams.epochs == 3 and one.config().hparams.log_every == 7
-    with pytest.raises(SpectrainError, match="the sweep is of format"):
+    with pytest.raises(SpectrainError, match=r"the file has version 2 of the format 'spectrain\.sweep'"):
         Plan.from_json(one.to_json() | {"format": {"name": "spectrain.sweep", "version": 2}})
 
 
