@@ -14,7 +14,7 @@ from test_prepared import prepare
 
 import spectrain
 from spectrain.cli import main
-from spectrain.core.errors import ConfigError, SpectrainError, UsageError
+from spectrain.core.errors import ConfigError, RunError, SpectrainError, UsageError
 from spectrain.runs.run import Run
 from spectrain.sweeps import start
 from spectrain.sweeps.options import read_options
@@ -131,7 +131,15 @@ def test_neither_id_nor_device_only_makes_a_new_sweep_each_time(place, unrehears
     assert [one.sweep_id for one in made] == ["sweep-small-one", "sweep-small-one-2"]
     assert made[0].command == "spectrain sweep --sweep-id sweep-small-one --device auto"
     assert not open_sweep("sweep-small-one").store.trials()
-    assert json.loads(Path("runs/sweep-small-one/sweep.json").read_text())["sweep_id"] == "sweep-small-one"
+    file = Path("runs/sweep-small-one/sweep.json")
+    noted = json.loads(file.read_text())
+    assert noted.pop("sweep_id") == "sweep-small-one"
+    assert noted.pop("format") == {"name": "spectrain.sweep_place", "version": 1}
+    file.write_text(json.dumps({"sweep_id": "sweep-small-one", **noted}))  # as the first ones were
+    assert open_sweep("sweep-small-one").sweep_id == "sweep-small-one"
+    file.write_text(json.dumps({**noted, "format": {"name": "spectrain.sweep_place", "version": 9}}))
+    with pytest.raises(RunError, match="version 9"):
+        open_sweep("sweep-small-one")
 
 
 def test_an_id_that_is_not_there_begins_under_it(place, unrehearsed, caplog, monkeypatch):

@@ -10,11 +10,16 @@ from pathlib import Path
 from ..core.damage import reading
 from ..core.errors import SpectrainError
 from ..runs.atomic import atomic_write
+from ..runs.migrations import migrated
 from .addresses import is_there, without_password
 from .plan import Plan
 from .store import Store
 
 FILE = "sweep.json"
+NAME, VERSION = "spectrain.sweep_place", 1
+FORMAT = {"name": NAME, "version": VERSION}
+FIRST = {"name": NAME, "version": 1}
+"""Of files that do not say it: the first ones did not."""
 DATABASE = "study.db"
 FROM_ENVIRONMENT = "SPECTRAIN_SWEEP_DB"
 """Environment variable with the database's address, which keeps a password out of commands and files."""
@@ -42,7 +47,7 @@ class Sweep:
     def note_place(self) -> None:
         """Write into the folder where the study is, so that the folder alone is enough to find it. No password."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = {"sweep_id": self.sweep_id, "sweep_db": without_password(self.store.url)}
+        facts = {"format": FORMAT, "sweep_id": self.sweep_id, "sweep_db": without_password(self.store.url)}
         atomic_write(self.folder / FILE, json.dumps(facts, indent=1) + "\n")
 
 
@@ -68,7 +73,8 @@ def find_database(sweep: str | Path, sweep_db: str | None, artifact_dir: str | P
     sweep_id, known = folder.name, None
     if (folder / FILE).is_file():
         with reading(folder / FILE, SpectrainError, fix="remove it, and name the sweep's database by --sweep-db"):
-            facts = json.loads((folder / FILE).read_text())
+            facts = {"format": FIRST, **json.loads((folder / FILE).read_text())}
+            facts = migrated(facts, NAME, VERSION, where=str(folder / FILE))
             sweep_id, known = str(facts["sweep_id"]), str(facts["sweep_db"])
     given = sweep_db or os.environ.get(FROM_ENVIRONMENT)
     return sweep_id, given or known or default_database(folder.parent, folder.name), folder

@@ -24,6 +24,8 @@ from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..runs.atomic import atomic_write
 from ..runs.report import write_report
+from ..runs.report.scores import NAME as TESTS
+from ..runs.report.scores import VERSION as TESTS_VERSION
 from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored
 from .devices import autocast_dtype, resolve_device
@@ -246,6 +248,7 @@ def write_page(
         folder / "index.html", test_page(name, data, tests, getattr(trained.cfg.task.options, "unit", None) or "")
     )
     record = {
+        "format": {"name": TESTS, "version": TESTS_VERSION},
         "model": name,
         "checkpoint": str(trained.path),
         "data": [str(place) for place in places],
