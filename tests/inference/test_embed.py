@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import zlib
 from pathlib import Path
 
 import h5py
@@ -18,6 +19,7 @@ import spectrain
 from spectrain.cli import main
 from spectrain.core.errors import DataError, SpectrainError
 from spectrain.core.targets import NoTarget
+from spectrain.inference import embed as module
 from spectrain.inference.embedding_file import facts_of
 from spectrain.training.trained import load_trained
 
@@ -198,3 +200,12 @@ def test_the_command(folder, run, tmp_path, monkeypatch, capsys):
         main(["embed", str(run), "nothing.h5", "-o", "b.h5"])
     assert stopped.value.code == 1
     assert "nothing.h5" in capsys.readouterr().err
+
+
+def test_the_checksum_of_weights_is_taken_in_blocks(tmp_path, monkeypatch):
+    path, read, crc32 = tmp_path / "weights.pt", [], zlib.crc32
+    path.write_bytes(np.random.default_rng(0).bytes(2500))
+    whole = zlib.crc32(path.read_bytes())
+    monkeypatch.setattr(module, "_BLOCK", 1000)
+    monkeypatch.setattr(module.zlib, "crc32", lambda data, start=0: read.append(len(data)) or crc32(data, start))
+    assert module._crc32(path) == whole and read == [1000, 1000, 500]

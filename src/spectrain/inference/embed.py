@@ -31,6 +31,9 @@ from .maps import add_pca, add_umap
 
 log = logging.getLogger("spectrain")
 
+_BLOCK = 1 << 22
+"""Bytes of a checkpoint that are read at once for its checksum."""
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -216,7 +219,7 @@ def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any
     """Return what decides the embeddings, and a few words on where they come from."""
     return {
         "what": what,
-        "checkpoint_crc32": zlib.crc32(trained.path.read_bytes()),
+        "checkpoint_crc32": _crc32(trained.path),
         "splits": [patches.split for patches in chosen],
         "fingerprints": {patches.split: patches.fingerprint() for patches in chosen},
         "run": f"{trained.meta.get('run_name')}/{trained.meta.get('run_id')}",
@@ -224,6 +227,15 @@ def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any
         "data": chosen[0].path.name,
         "spectrain": __version__,
     }
+
+
+def _crc32(path: Path) -> int:
+    """Return the checksum of a file, which need not fit into memory."""
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def _there_already(path: Path, facts: dict[str, Any]) -> bool:
