@@ -114,7 +114,7 @@ def sweep(
         trials = TRIALS
     try:
         if len(devices) > 1:
-            failed = _on_several(found, chosen, name, devices, own, trials)
+            failed = _on_several(found, name, devices, own, trials)
         else:
             with stopped_by_sigterm():
                 failed = Runner(found.store, found.plan, name, devices[0], trials, None, own).work()
@@ -214,9 +214,7 @@ def continuing(found: Sweep, chosen: SweepOptions, runner: str, devices: Sequenc
     return shlex.join([*words, *places])
 
 
-def _on_several(
-    found: Sweep, chosen: SweepOptions, name: str, devices: Sequence[str], own: Sequence[str], trials: int | None
-) -> int:
+def _on_several(found: Sweep, name: str, devices: Sequence[str], own: Sequence[str], trials: int | None) -> int:
     """Run a runner a device, each in a process of its own; return how many did not end well."""
     children = []
     for number, device in enumerate(devices):
