@@ -25,9 +25,9 @@ from ..training.embedding import What
 from ..training.other_data import opened_elsewhere
 from ..training.trained import Trained, load_trained, model_for
 from .embedding_file import facts_of, write_facts
+from .embedding_maps import add_pca, add_umap
 from .embedding_writer import write_splits
 from .looking import write_explore_page, write_query
-from .maps import add_pca, add_umap
 
 log = logging.getLogger("spectrain")
 
