@@ -55,8 +55,9 @@ def run_children(children: Sequence[Child], environment: Mapping[str, str]) -> i
                     break
                 process = _start(one, environment)
                 started.append(process)
-                threads.append(threading.Thread(target=_pass_on, args=(one.name, process)))
-                threads[-1].start()
+                thread = threading.Thread(target=_pass_on, args=(one.name, process))
+                thread.start()
+                threads.append(thread)
         except BaseException:
             stopped.append(signal.SIGTERM)
             raise
