@@ -297,6 +297,7 @@ def test_a_run_may_be_trained_by_several_processes(place, monkeypatch):
         return real(count, words)
 
     real = whole_run.launch
+    monkeypatch.setattr("spectrain.config.plugins._loaded", {})  # those of other tests
     monkeypatch.setattr(whole_run, "missing_processes", lambda cfg: 2)
     monkeypatch.setattr(whole_run, "launch", launch)
     begin("general.threads=1", device="cpu", n_trials=1)
