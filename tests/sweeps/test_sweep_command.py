@@ -228,7 +228,7 @@ def test_a_runner_in_another_folder_finds_the_plugin(place, unrehearsed, monkeyp
     assert plan.plugins == (str(place / "mine.py"), "json")
     (place / "elsewhere").mkdir()
     monkeypatch.chdir(place / "elsewhere")
-    assert plan.config(["dataset.path=../data"]).recipe == "segmentation"
+    assert plan.config().recipe == "segmentation"
 
 
 def test_words_said_anew_replace_those_before():
