@@ -450,3 +450,19 @@ def test_hydras_own_state_is_left_as_it_was(write):
 def test_the_cause_of_every_mistake_is_a_config_error(write):
     with pytest.raises(ConfigError, match="2 mistakes in the configuration"):
         load_config("contrastive", overrides=["a_=1", "b_=2"], config=Path(write("x.json", "{}")))
+
+
+@pytest.mark.parametrize(("words", "places"), [([], []), (["~/a"], ["~/a"]), (["[~/a,b.h5]"], ["~/a", "b.h5"])])
+def test_data_sets_are_a_list_of_paths_and_that_is_no_option(words, places):
+    cfg = load_config("contrastive", overrides=[f"dataset.path={word}" for word in words])
+    assert cfg.dataset.places == [Path(place).expanduser() for place in places]
+    assert "places" not in cfg.to_dict()["dataset"]
+    with pytest.raises(ConfigError, match=r"dataset\.places"):
+        load_config("contrastive", overrides=["dataset.places=x"])
+
+
+@pytest.mark.parametrize(("words", "size"), [([], 32), (["hparams.batch_size_valid=5"], 5)])
+def test_a_validation_batch_is_as_large_as_one_of_training_unless_it_is_said(words, size):
+    cfg = load_config("contrastive", overrides=["hparams.batch_size=32", *words])
+    assert cfg.hparams.evaluation_batch_size == size
+    assert "evaluation_batch_size" not in cfg.to_dict()["hparams"]

@@ -30,3 +30,15 @@ def test_a_view_without_a_valid_pixel_is_padding():
     joined = stack_views([view(one), view(other)])
     assert joined.index.tolist() == [5, -1, 7, 5, 6, 7]
     assert joined.real.tolist() == [True, False, True, True, True, True]
+
+
+def test_a_pixel_counts_where_its_row_is_real_and_any_band_of_it_is_valid():
+    valid = torch.rand(3, 2, 4, 5) < 0.5
+    image, index = torch.zeros(3, 2, 4, 5), torch.tensor([4, -1, 0])
+    batch = Batch(image, valid, ClassLabel(index), index, all_valid=False)
+    for row in range(3):
+        for y in range(4):
+            for x in range(5):
+                assert batch.counted[row, y, x] == (row != 1 and bool(valid[row, :, y, x].any()))
+    whole = Batch(image, everywhere(image.shape, image.device), ClassLabel(index), index, all_valid=True)
+    assert whole.counted.shape == (3, 4, 5) and whole.counted.all((1, 2)).tolist() == [True, False, True]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import zlib
 from pathlib import Path
 
 import h5py
@@ -17,6 +19,7 @@ import spectrain
 from spectrain.cli import main
 from spectrain.core.errors import DataError, SpectrainError
 from spectrain.core.targets import NoTarget
+from spectrain.inference import embed as module
 from spectrain.inference.embeddings.file import facts_of
 from spectrain.training.trained import load_trained
 
@@ -159,6 +162,12 @@ def test_embeddings_that_are_there_are_used_and_others_never_overwritten(folder,
         spectrain.embed(run, folder / "images.h5", path, what="projection")
     with pytest.raises(DataError, match="holds something else than embeddings"):
         spectrain.embed(run, folder / "images.h5", folder / "images.h5")
+    for text, message in (('{"name": "spectrain.embeddings", "version": 9}', "version 9"), ("{", "cannot be read")):
+        shutil.copy(path, tmp_path / "c.h5")
+        with h5py.File(tmp_path / "c.h5", "r+") as file:
+            file.attrs["format"] = text
+        with pytest.raises(SpectrainError, match=message):
+            spectrain.embed(run, folder / "images.h5", tmp_path / "c.h5")
     (tmp_path / "b.h5").write_bytes(b"nothing")
     with pytest.raises(DataError, match="damaged"):
         spectrain.embed(run, folder / "images.h5", tmp_path / "b.h5")
@@ -191,3 +200,12 @@ def test_the_command(folder, run, tmp_path, monkeypatch, capsys):
         main(["embed", str(run), "nothing.h5", "-o", "b.h5"])
     assert stopped.value.code == 1
     assert "nothing.h5" in capsys.readouterr().err
+
+
+def test_the_checksum_of_weights_is_taken_in_blocks(tmp_path, monkeypatch):
+    path, read, crc32 = tmp_path / "weights.pt", [], zlib.crc32
+    path.write_bytes(np.random.default_rng(0).bytes(2500))
+    whole = zlib.crc32(path.read_bytes())
+    monkeypatch.setattr(module, "_BLOCK", 1000)
+    monkeypatch.setattr(module.zlib, "crc32", lambda data, start=0: read.append(len(data)) or crc32(data, start))
+    assert module._crc32(path) == whole and read == [1000, 1000, 500]

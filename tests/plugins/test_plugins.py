@@ -12,7 +12,8 @@ import torch
 from spectrain.config import load_config, plugins
 from spectrain.core import registry
 from spectrain.core.bands import Bands
-from spectrain.core.errors import ConfigError
+from spectrain.core.errors import ConfigError, RunError
+from spectrain.training import whole_run
 
 PLUGIN = Path(__file__).with_name("every_kind.py")
 CHOICES = [
@@ -32,6 +33,7 @@ def alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SPECTRAIN_CONFIG", raising=False)
     monkeypatch.setattr(registry, "_REGISTERED", {})
+    monkeypatch.setattr(plugins, "_loaded", {})
     for name in [name for name in sys.modules if name.startswith("spectrain_plugin_")]:
         monkeypatch.delitem(sys.modules, name)
 
@@ -145,3 +147,38 @@ def test_installed_plugins_are_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])
     with pytest.raises(ConfigError, match="plugin broken: cannot be found"):
         load_config("contrastive")
+
+
+def test_what_was_loaded_can_be_named_to_another_process(tmp_path, monkeypatch):
+    (tmp_path / "parts.py").write_text(PLUGIN.read_text())
+    (tmp_path / "more_of_mine.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError):
+        plugins.load_plugins(["no_such_module"])
+    for _ in range(2):
+        plugins.load_plugins(["parts.py", "more_of_mine"])
+    assert plugins.loaded_plugins() == [str(tmp_path / "parts.py"), "more_of_mine"]
+
+
+def test_the_processes_of_a_run_get_the_plugins(tmp_path, monkeypatch):
+    """A member or a trial on several devices is trained by other processes, which must know its parts."""
+    (tmp_path / "parts.py").write_text(PLUGIN.read_text())
+    cfg = load_config("contrastive", overrides=["loss=test_loss"], plugins=["parts.py"])
+    given = []
+
+    def launch(count, words):
+        given.append(words)
+        file = Path(words[words.index("--config") + 1])
+        named = [words[at + 1] for at, word in enumerate(words) if word == "--plugin"]
+        registry._REGISTERED.clear()
+        for name in [name for name in sys.modules if name.startswith("spectrain_plugin_")]:
+            del sys.modules[name]
+        monkeypatch.chdir("/")
+        assert load_config(words[1], config=file, plugins=named, use_personal=False).loss.name == "test_loss"
+        return 1
+
+    monkeypatch.setattr(whole_run, "missing_processes", lambda cfg: 2)
+    monkeypatch.setattr(whole_run, "launch", launch)
+    with pytest.raises(RunError, match="its 2 processes ended with code 1"):
+        whole_run.whole_run(cfg, tmp_path / "run")
+    assert len(given) == 1

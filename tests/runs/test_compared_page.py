@@ -9,7 +9,7 @@ from fake_config import FakeGeneral, FakePart
 from report_pages import Page, train
 
 from spectrain.core.errors import RunError
-from spectrain.runs.report import write_report
+from spectrain.runs.report import scores, write_report
 from spectrain.runs.report.read_run import ReadRun
 from spectrain.runs.report.words import key_numbers
 from spectrain.runs.run import Run
@@ -118,3 +118,8 @@ def test_a_test_in_the_folder_is_a_key_number_with_a_link_to_its_page(cfg):
     assert "Intersection over union0.5 0.25 to 0.75" in page.one("table", class_="values").text
     (found,) = [one for one in key_numbers(ReadRun.read(run.folder)) if one.name.startswith("Test")]
     assert found[:3] == ("Test intersection over union", "0.5", "val-test, 3 images")
+    record = {"data": ["a/other data"], "splits": {"val-test": split}}
+    for version, count in ((1, 1), (9, 0)):  # a newer one is left out
+        tag = {"name": "spectrain.tests", "version": version}
+        (folder / "tests.json").write_text(json.dumps({"format": tag, **record}))
+        assert len(scores.tests_of(run.folder)) == count

@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from spectrain.core.errors import ConfigError, RunError, SpectrainError
+from spectrain.core.errors import BusyRunError, ConfigError, RunError, SpectrainError
 from spectrain.sweeps import runner as module
 from spectrain.sweeps.distributions import distribution_of
 from spectrain.sweeps.plan import Plan, run_id, seeds
@@ -18,6 +18,7 @@ from spectrain.sweeps.runner import Runner, suggested, told
 from spectrain.sweeps.space import Space
 from spectrain.sweeps.store import REASON, RUNS, RunRecord, Store, identity
 from spectrain.sweeps.training import scores_of
+from spectrain.training import whole_run
 from spectrain.training.whole_run import StoppedError
 
 SWEEP = """\
@@ -175,7 +176,7 @@ def test_a_folder_that_another_process_holds_is_left_to_it(store, trained, monke
     _, outcome = trained
     monkeypatch.setattr(module, "FOLDER_WAIT", 0.05)
     monkeypatch.setattr("spectrain.sweeps.store.GRACE", 0.5)
-    outcome["small-0"] = RunError("another process trains this run", where="runs/s1/small-0")
+    outcome["small-0"] = BusyRunError("its folder is held", where="runs/s1/small-0")
     one = runner(store, total=2)
     one._trial(one._claim())
     (trial,) = store.trials()
@@ -188,13 +189,18 @@ def test_a_folder_that_another_process_holds_is_left_to_it(store, trained, monke
     assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 2
 
 
+def test_a_training_says_of_what_kind_it_is_that_its_folder_is_held(tmp_path):
+    with whole_run._alone(tmp_path / "run"), pytest.raises(BusyRunError, match="another process trains this run"):
+        whole_run.whole_run(plan().config(), tmp_path / "run")
+
+
 def test_a_folder_that_becomes_free_soon_is_waited_for(store, trained, monkeypatch):
     real, turns = module.train_run, []
 
     def busy(cfg):
         turns.append(cfg)
         if len(turns) < 3:
-            raise RunError("another process trains this run", where="x")
+            raise BusyRunError("its folder is held", where="x")
         return real(cfg)
 
     monkeypatch.setattr(module, "train_run", busy)
@@ -341,7 +347,7 @@ def test_a_plan_is_kept_whole_and_a_newer_one_refused():
     one = plan(config_name="a.toml", config_text="[darts]\nmax-epochs = 3\n", overrides=("hparams.log_every=7",))
     assert Plan.from_json(one.to_json()) == one
     assert one.config().hparams.epochs == 3 and one.config().hparams.log_every == 7
-    with pytest.raises(SpectrainError, match="the sweep is of format"):
+    with pytest.raises(SpectrainError, match=r"the file has version 2 of the format 'spectrain\.sweep'"):
         Plan.from_json(one.to_json() | {"format": {"name": "spectrain.sweep", "version": 2}})
 
 

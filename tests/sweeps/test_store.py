@@ -12,8 +12,8 @@ from optuna.trial import TrialState
 
 from spectrain.core.errors import SpectrainError
 from spectrain.sweeps import store as module
-from spectrain.sweeps.addresses import password_of
-from spectrain.sweeps.store import REASON, RunRecord, Store, TakenOverError, identity, without_password
+from spectrain.sweeps.addresses import password_of, without_password
+from spectrain.sweeps.store import REASON, RunRecord, Store, TakenOverError, identity
 
 RUNS = [RunRecord(seed, fold) for seed in (42, 21) for fold in (0, 1)]
 UNIFORM = {"x": optuna.distributions.FloatDistribution(0, 100)}

@@ -14,7 +14,7 @@ from test_prepared import prepare
 
 import spectrain
 from spectrain.cli import main
-from spectrain.core.errors import ConfigError, SpectrainError, UsageError
+from spectrain.core.errors import ConfigError, RunError, SpectrainError, UsageError
 from spectrain.runs.run import Run
 from spectrain.sweeps import start
 from spectrain.sweeps.options import read_options
@@ -115,13 +115,15 @@ def test_two_devices_are_two_runners_of_one_sweep(place, capfd):
         (["sweep.yaml", "dataset.path=data", "optimizer.lrr=1"], 1, "is not an option"),
         (["sweep.yaml", "dataset.path=data", "--sweep-db", "mysql://u:secret@h/d"], 1, "no known kind"),
         (["sweep.yaml", "dataset.path=data", "--n-folds", "3"], 1, "folds"),
+        (["--sweep-id", "some", "--device", "cpu", "--sweep-db", "journal:db/x"], 2, "no sweep file to begin it with"),
+        (["sweep.yaml", "dataset.path=data", "optimizer.lrr=1", "--sweep-db", "journal:db/x"], 1, "is not an option"),
     ],
 )
 def test_what_is_refused_leaves_nothing(place, capsys, words, code, said):
     assert command(*words) == code
     message = capsys.readouterr().err
     assert said in message and "secret" not in message
-    assert not Path("runs").exists()
+    assert not Path("runs").exists() and not Path("db").exists()
 
 
 def test_neither_id_nor_device_only_makes_a_new_sweep_each_time(place, unrehearsed):
@@ -129,7 +131,15 @@ def test_neither_id_nor_device_only_makes_a_new_sweep_each_time(place, unrehears
     assert [one.sweep_id for one in made] == ["sweep-small-one", "sweep-small-one-2"]
     assert made[0].command == "spectrain sweep --sweep-id sweep-small-one --device auto"
     assert not open_sweep("sweep-small-one").store.trials()
-    assert json.loads(Path("runs/sweep-small-one/sweep.json").read_text())["sweep_id"] == "sweep-small-one"
+    file = Path("runs/sweep-small-one/sweep.json")
+    noted = json.loads(file.read_text())
+    assert noted.pop("sweep_id") == "sweep-small-one"
+    assert noted.pop("format") == {"name": "spectrain.sweep_place", "version": 1}
+    file.write_text(json.dumps({"sweep_id": "sweep-small-one", **noted}))  # as the first ones were
+    assert open_sweep("sweep-small-one").sweep_id == "sweep-small-one"
+    file.write_text(json.dumps({**noted, "format": {"name": "spectrain.sweep_place", "version": 9}}))
+    with pytest.raises(RunError, match="version 9"):
+        open_sweep("sweep-small-one")
 
 
 def test_an_id_that_is_not_there_begins_under_it(place, unrehearsed, caplog, monkeypatch):
@@ -211,6 +221,16 @@ def test_personal_defaults_count_for_every_runner(place, unrehearsed, monkeypatc
     assert open_sweep("sweep-small-one").plan.config().general.num_workers == 2
 
 
+def test_a_runner_in_another_folder_finds_the_plugin(place, unrehearsed, monkeypatch):
+    Path("mine.py").write_text("")
+    begin(plugins=["mine.py", "json"])
+    plan = open_sweep("sweep-small-one").plan
+    assert plan.plugins == (str(place / "mine.py"), "json")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    assert plan.config().recipe == "segmentation"
+
+
 def test_words_said_anew_replace_those_before():
     assert replaced(["a.b=1", "c-d=2"], ["c_d=3", "e=4"]) == ["a.b=1", "c_d=3", "e=4"]
 
@@ -227,7 +247,18 @@ def test_folds_are_drawn_as_many_as_a_trial_has(place, unrehearsed):
 def test_a_sweep_that_is_not_there_cannot_be_opened(place):
     with pytest.raises(SpectrainError, match="there is no sweep 'nothing'"):
         open_sweep("nothing")
-    assert not Path("runs").exists()
+    with pytest.raises(SpectrainError, match="there is no sweep 'nothing'"):
+        open_sweep("nothing", sweep_db="journal:db/x")
+    assert not Path("runs").exists() and not Path("db").exists()
+
+
+@pytest.mark.parametrize("text", ["", '{"sweep_id": "mi', "[]", '{"sweep_id": "mine"}'])
+def test_a_damaged_note_of_where_a_study_is_is_one_message(place, text):
+    Path("runs/mine").mkdir(parents=True)
+    Path("runs/mine/sweep.json").write_text(text)
+    with pytest.raises(SpectrainError, match="cannot be read") as caught:
+        open_sweep("mine")
+    assert "sweep.json" in caught.value.where and "--sweep-db" in caught.value.fix
 
 
 def test_a_grid_of_another_recipe_ends_by_itself(place, caplog):
@@ -266,6 +297,7 @@ def test_a_run_may_be_trained_by_several_processes(place, monkeypatch):
         return real(count, words)
 
     real = whole_run.launch
+    monkeypatch.setattr("spectrain.config.plugins._loaded", {})  # those of other tests
     monkeypatch.setattr(whole_run, "missing_processes", lambda cfg: 2)
     monkeypatch.setattr(whole_run, "launch", launch)
     begin("general.threads=1", device="cpu", n_trials=1)

@@ -117,9 +117,13 @@ def test_runs_of_several_tasks_are_refused(sweep, monkeypatch, tmp_path):
     [
         (lambda folder: next(folder.glob("*.pt")).unlink(), r"the ensemble lacks tiny-1-f"),
         (lambda folder: (folder / FILE).write_text("{"), "the ensemble cannot be read"),
-        (lambda folder: (folder / FILE).write_text('{"format": {}}'), "the ensemble cannot be read"),
+        (lambda folder: (folder / FILE).write_text("[]"), "the ensemble cannot be read"),
+        (lambda folder: (folder / FILE).write_text('{"format": {}}'), "does not say which format"),
         (lambda folder: change(folder, members=[]), "has no member"),
-        (lambda folder: change(folder, format={"name": "spectrain.ensemble", "version": 2}), "update spectrain"),
+        (
+            lambda folder: change(folder, format={"name": "spectrain.ensemble", "version": 2}),
+            "has version 2 of the format",
+        ),
     ],
 )
 def test_an_ensemble_that_is_damaged(made, tmp_path, spoil, message):

@@ -67,7 +67,7 @@ def test_a_test_under_mixed_precision_says_nearly_what_one_without_does(folder, 
     [mixed] = run_test(run.folder, output=tmp_path / "mixed")
     loader = make_loader(config(folder, model, data="whole.h5"), "valid")
     plain = evaluate_model_dataloader(load_trained_model(run.folder), loader, tmp_path / "plain")
-    loader.session.close()
+    loader.close()
     for name in METRICS:
         assert mixed[name] != plain[name] and mixed[name] == pytest.approx(plain[name], rel=0.02)
         values = torch.tensor(mixed.images[name], dtype=torch.float64)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from steps_of import config, write_data
 
+import spectrain
 from spectrain.training.cycles import Cyclic, OneCycle
 from spectrain.training.session import build_session
 
@@ -71,3 +72,14 @@ def test_a_training_measures_its_images_for_the_cycles(tmp_path):
         assert session.learning_rate(up) == 0.5 and session.learning_rate(2 * up) == 0.1
     finally:
         session.close()
+
+
+@pytest.mark.parametrize("scheduler", ["cyclic", "cosine", "onecycle"])
+def test_the_public_rate_is_that_of_the_training(tmp_path, scheduler):
+    data = write_data(tmp_path / "toy.h5")
+    cfg = config(data, "toy_dense", f"scheduler={scheduler}", "hparams.batch_size=6", "hparams.epochs=4")
+    with build_session(cfg) as session, spectrain.make_loader(cfg) as loader:
+        assert loader.steps_per_epoch == 16 / 6
+        assert 4 * session.train_order.steps_per_epoch == session.total_steps == 8
+        for step in range(8):
+            assert spectrain.learning_rate(cfg, step, loader.steps_per_epoch) == session.learning_rate(step)

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -149,6 +150,21 @@ def test_ctrl_c_after_the_training_of_a_member_is_gone_on_with(place, monkeypatc
     said = [record.getMessage() for record in caplog.records if "continue with" in record.getMessage()]
     assert said == 2 * [f"stopped; continue with: spectrain train --resume {out}"]
     assert spectrain.train(resume=out).status == "finished" and read_ensemble(out).recalibration
+
+
+@pytest.mark.parametrize("tried", ["debug", "overfit_batches"])
+def test_an_ensemble_is_tested_where_a_run_would_be(made, tmp_path, monkeypatch, tried):
+    """A run that only tries the code is not tested, whatever test_at_end says."""
+    cfg = made.runs[0].cfg
+    if tried == "debug":
+        cfg = replace(cfg, general=replace(cfg.general, debug=True))
+    else:
+        cfg = replace(cfg, hparams=replace(cfg.hparams, overfit_batches=1))
+    assert cfg.hparams.test_at_end and (made.folder / "test").is_dir()
+    copy = shutil.copytree(made.folder, tmp_path / "E", ignore=shutil.ignore_patterns("test"))
+    monkeypatch.setattr(several, "recalibration", lambda *given: None)
+    several._conclude(cfg, copy, made.runs)
+    assert read_ensemble(copy).checkpoints and not (copy / "test").exists()
 
 
 def test_what_is_no_ensemble_is_refused(made, place, tmp_path):

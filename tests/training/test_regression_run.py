@@ -75,7 +75,9 @@ def test_training_ends_by_a_test_of_the_best_weights(place, tmp_path):
     assert f"RMSE: {found['RMSE']:.6g}\n" in (out / "results.txt").read_text()
     assert list((out / "log").glob("events.out.tfevents*"))
     command("test", out, "-o", tmp_path)
-    again = json.loads((tmp_path / "tests.json").read_text())["splits"]["test"]
+    tests = json.loads((tmp_path / "tests.json").read_text())
+    assert tests["format"] == {"name": "spectrain.tests", "version": 1}
+    again = tests["splits"]["test"]
     assert again["images"] == 2 and again["metrics"]["rmse"]["value"] == found["RMSE"]
     np.testing.assert_array_equal(np.load(tmp_path / "test" / "predictions.npy"), predictions)
     with (tmp_path / "test" / "calibration.csv").open() as file:

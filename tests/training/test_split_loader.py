@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
+
+import h5py
 import pytest
 import regression_runs
 import small_mae
 import torch
+from steps_of import config, write_data
 
 from spectrain.config import load_config
+from spectrain.config.schema import Part
 from spectrain.tasks.mae import MaskedAutoencoding
 from spectrain.training.evaluate import evaluate
 from spectrain.training.parts import build_loss, build_model, make_loader, train_epoch
+from spectrain.training.session import build_session
 
 
 @pytest.fixture
@@ -37,11 +43,11 @@ def test_a_loader_gives_what_the_loop_looks_at(tmp_path, looked_at, overfit):
     loader.epoch = 3
     assert_same(list(loader), looked_at)
     looked_at.clear()
-    valid = make_loader(cfg, "valid")
-    evaluate(valid.session, valid.session.valid, valid.session.valid_order)
+    valid, session = make_loader(cfg, "valid"), build_session(cfg)
+    evaluate(session, session.valid, session.valid_order)
     assert_same(list(valid), looked_at)
-    for one in (loader, valid):
-        one.session.close()
+    for one in (loader, valid, session):
+        one.close()
 
 
 def assert_same(given, wanted):
@@ -49,6 +55,7 @@ def assert_same(given, wanted):
     for one, other in zip(given, wanted, strict=True):
         assert one.key == other.key and torch.equal(one.index, other.index)  # the masks hang on these two
         assert torch.equal(one.valid, other.valid) and torch.equal(one.filled(), other.filled())
+        assert one.image.stride() == other.image.stride()
 
 
 def test_an_epoch_knows_what_was_measured_of_the_labels(tmp_path):
@@ -59,7 +66,48 @@ def test_an_epoch_knows_what_was_measured_of_the_labels(tmp_path):
     loader, model = make_loader(cfg, "train"), build_model(cfg)
     optimizer = cfg.optimizer.build(parameters=model.parameters())
     loss, _, _ = train_epoch(loader, model, build_loss(cfg), optimizer, 0, cfg)
-    (centre,) = loader.session.task.centre
+    (centre,) = loader.inputs.task.centre
     assert centre == pytest.approx(80, rel=0.1)
-    assert loss < 2 * loader.session.task.spread[0] ** 2
-    loader.session.close()
+    assert loss < 2 * loader.inputs.task.spread[0] ** 2
+    loader.close()
+
+
+def test_two_loaders_and_a_model_build_one_model_and_no_optimiser(tmp_path, monkeypatch):
+    small_mae.write_cubes(tmp_path)
+    cfg = small_mae.config(tmp_path / "holes.h5", "hparams.accumulate_grad_batches=2", "general.sync_batchnorm=false")
+    built, build = [], Part.build
+
+    def noted(self, **context):
+        built.append(self.group)
+        return build(self, **context)
+
+    monkeypatch.setattr(Part, "build", noted)
+    with make_loader(cfg, "train") as loader, make_loader(cfg, "valid") as valid:
+        assert next(iter(loader)).image.shape[1] == next(iter(valid)).image.shape[1] == 8
+        assert next(build_model(cfg).parameters()).device.type == "cpu"
+    assert built.count("model") == 1 and "optimizer" not in built
+
+
+@pytest.mark.parametrize("synchronised", ["true", "false"])
+def test_what_batch_norm_sees_together_comes_together(tmp_path, synchronised):
+    """Whether the micro-batches of a step are one depends on the model, which has batch norm here."""
+    data = write_data(tmp_path / "toy.h5")
+    words = ["hparams.batch_size=4", "hparams.accumulate_grad_batches=2", f"general.sync_batchnorm={synchronised}"]
+    with make_loader(config(data, "toy_dense", *words)) as loader:
+        counts = [len(batch.index) for batch in loader]
+    assert counts == ([8, 8] if synchronised == "true" else [4] * 4) and len(loader) == len(counts)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_workers_end_with_the_loader(tmp_path, split):
+    data = write_data(tmp_path / "toy.h5")
+    with h5py.File(data, "r+") as file:
+        file["test"], file["test_toy_dense"] = file["valid"][:], file["valid_toy_dense"][:]
+    before = set(multiprocessing.active_children())
+    with make_loader(config(data, "toy_dense", "general.num_workers=1"), split) as loader:
+        first = next(iter(loader))
+        assert len(set(multiprocessing.active_children()) - before) == 1
+    assert not set(multiprocessing.active_children()) - before
+    again = next(iter(loader))  # as often as it is wanted
+    assert torch.equal(first.index, again.index)
+    loader.close()

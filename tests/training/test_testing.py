@@ -208,7 +208,7 @@ def test_by_the_function_of_the_document(folder, run, overrides, tmp_path, split
     cfg = load_config("mae", overrides=overrides, use_personal=False)
     loader = make_loader(cfg, split)
     one = evaluate_model_dataloader(model=load_trained_model(run), dataloader=loader, output_folder=tmp_path / "one")
-    loader.session.close()
+    loader.close()
     [other] = run_test(run, output=tmp_path / "other", splits=[split])
     assert one == pytest.approx(dict(other), rel=1e-9, nan_ok=True)
     assert one.images["patch_id"] == other.images["patch_id"]
@@ -222,7 +222,7 @@ def test_the_function_of_the_document_refuses_other_bands_than_the_models(folder
     loader = make_loader(config(other, *SPLIT), "valid")
     with pytest.raises(DataError, match="the data have it at 1000 nm"):
         evaluate_model_dataloader(load_trained_model(run), loader, tmp_path / "out")
-    loader.session.close()
+    loader.close()
 
 
 def test_the_command_on_two_splits(run, found, tmp_path, capsys):
@@ -331,7 +331,7 @@ def test_a_mixture_that_was_trained_on(folder, tmp_path):
         assert found["loss"] == pytest.approx(file["loss_valid"][0], rel=1e-6)
     loader = make_loader(config(paths), "valid")
     again = evaluate_model_dataloader(load_trained_model(run.folder), loader, tmp_path / "again")
-    loader.session.close()
+    loader.close()
     # the loader knows that no value is missing, which adds up in another order
     assert dict(again) == pytest.approx(dict(found), rel=1e-5, nan_ok=True)
 
@@ -400,5 +400,5 @@ def test_splits_and_data_that_are_not_there(folder, run, tmp_path, capsys):
     loader = make_loader(config(folder / "holes.h5", "dataset.valid_key=null", "hparams.monitor=loss_train"), "valid")
     with pytest.raises(DataError, match="there is no validation split"):
         evaluate_model_dataloader(load_trained_model(run), loader, tmp_path / "out")
-    loader.session.close()
+    loader.close()
     assert not (tmp_path / "out").exists()

@@ -18,6 +18,8 @@ from ..core.errors import ConfigError, Problem, SpectrainError
 
 ENTRY_POINTS = "spectrain.plugins"
 
+_loaded: dict[str, None] = {}
+
 
 def load_plugins(plugins: Sequence[str | Path] = ()) -> None:
     """Import installed plugins, then those named; each once in a process.
@@ -39,6 +41,17 @@ def load_plugins(plugins: Sequence[str | Path] = ()) -> None:
             _load(str(plugin))
         except Exception as error:
             raise ConfigError([_failure(f"--plugin {plugin}", "command line", error)]) from error
+        _loaded[placed(plugin)] = None
+
+
+def loaded_plugins() -> list[str]:
+    """Return what was named and imported so far, in order, to be named to processes that this one starts."""
+    return list(_loaded)
+
+
+def placed(plugin: str | Path) -> str:
+    """Return a plugin as another folder finds it too: a file by its absolute path, a module by its name."""
+    return str(Path(plugin).absolute()) if str(plugin).endswith(".py") else str(plugin)
 
 
 def _failure(key: str, origin: str, error: Exception) -> Problem:

@@ -6,6 +6,7 @@ This module imports nothing heavy: help and the page of options are made from it
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from ..core.registry import lookup
@@ -87,6 +88,12 @@ class DatasetOptions:
     split_seed: int = option(0, "seed of the draw of groups where the data name no splits", minimum=0)
     load_rgb: bool = option(True, "read the RGB pictures that a CSV names, where a plot needs them")
 
+    @property
+    def places(self) -> list[Path]:
+        """The data sets that `path` names, with ``~`` expanded; none where it names none."""
+        given = [self.path] if isinstance(self.path, str) else self.path or []
+        return [Path(one).expanduser() for one in given]
+
 
 @dataclass(frozen=True)
 class Hparams:
@@ -119,6 +126,11 @@ class Hparams:
     def checkpoint_interval(self) -> Interval:
         """`checkpoint_every` as steps or seconds."""
         return Interval.parse(self.checkpoint_every)
+
+    @property
+    def evaluation_batch_size(self) -> int:
+        """Images at once where nothing is learned: `batch_size_valid`, else `batch_size`."""
+        return self.batch_size_valid or self.batch_size
 
 
 @dataclass(frozen=True)

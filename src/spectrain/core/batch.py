@@ -86,6 +86,14 @@ class Batch:
         """Bool [B], False for rows that only fill up the last batch of an evaluation."""
         return self.index >= 0
 
+    @property
+    def counted(self) -> Tensor:
+        """Bool [B,H,W], the pixels whose labels count: of no padding, any band valid; may be a broadcast view."""
+        real = self.real[:, None, None]
+        if self.all_valid:
+            return real.expand(self.image.shape[0], *self.image.shape[2:])
+        return real & self.valid.any(1)
+
     def replace(self, **changes: Any) -> Batch:
         """Return the batch with other fields."""
         return replace(self, **changes)

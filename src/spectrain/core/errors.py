@@ -35,6 +35,10 @@ class RunError(SpectrainError):
     """A run folder or checkpoint cannot be used, or a training cannot go on."""
 
 
+class BusyRunError(RunError):
+    """Another process writes to the run folder, which becomes free when it ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One thing wrong with a configuration: the key, where it was written, what is wrong, what would be right."""

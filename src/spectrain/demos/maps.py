@@ -16,7 +16,7 @@ from ..core.targets import IGNORED
 from ..data.ground import packages
 from ..data.scene import SceneGrid
 from ..plots.regression_sheet import DEVIATION, VALUE
-from ..plots.segmentation import MISSED, RIGHT, WRONG, class_colours, coloured
+from ..plots.segmentation import MISSED, RIGHT, WRONG, coloured, shades
 from ..preparation.affine import inverse
 from ..preparation.labels import burnt, in_pixels
 from ..preparation.vectors import read_polygons
@@ -45,11 +45,11 @@ def _buildings(scene: Path, outlines: Path, found: Path) -> Figure:
     height = np.where(np.isnan(layers[:2]).any(0), np.nan, layers[0] - layers[1])
     _shown(axes[0], height, VALUE, 0.0, 15.0)
     axes[0].set_title("given: height above the ground, m", fontsize=10)
-    axes[1].imshow(coloured(known, class_colours(2)), interpolation="nearest")
+    axes[1].imshow(coloured(known, shades(2)), interpolation="nearest")
     axes[1].set_title("known: outlines of buildings", fontsize=10)
     axes[2].imshow(_told_apart(known, classes), interpolation="nearest")
     axes[2].set_title("found by the model", fontsize=10)
-    other, building = map(tuple, class_colours(2))
+    other, building = map(tuple, shades(2))
     _legend(axes[1], {"building": building, "none": other, "not labelled": (0.6, 0.6, 0.6)})
     names = {"right": RIGHT, "wrong": WRONG, "missed": MISSED, "found beyond the labels": FOUND}
     _legend(axes[2], names)

@@ -31,6 +31,9 @@ from .embeddings.writer import write_splits
 
 log = logging.getLogger("spectrain")
 
+_BLOCK = 1 << 22
+"""Bytes of a checkpoint that are read at once for its checksum."""
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -143,8 +146,7 @@ def _embed(
     facts = _facts(trained, chosen, what)
     if _there_already(path, facts):
         return
-    hparams = trained.cfg.hparams
-    size = batch_size or hparams.batch_size_valid or hparams.batch_size
+    size = batch_size or trained.cfg.hparams.evaluation_batch_size
     model = model_for(trained, chosen[0], own=member, reference=lambda: _reference(trained, chosen))
     path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -157,7 +159,7 @@ def _embed(
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    given = data if data is not None else trained.cfg.dataset.path
+    given = trained.cfg.dataset.places if data is None else data
     if not given:
         raise DataError("no data were named", where="embed", fix="spectrain embed RUN DATA")
     return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
@@ -212,17 +214,15 @@ def _default_output(trained: Trained, places: Sequence[Path], member: int, what:
     name = places[member].stem
     if [place.stem for place in places].count(name) > 1:
         name = f"{name}_{member}"
-    folder = trained.path.parent
-    folder = folder.parent if folder.name == "checkpoints" else folder
     suffix = "" if what == "features" else f"_{what}"
-    return folder / "embeddings" / f"{name}{suffix}.h5"
+    return trained.run_folder / "embeddings" / f"{name}{suffix}.h5"
 
 
 def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any]:
     """Return what decides the embeddings, and a few words on where they come from."""
     return {
         "what": what,
-        "checkpoint_crc32": zlib.crc32(trained.path.read_bytes()),
+        "checkpoint_crc32": _crc32(trained.path),
         "splits": [patches.split for patches in chosen],
         "fingerprints": {patches.split: patches.fingerprint() for patches in chosen},
         "run": f"{trained.meta.get('run_name')}/{trained.meta.get('run_id')}",
@@ -230,6 +230,15 @@ def _facts(trained: Trained, chosen: list[Patches], what: What) -> dict[str, Any
         "data": chosen[0].path.name,
         "spectrain": __version__,
     }
+
+
+def _crc32(path: Path) -> int:
+    """Return the checksum of a file, which need not fit into memory."""
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            found = zlib.crc32(block, found)
+    return found
 
 
 def _there_already(path: Path, facts: dict[str, Any]) -> bool:

@@ -124,8 +124,7 @@ def export(
 
 def _target(trained: Trained, to: Format, output: Path | None) -> Path:
     """Return where to write: a file, or a folder for safetensors and for the pipeline's file without a name."""
-    folder = trained.path.parent
-    folder = (folder.parent if folder.name == "checkpoints" else folder) / "export"
+    folder = trained.run_folder / "export"
     suffix = _SUFFIXES.get(to)
     if output is None:
         return folder / f"model{suffix}" if suffix else folder / "model" if to == "safetensors" else folder

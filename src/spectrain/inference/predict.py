@@ -141,7 +141,7 @@ def predict(
         for pixels, side in zip(grid.size, size, strict=True)
     )
     hparams = members[0].trained.cfg.hparams
-    windows = SceneWindows(models, rows, columns, batch_size or hparams.batch_size_valid or hparams.batch_size)
+    windows = SceneWindows(models, rows, columns, batch_size or hparams.evaluation_batch_size)
     if grid.crs is None:
         log.warning("%s: says not where it lies, so neither does the map", place)
     progress = _Progress(str(place), *grid.size)

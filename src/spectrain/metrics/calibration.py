@@ -15,6 +15,7 @@ from torch import Tensor
 from ..core.errors import DataError, RunError
 from ..core.quantiles import central_interval
 from ..core.regressed import ErrorModel
+from .distributions import coverage_name
 from .regression import GROUPS, LEVELS, join_bins
 
 Numbers = NDArray[np.float64]
@@ -270,4 +271,4 @@ def retention_curve(count: Tensor, square: Tensor) -> dict[str, list[float]]:
 
 def coverage_curve(metrics: Mapping[str, float], levels: Sequence[float] = LEVELS) -> dict[str, list[float]]:
     """Return the share of labels in intervals (``found``) against what it should be (``level``), of the metrics."""
-    return {"level": list(levels), "found": [metrics[f"coverage_{100 * level:.0f}"] for level in levels]}
+    return {"level": list(levels), "found": [metrics[coverage_name(level)] for level in levels]}

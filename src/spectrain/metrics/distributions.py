@@ -18,6 +18,11 @@ def half_width(level: float, error: ErrorModel) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
+def coverage_name(level: float) -> str:
+    """Return what the share of labels within the central interval of ``level`` is called: coverage_90 of 0.9."""
+    return f"coverage_{100 * level:.0f}"
+
+
 def crps(error: Tensor, variance: Tensor, kind: ErrorModel) -> Tensor:
     """Return the continuous ranked probability score of each value, in its unit; 0 is best (Gneiting & Raftery 2007).
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..core.fill import fill_invalid
 from ..core.quantiles import central_interval, quantile_at
 from ..core.regressed import Regressed
+from .distributions import coverage_name
 
 BELOW = "below_"
 """Begins the names of the shares of labels below the model's own quantiles."""
@@ -37,7 +38,7 @@ def quantile_terms(found: Regressed, y: Tensor, shares: Sequence[float]) -> dict
     terms = {}
     for share in shares:
         low, high = central_interval(quantiles, found.levels, share)
-        terms[f"coverage_{100 * share:.0f}"] = (low <= y) & (y <= high)
+        terms[coverage_name(share)] = (low <= y) & (y <= high)
     loss = torch.zeros_like(y)
     for number in range(LEVELS_OF_CRPS):
         level = (number + 0.5) / LEVELS_OF_CRPS

@@ -17,7 +17,7 @@ from ..core.errors import SpectrainError
 from ..core.fill import fill_invalid
 from ..core.regressed import Regressed
 from .base import Summed, Tables, read_sums, widest
-from .distributions import crps, half_width
+from .distributions import coverage_name, crps, half_width
 from .quantiles import BELOW, quantile_terms
 
 LEVELS = (0.50, 0.68, 0.90, 0.95)
@@ -200,7 +200,7 @@ def sums_of(
     if found.quantiles is not None:
         held = quantile_terms(found, y, LEVELS)
     else:
-        held = {f"coverage_{100 * level:.0f}": zz <= half_width(level, found.error) ** 2 for level in LEVELS}
+        held = {coverage_name(level): zz <= half_width(level, found.error) ** 2 for level in LEVELS}
         held["crps"] = crps(error, variance, found.error)
     sums |= {name: added(values & valid if values.dtype == torch.bool else values) for name, values in held.items()}
     step = (log - LOWEST) * (fine / (HIGHEST - LOWEST))

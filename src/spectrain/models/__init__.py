@@ -1,1 +1,1 @@
-"""Architectures, one a file, mathematics only; `BandedModel` ties one to its bands and statistics."""
+"""Architectures, mathematics only; their bands and statistics (`BandedModel`, `AnyBands`), and weights from files."""

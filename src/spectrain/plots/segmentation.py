@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.batch import Batch
+from ..core.colours import class_colours
 from ..core.errors import SpectrainError
 from ..core.segmented import Segmented
 from ..core.step import Step
@@ -53,14 +54,9 @@ class SegmentationPlot(SamplesPlot):
         return draw_samples(samples, self.bands, output.names, dpi=self.dpi, save_format=self.save_format)
 
 
-def class_colours(count: int) -> NDArray[np.float64]:
-    """Return a colour [count,3] a class, from 0 to 1: well apart for up to twenty, then again."""
-    from matplotlib import colormaps
-
-    if count == 2:
-        return np.array([[0.87, 0.87, 0.87], [0.0, 0.45, 0.70]])
-    table = np.array([colormaps["tab20"](place)[:3] for place in [*range(0, 20, 2), *range(1, 20, 2)]])
-    return table[np.arange(count) % 20]
+def shades(count: int) -> NDArray[np.float64]:
+    """Return the colours [count,3] of classes (`class_colours`), from 0 to 1."""
+    return np.array(class_colours(count)) / 255
 
 
 def coloured(classes: NDArray[Any], colours: NDArray[np.float64]) -> NDArray[np.float64]:

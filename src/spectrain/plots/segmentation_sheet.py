@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from .images import to_rgb
-from .segmentation import MISSED, RIGHT, WRONG, class_colours, coloured, compared
+from .segmentation import MISSED, RIGHT, WRONG, coloured, compared, shades
 
 _SIDE, _TITLE, _FOOT = 2.1, 0.35, 0.45
 _GAMMA = 1 / 1.4  # forests and tundra are dark
@@ -64,7 +64,7 @@ def draw_samples(
         figure.text(0.5, 0.5, "no images", ha="center", va="center")
         return figure
     grid: Any = figure.subplots(len(samples), len(titles), squeeze=False)
-    colours = class_colours(len(names))
+    colours = shades(len(names))
     for line, sample in zip(grid, samples, strict=True):
         picture = to_rgb(sample.image, sample.valid, bands) ** _GAMMA
         third = compared(sample.y, sample.predicted, picture) if binary else coloured(sample.predicted, colours)

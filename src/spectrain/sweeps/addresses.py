@@ -1,8 +1,9 @@
-"""Addresses of databases, and that their passwords are never shown."""
+"""Addresses of databases: which are files, and that their passwords are never shown."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 _IN_QUERY = re.compile(r"([?&]password=)([^&]*)")
 
@@ -23,3 +24,16 @@ def password_of(url: str) -> str | None:
         return found[2]
     head, at, _ = url.rpartition("@")
     return head.partition("://")[2].partition(":")[2] or None if at else None
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file of a study, absolute; None for a server."""
+    if url.startswith("journal:"):
+        return Path(url.removeprefix("journal:")).expanduser().absolute()
+    return Path(url.removeprefix("sqlite:///")).absolute() if url.startswith("sqlite:///") else None
+
+
+def is_there(url: str) -> bool:
+    """Say whether there may be a study at an address: a file is looked for, and not made; a server may have any."""
+    file = file_of(url)
+    return file is None or file.is_file()

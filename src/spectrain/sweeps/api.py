@@ -17,12 +17,13 @@ from typing import Any
 from ..config import load_config
 from ..core.errors import UsageError
 from ..training.whole_run import StoppedError
+from .addresses import is_there, without_password
 from .many import Child, run_children
 from .options import SweepOptions, read_options
 from .plan import Plan
 from .runner import Runner
 from .start import RECIPE, TRIALS, begin_sweep, go_on, plan_of
-from .store import Store, without_password
+from .store import Store
 from .sweep import FROM_ENVIRONMENT, Sweep, default_database, find_database
 
 log = logging.getLogger("spectrain")
@@ -113,7 +114,7 @@ def sweep(
         trials = TRIALS
     try:
         if len(devices) > 1:
-            failed = _on_several(found, chosen, name, devices, own, trials)
+            failed = _on_several(found, name, devices, own, trials)
         else:
             with stopped_by_sigterm():
                 failed = Runner(found.store, found.plan, name, devices[0], trials, None, own).work()
@@ -137,8 +138,7 @@ def _existing(
         return None
     cfg = load_config(chosen.recipe or RECIPE, config, words, flags=flags, plugins=plugins, config_dir=config_dir)
     _, url, folder = find_database(chosen.sweep_id, chosen.sweep_db, cfg.artifact_dir)
-    missing = url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).is_file()
-    if not missing:
+    if is_there(url):
         store = Store(url, chosen.sweep_id)
         if (record := store.load()) is not None:
             return Sweep(store, Plan.from_json(record), folder)
@@ -214,9 +214,7 @@ def continuing(found: Sweep, chosen: SweepOptions, runner: str, devices: Sequenc
     return shlex.join([*words, *places])
 
 
-def _on_several(
-    found: Sweep, chosen: SweepOptions, name: str, devices: Sequence[str], own: Sequence[str], trials: int | None
-) -> int:
+def _on_several(found: Sweep, name: str, devices: Sequence[str], own: Sequence[str], trials: int | None) -> int:
     """Run a runner a device, each in a process of its own; return how many did not end well."""
     children = []
     for number, device in enumerate(devices):

@@ -15,7 +15,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from ..core.atomic import append
 from ..core.errors import SpectrainError
-from .addresses import without_password
+from .addresses import file_of, without_password
 from .locks import FileLock, Lock, PostgresLock
 from .patience import OutageError, first_line, is_outage
 
@@ -29,14 +29,11 @@ def opened(url: str, name: str) -> tuple[BaseStorage, Lock]:
     Raises:
         SpectrainError: the address is of no known kind.
     """
-    if url.startswith("journal:"):
-        path = Path(url.removeprefix("journal:")).expanduser().absolute()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return optuna.storages.JournalStorage(_Journal(path)), FileLock(path.with_name(f"{path.name}.spectrain-lock"))
-    if url.startswith("sqlite:///"):
-        path = Path(url.removeprefix("sqlite:///")).absolute()
+    if (path := file_of(url)) is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.with_name(f"{path.name}.spectrain-lock"))
+        if url.startswith("journal:"):
+            return optuna.storages.JournalStorage(_Journal(path)), lock
         with lock.held():  # two runners would make the tables at once
             return get_storage(_relational(url, {"connect_args": {"timeout": 60}})), lock
     if url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):

@@ -14,12 +14,13 @@ from ..config import Config, load_config
 from ..config.entries import normal
 from ..config.resolver import PERSONAL
 from ..config.yaml_file import dumped
-from ..core.errors import ConfigError, Problem, SpectrainError
+from ..core.errors import ConfigError, Problem
+from ..runs.migrations import migrated
 from .definition import Definition, parse_definition
 from .store import RunRecord, run_key
 
 Score = Literal["best", "last"]
-FORMAT = {"name": "spectrain.sweep", "version": 1}
+NAME, VERSION = "spectrain.sweep", 1
 PUBLISHED_SEEDS = (42, 21, 69)
 PUBLISHED_FOLDS = 5
 """Of ``fold_method=published`` there are always five; ``n_folds`` of three takes the first three."""
@@ -40,7 +41,7 @@ class Plan:
         config_dir: folder with group files of the user's own.
         overrides: ``key=value`` words.
         flags: ``--key value`` words.
-        plugins: modules to import.
+        plugins: modules to import; files by their absolute paths.
         folds: how many folds each trial is run on, from the first on; 1 takes the data's own splits.
         randoms: how many seeds.
         seed: of random search.
@@ -65,20 +66,16 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {"format": FORMAT, **asdict(self)}
+        return {"format": {"name": NAME, "version": VERSION}, **asdict(self)}
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Plan:
         """Read what `to_json` returned.
 
         Raises:
-            SpectrainError: a newer version wrote it.
+            RunError: a newer version wrote it.
         """
-        tag = record.get("format", {})
-        if tag.get("name") != FORMAT["name"] or tag.get("version") != FORMAT["version"]:
-            raise SpectrainError(
-                f"the sweep is of format {tag}, this spectrain knows {FORMAT}", fix="run it with the spectrain it is of"
-            )
+        record = migrated(record, NAME, VERSION, where=f"the study of the sweep {record.get('sweep_id')}")
         words = {name: tuple(record[name]) for name in ("overrides", "flags", "plugins")}
         return cls(**{name: value for name, value in record.items() if name != "format"} | words)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,9 +56,7 @@ def retrain(sweep: Sweep, trial: int | None = None, *, device: str | None = None
     if not (splits := held_out(cfg.dataset)):
         log.info("the data keep no split for tests, so the model is not tested: %s", folder)
         return folder
-    if not (
-        folder_of_test(folder, [Path(one) for one in _paths(cfg)]) / "tests.json"
-    ).is_file():  # which is written last
+    if not (folder_of_test(folder, cfg.dataset.places) / "tests.json").is_file():  # which is written last
         run_test(folder, splits=splits, device=cfg.general.device, plugins=sweep.plan.plugins)
     return folder
 
@@ -123,15 +120,10 @@ def best_epochs(sweep: Sweep, trial: TrialResult, cfg: Config) -> int:
 
 def _folded(sweep: Sweep, cfg: Config) -> bool:
     """Say whether what a run trains on is a part of a fold."""
-    if cfg.dataset.path is None:
+    places = cfg.dataset.places
+    if not places:
         raise SpectrainError("the sweep names no data", where="dataset.path")
-    places = [Path(one).expanduser() for one in _paths(cfg)]
     named = sweep.plan.folds > 1
     return named or any(
         is_folded(recognise(one, cfg.dataset), one, cfg.dataset.train_key, cfg.dataset) for one in places
     )
-
-
-def _paths(cfg: Config) -> Sequence[str]:
-    given = cfg.dataset.path or []
-    return [given] if isinstance(given, str) else given

@@ -19,7 +19,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import TrialState
 
 from ..config import Config
-from ..core.errors import RunError, SpectrainError
+from ..core.errors import BusyRunError, SpectrainError
 from ..training.whole_run import StoppedError
 from .plan import Plan
 from .space import Distribution
@@ -166,8 +166,8 @@ class Runner:
         except (KeyboardInterrupt, StoppedError):
             self._give_back(held, before)
             raise
-        except _BusyError as error:
-            log.warning("trial %d: %s; it is left to it for now", held.number, error)
+        except BusyRunError as error:
+            log.warning("trial %d: %s (%s); it is left to it for now", held.number, error.what, error.where)
             self._give_back(held, before, now=False)
             return False
         except Exception as error:
@@ -185,16 +185,18 @@ class Runner:
         return False
 
     def _trained(self, cfg: Config) -> Path:
-        """Train a run, or find it trained by a worker that was thought dead; return its folder."""
+        """Train a run, or find it trained by a worker that was thought dead; return its folder.
+
+        Raises:
+            BusyRunError: another process holds its folder, and goes on to.
+        """
         begun = time.monotonic()
         while True:
             try:
                 return train_run(cfg)
-            except RunError as error:
-                if "another process trains this run" not in error.what:
-                    raise
+            except BusyRunError:
                 if time.monotonic() - begun > FOLDER_WAIT:
-                    raise _BusyError(f"{error.what} ({error.where})") from None
+                    raise
                 time.sleep(min(1.0, FOLDER_WAIT / 10))
 
     def _give_back(self, held: Held, before: RunRecord, *, now: bool = True) -> None:
@@ -302,10 +304,6 @@ def suggested(trial: optuna.Trial, name: str, one: Distribution) -> Any:
 def plain(value: Any) -> str:
     """Return a value as a person reads it: 0.0002178 for 0.00021784185280201017."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-class _BusyError(Exception):
-    """Another process holds a run's folder, and goes on to."""
 
 
 def _epochs(cfg: Config) -> int:

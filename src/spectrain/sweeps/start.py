@@ -9,15 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..config.plugins import placed
 from ..config.render import flattened
 from ..config.resolver import personal_file
 from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, nearest
 from ..core.registry import lookup
 from ..training.published import native_name
+from .addresses import file_of, without_password
 from .definition import Definition, read_definition
 from .options import SweepOptions
 from .plan import Plan, replaced, words_of
-from .store import Store, without_password
+from .store import Store
 from .sweep import Sweep, find_database
 from .training import values_of_a_run
 
@@ -68,7 +70,7 @@ def plan_of(
         config_dir=None if config_dir is None else str(Path(config_dir).absolute()),
         overrides=tuple(overrides),
         flags=tuple(flags),
-        plugins=tuple(plugins),
+        plugins=tuple(map(placed, plugins)),
         folds=options.n_folds or (1 if encoder else FOLDS),
         randoms=options.n_randoms or (1 if encoder else RANDOMS),
         seed=options.sweep_seed,
@@ -90,7 +92,7 @@ def begin_sweep(plan: Plan, options: SweepOptions, device: str | None) -> Sweep:
     """
     definition = plan.definition
     _, url, _ = find_database(options.sweep_id or "sweep", options.sweep_db, ".")
-    if not url.startswith("sqlite:///"):
+    if file_of(url) is None:
         Store(url, "")  # a wrong password is said before the model is built; a file is made when all else is well
     plan.check()
     artifact_dir = Path(plan.config().artifact_dir)

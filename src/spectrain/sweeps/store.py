@@ -26,7 +26,7 @@ from ..core.processes import UNKNOWN, is_gone, machine
 from .addresses import without_password
 from .backends import opened
 from .locks import Lock
-from .patience import LONGEST, first_line, is_outage, patiently
+from .patience import LONGEST, first_line, patiently
 
 T = TypeVar("T")
 Direction = Literal["minimize", "maximize"]
@@ -476,7 +476,4 @@ def values_of(value: Any) -> Any:
     return str(value) if isinstance(value, list | dict) else value
 
 
-__all__ = [
-    "BEAT", "GRACE", "Held", "RunRecord", "Store", "TakenOverError", "identity", "is_outage", "run_key",
-    "without_password",
-]  # fmt: skip
+__all__ = ["BEAT", "GRACE", "Held", "RunRecord", "Store", "TakenOverError", "identity", "run_key"]

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.atomic import atomic_write
+from ..core.damage import reading
 from ..core.errors import SpectrainError
+from ..runs.migrations import migrated
+from .addresses import is_there, without_password
 from .plan import Plan
-from .store import Store, without_password
+from .store import Store
 
 FILE = "sweep.json"
+NAME, VERSION = "spectrain.sweep_place", 1
+FORMAT = {"name": NAME, "version": VERSION}
+FIRST = {"name": NAME, "version": 1}
+"""Of files that do not say it: the first ones did not."""
 DATABASE = "study.db"
 FROM_ENVIRONMENT = "SPECTRAIN_SWEEP_DB"
 """Environment variable with the database's address, which keeps a password out of commands and files."""
@@ -40,7 +47,7 @@ class Sweep:
     def note_place(self) -> None:
         """Write into the folder where the study is, so that the folder alone is enough to find it. No password."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        facts = {"sweep_id": self.sweep_id, "sweep_db": without_password(self.store.url)}
+        facts = {"format": FORMAT, "sweep_id": self.sweep_id, "sweep_db": without_password(self.store.url)}
         atomic_write(self.folder / FILE, json.dumps(facts, indent=1) + "\n")
 
 
@@ -57,13 +64,18 @@ def find_database(sweep: str | Path, sweep_db: str | None, artifact_dir: str | P
         sweep_db: address of the database; None takes ``SPECTRAIN_SWEEP_DB``, then what the folder says, then SQLite in
             the folder.
         artifact_dir: that an id's folder lies in.
+
+    Raises:
+        SpectrainError: what the folder says is damaged.
     """
     place = Path(sweep).expanduser()
     folder = place if (place / FILE).is_file() or (place / DATABASE).is_file() else Path(artifact_dir) / str(sweep)
     sweep_id, known = folder.name, None
     if (folder / FILE).is_file():
-        facts = json.loads((folder / FILE).read_text())
-        sweep_id, known = facts["sweep_id"], facts["sweep_db"]
+        with reading(folder / FILE, SpectrainError, fix="remove it, and name the sweep's database by --sweep-db"):
+            facts = {"format": FIRST, **json.loads((folder / FILE).read_text())}
+            facts = migrated(facts, NAME, VERSION, where=str(folder / FILE))
+            sweep_id, known = str(facts["sweep_id"]), str(facts["sweep_db"])
     given = sweep_db or os.environ.get(FROM_ENVIRONMENT)
     return sweep_id, given or known or default_database(folder.parent, folder.name), folder
 
@@ -72,12 +84,10 @@ def open_sweep(sweep: str | Path, *, sweep_db: str | None = None, artifact_dir: 
     """Open a sweep that is there; see `find_database` for the arguments.
 
     Raises:
-        SpectrainError: there is none of that name, or the database refuses.
+        SpectrainError: there is none of that name, its ``sweep.json`` is damaged, or the database refuses.
     """
     sweep_id, url, folder = find_database(sweep, sweep_db, artifact_dir)
-    file = url.removeprefix("sqlite:///").removeprefix("journal:")
-    missing = file != url and not Path(file).expanduser().is_file()
-    store = None if missing else Store(url, sweep_id)
+    store = Store(url, sweep_id) if is_there(url) else None
     record = None if store is None else store.load()
     if store is None or record is None:
         raise SpectrainError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -10,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from ..core.colours import Colour, class_colours
 from ..core.targets import IGNORED
 
 CLASS, PROBABILITY, SPREAD = "class", "probability", "spread"
@@ -41,7 +41,7 @@ class Layer:
     scale: float = 1.0
     offset: float = 0.0
     classes: tuple[str, ...] = ()
-    colours: tuple[tuple[int, int, int], ...] = ()
+    colours: tuple[Colour, ...] = ()
     probability: str | None = None
     background: int | None = None
 
@@ -62,7 +62,7 @@ def class_layers(names: Sequence[str], members: int) -> tuple[Layer, ...]:
             "uint8",
             nodata=IGNORED,
             classes=names,
-            colours=palette(len(names)),
+            colours=class_colours(len(names)),
             probability=PROBABILITY,
             background=0 if len(names) == 2 else None,
         ),
@@ -90,12 +90,3 @@ def class_maps(probabilities: Tensor) -> dict[str, Tensor]:
     if probabilities.shape[0] > 1:
         found[SPREAD] = torch.std(probabilities, dim=0, correction=0)
     return found
-
-
-def palette(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Return a colour a class: two are light grey and red, more go round the hues, light and dark by turns."""
-    if count == 2:
-        return ((230, 230, 230), (200, 30, 40))
-    turns = [(number * 0.618034) % 1 for number in range(count)]  # golden ratio: neighbours lie far apart
-    found = [colorsys.hsv_to_rgb(hue, 0.65, (0.95, 0.7)[number % 2]) for number, hue in enumerate(turns)]
-    return tuple((round(255 * red), round(255 * green), round(255 * blue)) for red, green, blue in found)

@@ -224,17 +224,14 @@ class Regression(Task):
         target = batch.target
         if not isinstance(target, DenseValues | SparseValues):
             raise DataError("regression needs measured values", where="the data", fix="give labels of each pixel")
-        counted = batch.real[:, None, None]
-        if not batch.all_valid:
-            counted = counted & batch.valid.any(1)
+        counted = batch.counted[:, None]
         row = whole = None
         if isinstance(target, DenseValues):
-            y, valid = target.value, target.valid & counted[:, None]
+            y, valid = target.value, target.valid & counted
         else:
             whole = self._moments(output[:drawn].detach())[:2] if drawn else None
             output, row, y = target.at(output), target.row, target.value[:, None]
-            seen = counted.expand(batch.image.shape[0], *batch.image.shape[2:])[:, None]
-            valid = target.valid[:, None] & target.at(seen)
+            valid = target.valid[:, None] & target.at(counted)
             y = fill_invalid(y, valid)
         mean, s, quantiles = self._moments(output)
         levels = self.criterion.quantile_levels

@@ -113,10 +113,7 @@ class Segmentation(Task):
         """Return the classes, 255 where a pixel does not count."""
         if not isinstance(batch.target, ClassMap):
             raise DataError("segmentation needs maps of classes", where="the data", fix="give labels of each pixel")
-        counted = batch.real[:, None, None]
-        if not batch.all_valid:
-            counted = counted & batch.valid.any(1)
-        return torch.where(counted, batch.target.y, IGNORED)
+        return torch.where(batch.counted, batch.target.y, IGNORED)
 
     def layers(self, members: int = 1) -> tuple[Layer, ...]:
         """Return the layers class and probability, and of an ensemble its spread."""

@@ -249,8 +249,7 @@ def ended(session: Session, state: State, run: Run) -> str:
 
 def keep_folds(options: DatasetOptions, folder: Path) -> None:
     """Write the folds that were drawn for a run into its folder: ``splits.json``, of further data ``splits_1.json``."""
-    places = [options.path] if isinstance(options.path, str) else list(options.path or [])
-    for number, place in enumerate(places):
+    for number, place in enumerate(options.places):
         if (content := run_folds(place, options)) is not None:
             name = f"splits_{number}.json" if number else "splits.json"
             atomic_write(folder / name, json.dumps(content, indent=1) + "\n")

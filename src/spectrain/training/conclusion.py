@@ -46,8 +46,7 @@ def conclude(run: Run, cfg: Config) -> None:
         run: whose training is finished.
         cfg: its configuration.
     """
-    trial = cfg.general.debug or bool(cfg.hparams.overfit_batches)  # of the code, not of the model
-    tested = cfg.hparams.skip_training or (cfg.hparams.test_at_end and not trial)
+    tested = is_tested(cfg)
     if not tested and not _recalibrated(cfg):
         return
     path = checkpoint_of(run.folder)
@@ -65,6 +64,16 @@ def conclude(run: Run, cfg: Config) -> None:
         return
     own = trained.cfg.dataset.path == cfg.dataset.path
     test_and_keep(run.folder, cfg, data=None if own else cfg.dataset.path)
+
+
+def is_tested(cfg: Config) -> bool:
+    """Say whether a training ends with a test: where one is asked for, and the model is what is tried."""
+    return cfg.hparams.skip_training or (cfg.hparams.test_at_end and not _of_the_code(cfg))
+
+
+def _of_the_code(cfg: Config) -> bool:
+    """Say whether a training tries the code and not the model."""
+    return cfg.general.debug or bool(cfg.hparams.overfit_batches)
 
 
 def test_and_keep(folder: Path, cfg: Config, data: str | list[str] | None = None) -> None:
@@ -99,7 +108,7 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
     pixels = subject.task.pixels()
     if pixels is None:
         return None
-    order = eval_order(patches, cfg.hparams.batch_size_valid or cfg.hparams.batch_size)
+    order = eval_order(patches, cfg.hparams.evaluation_batch_size)
     with source.loader:
         evaluate(subject, source, order, _into(pixels), pictures=0)
     fitted = pixels.recalibration()
@@ -113,7 +122,7 @@ def recalibration(models: Sequence[Trained], cfg: Config, device: torch.device) 
 def _recalibrated(cfg: Config) -> bool:
     """Say whether a model is recalibrated, where its task knows how and there are labels."""
     wanted = bool(getattr(cfg.task.options, "recalibrate", False) and cfg.dataset.valid_key)
-    return wanted and not cfg.hparams.overfit_batches and not cfg.general.debug
+    return wanted and not _of_the_code(cfg)
 
 
 def _said(fitted: Recalibration, task: Task) -> str:

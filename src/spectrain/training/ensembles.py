@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..core.atomic import atomic_write
+from ..core.damage import reading
 from ..core.errors import RunError
 from ..runs.folder import ENSEMBLE
+from ..runs.migrations import migrated
 
 FILE = ENSEMBLE
 NAME, VERSION = "spectrain.ensemble", 1
@@ -64,18 +66,9 @@ def read_ensemble(path: Path) -> EnsembleFile:
         RunError: the file is damaged or of a newer version, or checkpoints are missing.
     """
     file = path if path.name == FILE else path / FILE
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        tag, names = record["format"], [str(one["checkpoint"]) for one in record["members"]]
-        name, version = tag["name"], int(tag["version"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RunError(f"the ensemble cannot be read: {error}", where=str(file), fix="write it again") from error
-    if name != NAME or version > VERSION:
-        raise RunError(
-            f"the ensemble is of format {name} {version}, this spectrain knows {NAME} {VERSION}",
-            where=str(file),
-            fix="update spectrain",
-        )
+    with reading(file, RunError, fix="write it again", what="the ensemble cannot be read"):
+        record = migrated(json.loads(file.read_text(encoding="utf-8")), NAME, VERSION, where=str(file))
+        names = [str(one["checkpoint"]) for one in record["members"]]
     found = [file.parent / one for one in names]
     if missing := [one.name for one in found if not one.is_file()]:
         raise RunError(

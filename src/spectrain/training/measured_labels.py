@@ -95,8 +95,7 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
 
 def _refuse_images(cfg: Config) -> None:
     """Raise where the folder of the images is named for that of the labels too: it would be learned band by band."""
-    given, labels = cfg.dataset.path or [], cfg.dataset.labels_path
-    places = [Path(one).expanduser().resolve() for one in ([given] if isinstance(given, str) else given)]
+    labels, places = cfg.dataset.labels_path, [place.resolve() for place in cfg.dataset.places]
     if labels is not None and Path(labels).expanduser().resolve() in places:
         raise DataError(
             "the images are named as their own labels",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,21 +16,24 @@ from torch import nn
 from ..config import Config
 from ..core.batch import Batch
 from ..core.errors import DataError
-from ..data.mixture import eval_order, members_of
+from ..data.mixture import MixedEvalOrder, MixedTrainOrder, eval_order, members_of
 from ..data.opening import open_patches
+from ..data.order import EvalOrder, TrainOrder
 from ..data.patches import Patches
 from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
+from .inputs import Inputs, open_inputs
 from .interrupts import StopRequest
 from .loop import Training
 from .parallel import Parallel
 from .profiling import Profiler
-from .session import Session, build_session
+from .session import build_model as new_model
+from .session import is_joined, made_model, may_join, session_of
 from .state import Progress, State
-from .subject import Subject, source_of
+from .subject import Setting, Source, Subject, source_of
 from .tested import Tested, write_test
 from .trained import load_trained
 
@@ -63,38 +68,77 @@ class SplitLoader:
 
     Iterating the training split goes through one epoch, :attr:`epoch`; set it before each. Any other comes in ascending
     order with fixed draws. Under ``hparams.overfit_batches`` both give the same images as they are, as the loop does.
+
+    Processes that read (``general.num_workers``) live until `close`, or the end of a ``with`` block.
+
+    Attributes:
+        inputs: the data of the training, and its task.
+        split: which one it gives.
+        epoch: from 0.
+        source: the split, ready to be read; None where it is the validation and there is none.
+        order: which images come when; None without a source.
     """
 
-    def __init__(self, session: Session, split: str) -> None:
-        self.session, self.split, self.epoch = session, split, 0
-        self.source, self.order = session.valid, session.valid_order
-        if split not in ("train", "valid"):
-            cfg = session.cfg
+    def __init__(self, inputs: Inputs, split: str) -> None:
+        self.inputs, self.split, self.epoch = inputs, split, 0
+        self.source: Source | None
+        self.order: TrainOrder | MixedTrainOrder | EvalOrder | MixedEvalOrder | None
+        if split == "train":
+            self.source, self.order = inputs.train, inputs.order_of_training(joined=_joined(inputs))
+        elif split == "valid":
+            self.source, self.order = inputs.valid, inputs.order_of_validation()
+        else:
+            cfg = inputs.cfg
             patches = open_patches(cfg.dataset.path or (), split, cfg.dataset)
-            self.source = source_of(cfg, patches, session.task, session.device)
-            size = cfg.hparams.batch_size_valid or cfg.hparams.batch_size
-            self.order = eval_order(patches, size, group=session.task.evaluation_group)
+            self.source = source_of(cfg, patches, inputs.task, inputs.device)
+            size = cfg.hparams.evaluation_batch_size
+            self.order = eval_order(patches, size, group=inputs.task.evaluation_group)
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """Optimiser steps that the training images are, for `learning_rate`: images over images a step, as 10.5."""
+        return self.inputs.steps_per_epoch
 
     def __len__(self) -> int:
-        order = self.session.train_order
-        if self.split == "train":
-            return order.steps_per_epoch * order.micro_batches
+        if isinstance(self.order, TrainOrder | MixedTrainOrder):
+            return self.order.steps_per_epoch * self.order.micro_batches
         return 0 if self.order is None else sum(1 for _ in self.order.batches())
 
     def __iter__(self) -> Iterator[Batch]:
-        session = self.session
-        if self.split == "train":
-            indices = (micro for step in session.train_order.steps(self.epoch) for micro in step)
-            for raw in session.train.loader.load(indices):
-                yield session.training_batch(raw, session.train, self.epoch)
-        elif self.source is not None and self.order is not None:
-            for raw in self.source.loader.load(self.order.batches()):
-                yield session.evaluation_batch(raw, self.source)
+        inputs, source, order = self.inputs, self.source, self.order
+        if source is None or order is None:
+            return
+        if isinstance(order, TrainOrder | MixedTrainOrder):
+            indices = (micro for step in order.steps(self.epoch) for micro in step)
+            for raw in source.loader.load(indices):
+                yield inputs.training_batch(raw, source, self.epoch)
+        else:
+            for raw in source.loader.load(order.batches()):
+                yield inputs.evaluation_batch(raw, source)
+
+    def close(self) -> None:
+        """End the processes that read; iterating starts them again."""
+        self.inputs.close()
+        if self.source is not None:
+            self.source.loader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _joined(inputs: Inputs) -> bool:
+    """Say whether the micro-batches of a step come as one, for which a model must be asked where there are several."""
+    return may_join(inputs.cfg) and is_joined(inputs.cfg, new_model(inputs, fresh=False))
 
 
 def build_model(cfg: Config) -> nn.Module:
     """Return the configured model on its device, with the bands and statistics of the training patches."""
-    return build_session(cfg).model
+    return made_model(open_inputs(cfg))[0]
 
 
 def build_loss(cfg: Config) -> Any:
@@ -106,13 +150,25 @@ def make_loader(cfg: Config, split: str = "train") -> SplitLoader:
     """Return the batches of ``split``.
 
     "train" and "valid" are those that ``dataset.train_key`` and ``dataset.valid_key`` name, others a split of the data.
+    Use it in a ``with`` block, or `SplitLoader.close` it, where ``general.num_workers`` are to end with it.
     """
-    return SplitLoader(build_session(cfg), split)
+    return SplitLoader(open_inputs(cfg), split)
 
 
-def learning_rate(cfg: Config, step: int, steps_per_epoch: int) -> float:
-    """Return the learning rate of optimiser step ``step`` (from 0)."""
-    rate: float = cfg.scheduler.build()(cfg.optimizer.lr, step, steps_per_epoch, cfg.hparams.epochs)
+def learning_rate(cfg: Config, step: int, steps_per_epoch: float) -> float:
+    """Return the learning rate of optimiser step ``step`` (from 0).
+
+    Args:
+        cfg: the configuration.
+        step: of the whole training.
+        steps_per_epoch: how many there are in an epoch, or how many the images are that it draws from, with the part
+            of one that is left (10.5): the loop takes whole ones, 1 at least, and the cyclic schedule counts the part
+            too. `SplitLoader.steps_per_epoch` is that number; with it the rate is that of a training on one data set.
+    """
+    schedule = cfg.scheduler.build()
+    if hasattr(schedule, "measure"):
+        schedule.measure(steps_per_epoch)
+    rate: float = schedule(cfg.optimizer.lr, step, max(1, int(steps_per_epoch)), cfg.hparams.epochs)
     return rate
 
 
@@ -132,16 +188,13 @@ def train_epoch(
     Returns:
         The epoch's mean loss, each step's loss [S], and the running mean [S].
     """
-    session = loader.session
-    bands = Values(session.train.patches.bands, cfg.dataset.transform).transformed
-    told = session.cfg  # with what was measured of the labels: classes, or their mean and deviation
-    session.task = told.task.build(
-        loss=criterion, metric=told.metric.build(), plot=told.show_prediction.build(bands=bands)
-    )
-    session.model, session.parallel = model, Parallel(model, cfg.general.parallel, session.device)
-    session.optimizer = optimizer
-    start = epoch * session.train_order.steps_per_epoch
-    state = State(Progress(epoch=epoch, step=start))
+    inputs = loader.inputs
+    told = inputs.cfg  # with what was measured of the labels: classes, or their mean and deviation
+    bands = Values(inputs.train.patches.bands, told.dataset.transform).transformed
+    task = told.task.build(loss=criterion, metric=told.metric.build(), plot=told.show_prediction.build(bands=bands))
+    parallel = Parallel(model, cfg.general.parallel, inputs.device)
+    session = session_of(replace(inputs, task=task), model, parallel, optimizer, inputs.new_schedule())
+    state = State(Progress(epoch=epoch, step=epoch * session.train_order.steps_per_epoch))
     line = ProgressLine(epochs=cfg.hparams.epochs, steps_per_epoch=session.train_order.steps_per_epoch, enabled=False)
     run = Run.silent(cfg, Path(cfg.artifact_dir))
     Training(session, run, state, {}, line, StopRequest(), Profiler(), checkpoints=False).train_epoch()
@@ -174,17 +227,15 @@ def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_
     Raises:
         DataError: there is no such split, or the model is not of these bands.
     """
-    session, source, order = dataloader.session, dataloader.source, dataloader.order
-    if dataloader.split == "train":
-        source, order = session.train, eval_order(session.train.patches, session.cfg.hparams.batch_size)
+    inputs, source, order = dataloader.inputs, dataloader.source, dataloader.order
+    if isinstance(order, TrainOrder | MixedTrainOrder):
+        order = eval_order(inputs.train.patches, inputs.cfg.hparams.batch_size)
     if source is None or order is None:
         raise DataError("there is no validation split", where="dataset.valid_key", fix="name one, or another split")
     if isinstance(model, BandedModel):
         _require_bands(model, source.patches)
-    subject = Subject(
-        session.cfg, session.device, session.amp, session.task, session.augmentation, model.to(session.device)
-    )
-    return write_test(subject, source, order, Path(output_folder))
+    held = {field.name: getattr(inputs, field.name) for field in fields(Setting)}
+    return write_test(Subject(**held, model=model.to(inputs.device)), source, order, Path(output_folder))
 
 
 def _require_bands(model: BandedModel, patches: Patches) -> None:

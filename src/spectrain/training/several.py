@@ -11,13 +11,15 @@ from pathlib import Path
 
 from ..config import Config, load_config
 from ..core.atomic import atomic_write, disk_errors
+from ..core.damage import reading
 from ..core.errors import RunError
 from ..core.launched import launched_world
 from ..core.registry import lookup
 from ..runs.folder import MEMBERS, claimed_folder
+from ..runs.migrations import migrated
 from ..runs.run import Run
 from ..tasks.base import Task
-from .conclusion import recalibration, test_and_keep
+from .conclusion import is_tested, recalibration, test_and_keep
 from .devices import resolve_device
 from .ensembles import FILE, write_ensemble
 from .trained import load_trained
@@ -87,13 +89,9 @@ def resume_members(folder: Path, plugins: Sequence[str] = ()) -> Ensemble:
     Raises:
         RunError: the folder's files are damaged, or of a newer version.
     """
-    try:
-        record = json.loads((folder / PLAN).read_text())
-        name, version, count = record["format"]["name"], int(record["format"]["version"]), int(record["members"])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RunError(f"cannot be read: {error}", where=str(folder / PLAN), fix="train into a new folder") from error
-    if name != NAME or version > VERSION:
-        raise RunError(f"is of format {name} {version}", where=str(folder / PLAN), fix="update spectrain")
+    file = folder / PLAN
+    with reading(file, RunError, fix="train into a new folder"):
+        count = int(migrated(json.loads(file.read_text()), NAME, VERSION, where=str(file))["members"])
     cfg = load_config(config=folder / CONFIG, plugins=plugins, use_personal=False)
     # the folder may have been moved
     return _train(dataclasses.replace(cfg, out_dir=str(folder.absolute())), folder.absolute(), count)
@@ -125,7 +123,7 @@ def _conclude(cfg: Config, folder: Path, runs: Sequence[Run]) -> None:
     ]
     write_ensemble(folder, listed, {} if fitted is None else {"recalibration": fitted})
     del models
-    if cfg.hparams.test_at_end:
+    if is_tested(cfg):
         test_and_keep(folder, runs[0].cfg)
     log.info("%s: %d models as one; map with: spectrain predict %s SCENE -o MAP.tif", folder / FILE, count, folder)
 

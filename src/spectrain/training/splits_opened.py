@@ -63,9 +63,8 @@ def _other_split(options: DatasetOptions, key: str, split: str) -> str | None:
 
 def _named(options: DatasetOptions) -> Iterator[tuple[str, Path]]:
     """Yield images and labels: the option and what it names."""
-    given = options.path or []
-    for one in [given] if isinstance(given, str) else given:
-        yield "path", Path(one).expanduser().absolute()
+    for place in options.places:
+        yield "path", place.absolute()
     if options.labels_path is not None:
         yield "labels_path", Path(options.labels_path).expanduser().absolute()
 

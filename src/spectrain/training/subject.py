@@ -1,4 +1,4 @@
-"""What is trained or tested: a model with its task, and how a batch is made ready for it."""
+"""What is trained or tested: a task, how a batch is made ready for it, and a model with it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..config.schema import Config
 from ..core.batch import Batch, RawBatch, stack_views
 from ..core.random import Key
 from ..core.reconstruction import Reconstruction
+from ..core.registry import lookup
 from ..core.step import Step
 from ..data.loader import Loader
 from ..data.mixture import ByMember, by_member, members_of
@@ -37,16 +38,15 @@ class Source:
 
 
 @dataclass
-class Subject:
-    """A model with its task, on its device.
+class Setting:
+    """A task on its device, and how a batch is made ready for it; that takes no model.
 
     Attributes:
-        cfg: the configuration of its training.
+        cfg: the configuration of the training.
         device: where it runs.
         amp: type of mixed precision, or None.
         task: what is learned.
         augmentation: what makes views.
-        model: unwrapped.
     """
 
     cfg: Config
@@ -54,7 +54,11 @@ class Subject:
     amp: torch.dtype | None
     task: Task
     augmentation: Any
-    model: nn.Module
+
+    @property
+    def convolves(self) -> bool:
+        """The model's layers are quickest on channels last; one that is wrapped otherwise than usual takes tokens."""
+        return not hasattr(lookup("model", self.cfg.model.name), "wrapper")
 
     def prepare(self, raw: RawBatch, source: Source, key: Key, *, augment: bool) -> Batch:
         """Return the batch the model sees: on the device, in physical values, with the task's views.
@@ -66,7 +70,7 @@ class Subject:
         if augment or self.task.views > 1:
             views = [self.augmentation(batch, key.at(view=view)) for view in range(self.task.views)]
             batch = stack_views(views)
-        if self.cfg.general.channels_last and getattr(self.model, "convolves", True):
+        if self.cfg.general.channels_last and self.convolves:
             batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
         return batch
 
@@ -81,6 +85,23 @@ class Subject:
         if self.cfg.hparams.overfit_batches:
             return self.training_batch(raw, source, 0)
         return self.prepare(raw, source, Key(self.cfg.general.seed, "valid"), augment=False)
+
+
+@dataclass
+class Subject(Setting):
+    """A model with its task, on its device.
+
+    Attributes:
+        model: unwrapped.
+    """
+
+    model: nn.Module
+
+    @property
+    def convolves(self) -> bool:
+        """The model's layers are quickest on channels last."""
+        found: bool = getattr(self.model, "convolves", True)
+        return found
 
     def step(self, batch: Batch) -> Step:
         """Return the loss of a batch and what the model made of it; only for additive tasks."""

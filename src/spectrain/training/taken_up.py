@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..core.atomic import atomic_link, atomic_write
 from ..core.errors import RunError
-from ..runs.atomic import atomic_link, atomic_write
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
 from .state import Progress

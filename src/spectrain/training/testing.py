@@ -24,6 +24,8 @@ from ..data.patches import Patches
 from ..data.values import Values
 from ..models.any_bands import AnyBands
 from ..runs.report import write_report
+from ..runs.report.scores import NAME as TESTS
+from ..runs.report.scores import VERSION as TESTS_VERSION
 from ..runs.report.test_page import SplitTest, test_page
 from .classes import with_ignored
 from .devices import autocast_dtype, resolve_device
@@ -99,7 +101,7 @@ def test(
             raise RunError("labels are named without their images", where="test", fix="name these by --data")
         options = replace(options, labels_path=str(labels))
     target = resolve_device(device, 0)
-    inside = folder_of_ensemble(named[0]) if several else _run_folder(trained)
+    inside = folder_of_ensemble(named[0]) if several else trained.run_folder
     folder = folder_of_test(inside, places) if output is None else Path(output)
     fitted = recalibration_of(named, trained)
     results = []
@@ -115,8 +117,7 @@ def test(
         subject, source = subject_of(
             models, patches, options, target, own=data is None, turns=turns, recalibration=fitted
         )
-        hparams = trained.cfg.hparams
-        size = batch_size or hparams.batch_size_valid or hparams.batch_size
+        size = batch_size or trained.cfg.hparams.evaluation_batch_size
         order = eval_order(patches, size, group=subject.task.evaluation_group)
         with source.loader:
             results.append(write_test(subject, source, order, folder / split))
@@ -247,6 +248,7 @@ def write_page(
         folder / "index.html", test_page(name, data, tests, getattr(trained.cfg.task.options, "unit", None) or "")
     )
     record = {
+        "format": {"name": TESTS, "version": TESTS_VERSION},
         "model": name,
         "checkpoint": str(trained.path),
         "data": [str(place) for place in places],
@@ -298,8 +300,8 @@ def _doubt_transform(trained: Trained, patches: Patches, options: DatasetOptions
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:
-    given = data if data is not None else trained.cfg.dataset.path
-    if given is None:
+    given = trained.cfg.dataset.places if data is None else data
+    if not given:
         raise DataError("no data were named", where="test", fix="spectrain test RUN --data DATA")
     return [Path(given)] if isinstance(given, str | Path) else [Path(one) for one in given]
 
@@ -318,8 +320,7 @@ def _default_splits(places: Sequence[Path], options: DatasetOptions, *, own: boo
 
 def held_out(options: DatasetOptions) -> list[str]:
     """Return the splits of a configuration's data that are kept for tests; none where there are none."""
-    given = options.path or []
-    places = [Path(one).expanduser() for one in ([given] if isinstance(given, str) else given)]
+    places = options.places
     there = recognise(places[0], options).splits(places[0])
     kept = [str(split) for split in ("val-test", "test") if split in there]
     return kept or (["test"] if _has_test(places, options) else [])
@@ -336,8 +337,3 @@ def _has_test(places: Sequence[Path], options: DatasetOptions) -> bool:
 def folder_of_test(run: Path, places: Sequence[Path]) -> Path:
     """Return where a test on these data is kept in a run folder."""
     return run / "test" / "+".join(place.stem for place in places)
-
-
-def _run_folder(trained: Trained) -> Path:
-    folder = trained.path.parent
-    return folder.parent if folder.name == "checkpoints" else folder

@@ -20,6 +20,7 @@ from ..data.patches import Patches
 from ..data.statistics import Statistics
 from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel, build_banded
+from ..runs.folder import CHECKPOINTS
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
 from .ensembles import is_ensemble
@@ -49,6 +50,12 @@ class Trained:
     def statistics(self) -> list[Statistics]:
         """Of the data that it was trained on; several only for a mixture."""
         return [Statistics.from_json(record["statistics"]) for record in (self.meta, *self.meta.get("more", []))]
+
+    @property
+    def run_folder(self) -> Path:
+        """The folder of the run that the checkpoint is of; of a checkpoint that lies elsewhere, the one it is in."""
+        folder = self.path.parent
+        return folder.parent if folder.name == CHECKPOINTS else folder
 
 
 def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:

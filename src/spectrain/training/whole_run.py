@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..config import Config
-from ..core.errors import RunError
+from ..config.plugins import loaded_plugins
+from ..core.errors import BusyRunError, RunError
 from ..runs.run import Run
 from .api import missing_processes, resolve, train_config
 from .launch import launch
@@ -29,7 +30,8 @@ def whole_run(cfg: Config, folder: Path) -> Run:
 
     Raises:
         StoppedError: it was asked to stop; a checkpoint is kept.
-        SpectrainError: it cannot be trained, or another process is at it.
+        BusyRunError: another process is at it.
+        SpectrainError: it cannot be trained.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
@@ -58,7 +60,7 @@ def _together(cfg: Config, folder: Path, count: int, *, begun: bool) -> Run:
             file = Path(place) / "config.yaml"
             file.write_text(cfg.to_yaml())
             words = ["train", cfg.recipe, "--config", str(file)]
-        code = launch(count, words)
+        code = launch(count, [*words, *(word for one in loaded_plugins() for word in ("--plugin", one))])
     if not (folder / "run.json").is_file():
         raise RunError(
             f"its {count} processes ended with code {code}", where=str(folder), fix="see what they say above"
@@ -76,7 +78,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise RunError(
+            raise BusyRunError(
                 "another process trains this run", where=str(folder), fix="let it finish, or stop it"
             ) from error
         yield

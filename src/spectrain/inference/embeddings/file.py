@@ -18,9 +18,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.damage import reading
 from ...core.errors import DataError
+from ...runs.migrations import migrated
 
-FORMAT = {"name": "spectrain.embeddings", "version": 1}
+NAME, VERSION = "spectrain.embeddings", 1
 IDS, PCA, UMAP = "_ids", "_pca", "_umap"
 
 Floats = NDArray[np.float32]
@@ -49,7 +51,7 @@ def write_split(
 
 def write_facts(file: h5py.File, facts: dict[str, Any]) -> None:
     """Write what the file is and what it was made of."""
-    file.attrs["format"] = json.dumps(FORMAT)
+    file.attrs["format"] = json.dumps({"name": NAME, "version": VERSION})
     file.attrs["facts"] = json.dumps(facts)
 
 
@@ -57,9 +59,10 @@ def facts_of(path: Path) -> dict[str, Any]:
     """Return what `write_facts` wrote.
 
     Raises:
-        DataError: the file is damaged, is of another kind, or of a newer version.
+        DataError: the file is damaged, or of another kind.
+        RunError: a newer version wrote it.
     """
-    with opened(path) as file:
+    with opened(path) as file, reading(path, fix="remove it and embed again"):
         facts: dict[str, Any] = json.loads(file.attrs["facts"])
         return facts
 
@@ -76,17 +79,13 @@ def opened(path: Path) -> Iterator[h5py.File]:
             fix="remove it and embed again",
         ) from error
     with file:
-        tag = json.loads(file.attrs.get("format", "{}"))
-        if tag.get("name") != FORMAT["name"]:
+        with reading(path, fix="remove it and embed again"):
+            tag = json.loads(file.attrs.get("format", "{}"))
+        if not isinstance(tag, dict) or tag.get("name") != NAME:
             raise DataError(
                 "the file exists and holds something else than embeddings", where=str(path), fix="give another -o"
             )
-        if tag.get("version") != FORMAT["version"]:
-            raise DataError(
-                f"the embeddings are of version {tag.get('version')}, known is {FORMAT['version']}",
-                where=str(path),
-                fix="update spectrain",
-            )
+        migrated({"format": tag}, NAME, VERSION, where=str(path))
         yield file
 
 

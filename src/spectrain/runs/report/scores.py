@@ -8,11 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...core.errors import RunError
+from ..migrations import migrated
 from .frame import scroll
 from .html import Html, el
 from .panels import unit_of, words
 from .scales import number
 
+NAME, VERSION = "spectrain.tests", 1
+"""Format of ``tests.json``."""
+FIRST = {"name": NAME, "version": 1}
+"""Of files that do not say it: the first ones did not."""
 _NAMES = {"labelled_pixels": "Labelled pixels", "share_of_class_1": "Share of class 1"}
 
 
@@ -57,10 +63,11 @@ def tests_of(folder: Path) -> list[TestOfRun]:
     found = []
     for path in sorted(folder.glob("test/*/tests.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = {"format": FIRST, **json.loads(path.read_text(encoding="utf-8"))}
+            record = migrated(record, NAME, VERSION, where=str(path))
             splits = [_read(name, one) for name, one in record["splits"].items()]
             data = ", ".join(Path(one).name for one in record["data"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RunError):
             continue
         if splits:
             pictures = sorted((path.parent / splits[-1].split / "pictures").glob("*.png"))
