@@ -129,7 +129,7 @@ def test_bands_without_factors_are_those_of_later_versions(tmp_path):
     renamed = import_weights(path, "darts", tmp_path / "b.pt", bands=["red", "nir", "ndvi", "slope"])
     assert renamed.bands.names == ("red", "nir", "ndvi", "slope")
     with pytest.raises(DataError, match="there is no band 'hilshade'"):
-        import_weights(path, "darts", tmp_path / "ours.pt", limits=["hilshade=0:255"])
+        import_weights(path, "darts", tmp_path / "c.pt", limits=["hilshade=0:255"])
 
 
 def test_it_tests_predicts_and_trains_on(tmp_path, monkeypatch):

@@ -67,11 +67,17 @@ def test_worth(text, wanted):
         "new+1",
         "(" * 500 + "a" + ")" * 500,
         "a" + "+a" * 600,
+        "-" * 900 + "a",
     ],
 )
 def test_refused(text):
     with pytest.raises(DataError, match="formula cannot be used"):
         Formula.read(f"new={text}")
+
+
+def test_a_sum_of_as_many_bands_as_can_be_written():
+    found, valid = value("+".join(["a"] * 490), a=[1.0])
+    assert valid.all() and found == 490
 
 
 @pytest.mark.parametrize("text", ["ndwi", "1a=b", "a=b in 3..1", "a=b in x..y", "a=b in 0..inf"])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.errors import DataError
-from .trees import LONGEST, OPERATORS, SHOWN, is_number, parts, truth, worth
+from .trees import LONGEST, OPERATORS, SHOWN, is_number, parsed, parts, truth, worth
 
 _QUOTED = re.compile(r"`([^`]+)`")
 _HELD = "_quoted_{}_"
@@ -95,7 +95,7 @@ def _tree(text: str) -> tuple[ast.AST, list[str]]:
         names.append(found[1])
         return _HELD.format(len(names) - 1)
 
-    return ast.parse(_QUOTED.sub(hold, text.strip()), mode="eval").body, names
+    return parsed(_QUOTED.sub(hold, text.strip())), names
 
 
 def _name(node: ast.AST, names: list[str]) -> str | None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..core.errors import DataError
 from .resampling import Float, Valid
-from .trees import LONGEST, OPERATORS, SHOWN, is_number, parts, worth
+from .trees import LONGEST, OPERATORS, SHOWN, is_number, parsed, parts, worth
 
 _WRITTEN = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)(.*?)(?:\s+in\s+(\S+?)\s*\.\.\s*(\S+))?\s*", re.DOTALL)
 ALLOWED = "use names of bands, numbers, + - * / **, comparisons, brackets, and min max abs sqrt log10 where"
@@ -54,7 +54,7 @@ class Formula:
         if span is not None and not (np.isfinite(span).all() and span[0] < span[1]):
             raise _wrong(written, f"{low}..{high} is no range", "write the smaller number first")
         try:
-            tree = ast.parse(text, mode="eval").body
+            tree = parsed(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             raise _wrong(written, f"{text!r} cannot be read", "count its brackets and signs") from None
         needs: list[str] = []
@@ -79,7 +79,7 @@ class Formula:
         # 1 is a number that every function takes
         filled = {name: np.where(valid, values[name][0], np.float32(1)).astype(np.float64) for name in self.needs}
         with np.errstate(all="ignore"):
-            tree = ast.parse(self.text, mode="eval").body
+            tree = parsed(self.text)
             out = worth(tree, lambda node: filled[node.id] if isinstance(node, ast.Name) else None)
             found = np.broadcast_to(out, valid.shape).astype(np.float32)
         valid = valid & np.isfinite(found)

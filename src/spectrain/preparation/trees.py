@@ -34,12 +34,29 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
 }
 LONGEST, SHOWN = 1000, 300
 """Characters that may be written, since more could be nested too deeply to be read; and of those that are shown."""
+DEEPEST = 510
+"""Levels of a tree, each of which is a call where it is worked out; a sum of as many as can be written has fewer."""
 _LARGEST = 1e300
 
 
 def is_number(value: object) -> bool:
     """Say whether a constant is a number that there is room for; True and False are none."""
     return type(value) in (int, float) and abs(value) < _LARGEST  # type: ignore[arg-type]
+
+
+def parsed(text: str) -> ast.AST:
+    """Return the tree of a text.
+
+    Raises:
+        SyntaxError, ValueError, RecursionError, MemoryError: it cannot be read, or is nested too deeply.
+    """
+    tree = ast.parse(text, mode="eval").body
+    level: list[ast.AST] = [tree]
+    for _ in range(DEEPEST):
+        level = [part for node in level for part in ast.iter_child_nodes(node)]
+        if not level:
+            return tree
+    raise RecursionError
 
 
 def parts(node: ast.AST) -> list[ast.expr]:
@@ -70,10 +87,6 @@ def worth(node: ast.AST, named: Callable[[ast.AST], Any]) -> Any:
     Raises:
         TypeError: texts are compared with or reckoned as numbers.
     """
-
-    def value(one: ast.AST) -> Any:
-        return worth(one, named)
-
     if (found := named(node)) is not None:
         return found
     if isinstance(node, ast.Constant):
@@ -81,30 +94,32 @@ def worth(node: ast.AST, named: Callable[[ast.AST], Any]) -> Any:
         return float(node.value) if type(node.value) is int and node.value >= 1 << 64 else node.value
     if isinstance(node, ast.BoolOp):
         join = np.logical_and if isinstance(node.op, ast.And) else np.logical_or
-        return join.reduce([truth(one) for one in np.broadcast_arrays(*map(value, node.values))])
+        held = np.broadcast_arrays(*(worth(one, named) for one in node.values))
+        return join.reduce([truth(one) for one in held])
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        return ~truth(value(node.operand))
+        return ~truth(worth(node.operand, named))
     if isinstance(node, ast.UnaryOp):
-        return OPERATORS[type(node.op)](_number(value(node.operand)))
+        return OPERATORS[type(node.op)](_number(worth(node.operand, named)))
     if isinstance(node, ast.BinOp):
-        return OPERATORS[type(node.op)](_number(value(node.left)), _number(value(node.right)))
+        return OPERATORS[type(node.op)](_number(worth(node.left, named)), _number(worth(node.right, named)))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        made = [value(one) for one in node.args]
+        made = [worth(one, named) for one in node.args]
         if node.func.id == "where":
             return np.where(truth(made[0]), _number(made[1]), _number(made[2]))
         return FUNCTIONS[node.func.id][1](*map(_number, made))
     assert isinstance(node, ast.Compare)
-    held: Any = True
-    left = value(node.left)
+    holds: Any = True
+    left = worth(node.left, named)
     for operator, other in zip(node.ops, node.comparators, strict=True):
         if isinstance(other, ast.List | ast.Tuple):
-            among = np.logical_or.reduce([_compared(np.equal, left, value(one)) for one in other.elts] or [False])
-            held = held & (~among if isinstance(operator, ast.NotIn) else among)
+            equal = [_compared(np.equal, left, worth(one, named)) for one in other.elts]
+            among = np.logical_or.reduce(equal or [False])
+            holds = holds & (~among if isinstance(operator, ast.NotIn) else among)
         else:
-            right = value(other)
-            held = held & _compared(OPERATORS[type(operator)], left, right)
+            right = worth(other, named)
+            holds = holds & _compared(OPERATORS[type(operator)], left, right)
             left = right
-    return held
+    return holds
 
 
 def truth(value: Any) -> NDArray[np.bool_]:
