@@ -16,7 +16,9 @@ from spectrain.config import load_config
 from spectrain.config.command_line import split_tokens
 from spectrain.config.option import options_of
 from spectrain.demos import DEMOS
+from spectrain.preparation.options import PATCHES
 from spectrain.preparation.resolve import resolve as resolve_prepare
+from spectrain.preparation.resolve import resolve_patches
 from spectrain.sweeps.options import SweepOptions
 
 OTHERS = {"mlflow", "optuna-dashboard", "createdb", "tmux", "nvidia-smi", "git", "cd", "python", "tensorboard"}
@@ -77,7 +79,10 @@ def _verb(words: list[str]) -> None:
         named = {"train_data_dir": str(given.get("output", "out"))}
         if file is not None and not _there(file):  # a file of the reader's, which says the rest
             named["data_dir"] = "scenes"
-        resolve_prepare(given["kind"], file if _there(file) else None, overrides, flags, named)
+        if given["kind"] == PATCHES:
+            resolve_patches(file if _there(file) else None, overrides, flags, named)
+        else:
+            resolve_prepare(given["kind"], file if _there(file) else None, overrides, flags, named)
     elif words[0] == "demo":
         assert given.get("task", "contrastive") in DEMOS, given
         load_config(given.get("task", "contrastive"), overrides=overrides, use_personal=False)

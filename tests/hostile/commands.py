@@ -168,3 +168,4 @@ def command(words: list[str], at: str, log: str) -> None:
 
 if __name__ == "__main__":
     served()
+    os._exit(0)  # libraries that were imported wait half a minute for threads that did nothing here

@@ -14,6 +14,7 @@ from rio_cogeo.cogeo import cog_validate
 
 import spectrain
 from spectrain.cli import main
+from spectrain.core.colours import TWO
 from spectrain.inference.mapping.members import Member
 from spectrain.inference.mapping.tiles import Axis
 
@@ -139,7 +140,7 @@ def test_the_file_is_cloud_optimised_and_says_what_it_is(run, tmp_path):
             assert file.tags()["SPECTRAIN_RUNS"].startswith("segmentation")
     with rasterio.open(made.paths[0]) as file:
         assert (file.dtypes, file.nodata, file.descriptions) == (("uint8",), 255, ("class",))
-        assert file.colormap(1)[1][:3] == (200, 30, 40)
+        assert file.colormap(1)[1][:3] == TWO[1]
         assert json.loads(file.tags()["CLASSES"]) == {"0": "class 0", "1": "class 1"}
         small_view = file.read(1, out_shape=(150, 325))
         assert set(np.unique(small_view)) <= {0, 1}  # the most frequent class, no mean of classes

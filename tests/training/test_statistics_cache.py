@@ -99,8 +99,8 @@ def test_splits_and_threads_are_kept_apart(cache, passes, data, monkeypatch):
 
 
 def test_as_many_rows_of_other_places_are_kept_apart(cache, passes, data, tmp_path):
+    ids = open_patches(data).metadata()["patch_id"].astype(str)
     for part in (range(100), range(100, 200)):
-        ids = open_patches(data).metadata()["patch_id"].astype(str)
         (tmp_path / "splits.json").write_text(
             json.dumps(
                 {"splits": {"train": [ids[row] for row in part]}, "format": {"name": "spectrain.splits", "version": 1}}

@@ -249,7 +249,7 @@ def _recognise(path: Path, readers: list[Reader]) -> Reader:
         raise DataError(
             "there is no such file or folder" + (f"; did you mean {near[0]!r}?" if near else ""),
             where=str(path),
-            fix="correct the path",
+            fix="correct the path (dataset.path)",
         )
     for reader in readers:
         if reader.recognises(path):
