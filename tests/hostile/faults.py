@@ -6,8 +6,11 @@ Folders are given twice where a command sees a disk that the tests do not: where
 from __future__ import annotations
 
 import csv
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,15 +177,17 @@ def whole_sweep(seen: Path) -> dict[str, object]:
     for run in (seen / "runs" / "s1").glob("tiny-*/[!.]*"):
         whole_run(run.parent, run.name)
     found = {}
-    with sqlite3.connect(f"file:{seen}/runs/s1/study.db?mode=ro", uri=True) as base:
+    # of a copy: SQLite mends what was interrupted as it opens a file, for which a full disk has no room
+    with tempfile.TemporaryDirectory() as copy, closing(sqlite3.connect(f"{copy}/study.db")) as base:
+        for file in (seen / "runs" / "s1").glob("study.db*"):
+            shutil.copy(file, copy)
         assert base.execute("pragma integrity_check").fetchone() == ("ok",)
-        if not base.execute("select 1 from sqlite_master where name = 'trials'").fetchone():
+        if not base.execute("select 1 from sqlite_master where name = 'trial_values'").fetchone():
             return {}
         question = "select number, value from trials join trial_values using (trial_id) where state = 'COMPLETE'"
         for number, value in base.execute(question):
             runs = (seen / "runs" / "s1" / f"tiny-{number}").glob("[!.]*/checkpoints/last.pt")
             found[f"trial {number}"] = value, [run.stat().st_mtime_ns for run in runs]
-    base.close()
     return found
 
 

@@ -89,6 +89,19 @@ def test_a_folder_that_holds_a_run_is_refused(cfg, change):
     assert f"another {next(iter(change))}" in message
 
 
+def test_a_folder_in_which_no_run_began_can_be_taken_again(cfg, monkeypatch, tmp_path):
+    def full(*given):
+        raise RunError("the disk is full")
+
+    with monkeypatch.context() as patch, pytest.raises(RunError, match="disk is full"):
+        patch.setattr(RunInfo, "create", full)
+        Run.create(cfg.but(out_dir="mine"))
+    Run.create(cfg.but(out_dir="mine"))
+    (tmp_path / "other" / "checkpoints").mkdir(parents=True)  # killed between the folder and run.json
+    with pytest.raises(RunError, match=r"killed as it began(.|\n)*remove .*checkpoints where no process is at it"):
+        Run.create(cfg.but(out_dir="other"))
+
+
 def test_an_out_dir_of_the_users_is_taken_with_what_is_in_it(cfg, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thoughts.txt").write_text("keep")

@@ -38,6 +38,13 @@ OF_RUN = Mending(
 )
 
 
+OF_OUTPUT = Mending(
+    RunError,
+    "free space there and give the same command again; nothing was half written",
+    "name another output, or mend the rights of the folder",
+)
+
+
 def atomic_write(
     path: Path | str,
     content: bytes | memoryview | str | Callable[[BinaryIO], None],

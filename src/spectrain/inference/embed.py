@@ -14,7 +14,7 @@ import torch
 
 from .. import __version__
 from ..config.schema import DatasetOptions
-from ..core.atomic import atomic_write
+from ..core.atomic import OF_OUTPUT, atomic_write
 from ..core.errors import DataError, SpectrainError
 from ..data.folds import undrawn
 from ..data.opening import open_patches, recognise
@@ -155,7 +155,7 @@ def _embed(
             write_splits(file, trained.cfg, model, chosen, what, device, size)
             write_facts(file, facts)
 
-    atomic_write(path, write)
+    atomic_write(path, write, OF_OUTPUT)
 
 
 def _places(trained: Trained, data: str | Path | Sequence[str | Path] | None) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 import torch
 
 from .. import __version__
-from ..core.atomic import disk_errors
+from ..core.atomic import OF_OUTPUT, disk_errors
 from ..core.bands import Bands
 from ..core.errors import RunError, nearest
 from ..models.any_bands import AnyBands
@@ -156,11 +156,15 @@ def _refuse_existing(target: Path, to: Format, overwrite: bool) -> None:
 @contextmanager
 def _beside(target: Path) -> Iterator[Path]:
     """Give a folder beside the target to write in, on the same disk; nothing of it stays."""
-    with disk_errors(target):
+    with disk_errors(target, OF_OUTPUT):
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
         try:
             yield folder
+        except RunError as error:
+            if isinstance(cause := error.__cause__, OSError):  # of writing: it is the target that the user knows
+                raise OSError(cause.errno, cause.strerror) from error
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

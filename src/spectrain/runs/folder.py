@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,11 +48,17 @@ def claim_folder(cfg: Config) -> Place:
         if _claim(folder):
             return Place(folder, run_name, run_id)
         if given or cfg.out_dir:
+            other = "choose another " + ("out_dir" if cfg.out_dir else "run_id")
+            if not (folder / FILE).exists():
+                raise RunError(
+                    "a run is beginning in the folder, or was killed as it began",
+                    where=str(folder),
+                    fix=f"{other}; or remove {folder / CHECKPOINTS} where no process is at it",
+                )
             raise RunError(
                 "the folder holds a run already",
                 where=str(folder),
-                fix=f"go on with that run by --resume {folder}, or choose another "
-                + ("out_dir" if cfg.out_dir else "run_id"),
+                fix=f"go on with that run by --resume {folder}, or {other}",
             )
 
 
@@ -93,6 +100,14 @@ def _claim(folder: Path) -> bool:
         except FileExistsError:
             return False
     return True
+
+
+def release_folder(folder: Path) -> None:
+    """Give back a folder that was claimed and in which no run began: what was claimed and written goes."""
+    with suppress(OSError):
+        (folder / CHECKPOINTS).rmdir()
+    with suppress(OSError):
+        (folder / "config.yaml").unlink()
 
 
 def find_folder(path: Path | str) -> Path:

@@ -21,7 +21,7 @@ from ..core.atomic import atomic_write, disk_errors, remove_leftovers
 from ..core.errors import RunError
 from .curves import write_curves
 from .environment import command, git_state, hardware, versions
-from .folder import CHECKPOINTS, claim_folder, find_folder, plain_name
+from .folder import CHECKPOINTS, claim_folder, find_folder, plain_name, release_folder
 from .info import FILE, STATUSES, RunInfo, now, plain
 from .log import LogFile
 from .tables import EpochTable, Lines
@@ -93,8 +93,13 @@ class Run:
             "timings": {},
             "trackers": {},
         }
-        atomic_write(place.folder / "config.yaml", cfg.to_yaml())  # first: what has a run.json can be gone on with
-        run = cls(place.folder, RunInfo.create(place.folder, facts), cfg)
+        try:
+            atomic_write(place.folder / "config.yaml", cfg.to_yaml())  # first: what has a run.json can be gone on with
+            info = RunInfo.create(place.folder, facts)
+        except BaseException:  # or the same command would find a run in the folder, and --resume none
+            release_folder(place.folder)
+            raise
+        run = cls(place.folder, info, cfg)
         if epoch_checkpoints:
             with disk_errors(epoch_checkpoints):
                 epoch_checkpoints.mkdir(parents=True, exist_ok=True)

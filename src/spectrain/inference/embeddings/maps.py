@@ -9,7 +9,7 @@ from typing import BinaryIO
 import h5py
 import numpy as np
 
-from ...core.atomic import atomic_write
+from ...core.atomic import OF_OUTPUT, atomic_write
 from .file import PCA, UMAP, Floats, opened, splits_of
 from .projection import StreamedPca, umap_positions
 
@@ -72,7 +72,7 @@ def _changed(path: Path, add: Callable[[h5py.File], None]) -> None:
         with h5py.File(stream, "r+") as file:
             add(file)
 
-    atomic_write(path, write)
+    atomic_write(path, write, OF_OUTPUT)
 
 
 def _blocks(data: h5py.Dataset, rows: int = 8192) -> Iterator[Floats]:
