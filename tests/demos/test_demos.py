@@ -41,7 +41,10 @@ def lines_of(folder: Path, task: str, *words: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("task", "maps"),
-    [("segmentation", {"map.tif", "map_probability.tif", "map.geojson"}), ("regression", {"map.tif"})],
+    [
+        ("segmentation", {"map.tif", "map_probability.tif", "map.geojson"}),
+        pytest.param("regression", {"map.tif"}, marks=pytest.mark.slow),  # half a minute for the same lines
+    ],
 )
 def test_a_short_demo_leaves_pages_a_map_and_commands_that_are_right(tmp_path, task, maps):
     words = ["hparams.epochs=1", "hparams.valid_interval=1", "model=smp", "model.encoder=tu-mobilenetv3_small_050"]

@@ -19,7 +19,7 @@ from mutations import mutated
 COUNT, FIRST = int(os.environ.get("SPECTRAIN_FUZZ", "200")), int(os.environ.get("SPECTRAIN_FUZZ_FIRST", "0"))
 SLOW = (
     *("hdf5_gzip", "hdf5_lzf", "csv_cubes", "zarr_v2", "zarr_shards", "darts_table", "prepared"),
-    *("options_json", "options_toml", "exported"),
+    *("options_json", "options_toml", "exported", "run"),
 )
 """Kinds that are close to another one, of which fewer are damaged unless they are asked for."""
 FEW = 40

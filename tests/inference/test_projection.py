@@ -63,6 +63,7 @@ def test_what_has_no_components():
         streamed(np.full((6, 3), 2.5), 2).result()
 
 
+@pytest.mark.slow
 def test_umap_is_a_function_of_rows_and_seed():
     values = np.concatenate([rows(20) + 30, rows(20) * 0.1 - 30])
     values[5] = np.nan

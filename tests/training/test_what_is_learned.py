@@ -63,6 +63,7 @@ def separation(embedded: Path, labels: np.ndarray) -> tuple[float, float]:
     return right.mean(), cosine[same & off].mean() - cosine[~same].mean()
 
 
+@pytest.mark.slow
 def test_supcon_separates_what_the_labels_separate(data, tmp_path):
     with h5py.File(data) as file:
         labels = file["valid_labels"][()]
