@@ -7,36 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from steps_of import config, write_data
+from interrupted import Killed, trained
+from steps_of import write_data
 
 from spectrain.runs.run import Run
 from spectrain.training import taken_up
-from spectrain.training.api import train_config
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.loop import Training
-
-
-class Killed(BaseException):
-    """What ends a process, as far as a test of its own process can say it."""
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     return write_data(tmp_path_factory.mktemp("toy") / "toy.h5", size=8)
-
-
-def words(out: Path, *more: str) -> list[str]:
-    small = ["hparams.batch_size=16", "hparams.epochs=4", "hparams.checkpoint_every=10min", f"out_dir={out}"]
-    changed = {item.split("=", 1)[0] for item in more}
-    return [*(item for item in small if item.split("=", 1)[0] not in changed), *more]
-
-
-def trained(data: Path, out: Path, *more: str, goes_on_from: str | None = None) -> Run:
-    cfg = config(data, "toy_dense", *words(out, *more))
-    if goes_on_from is None:
-        return train_config(cfg)
-    checkpoint = load_checkpoint(out / "checkpoints" / f"{goes_on_from}.pt")
-    return train_config(cfg, run=Run.open(out), checkpoint=checkpoint)
 
 
 def end_here(*_, **__) -> None:

@@ -39,9 +39,9 @@ def prepare_patches(options: DatasetOptions, folder: Path) -> Prepared:
     Raises:
         DataError: the data cannot be read, are in the native form already, or there is something at `folder`.
     """
-    if not isinstance(options.path, str) and len(options.path or ()) != 1:
+    if len(options.places) != 1:
         raise DataError("several sets cannot become one", where="path", fix="write one at a time")
-    place = Path(options.path if isinstance(options.path, str) else (options.path or [""])[0]).expanduser()
+    [place] = options.places
     reader = recognise(place, options)
     if any((path / MANIFEST).is_file() for path in (place, *place.glob("*.zarr"))):
         raise DataError("these patches are in the native form", where=str(place), fix=f"train on dataset.path={place}")
