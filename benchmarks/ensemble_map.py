@@ -58,7 +58,7 @@ def rows(speed: list = SPEED, memory: list = MEMORY, rounds: int = ROUNDS) -> li
 
 def measure(run: str, scene: str, members: str, rounds: str) -> None:
     import spectrain
-    from spectrain.training.trained import checkpoint_of
+    from spectrain.training.trained.model import checkpoint_of
 
     predict.register_layer()
     folder = Path(scene).parent

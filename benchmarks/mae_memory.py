@@ -57,7 +57,7 @@ def step_of(name: str, batch: int, device: str, recompute: bool = False):
     from spectrain.core.targets import NoTarget
     from spectrain.data.statistics import Statistics
     from spectrain.models.banded import build_banded
-    from spectrain.training.recompute import recompute_blocks
+    from spectrain.training.processes.recompute import recompute_blocks
 
     cfg = build(name)
     half = (0.5,) * BANDS

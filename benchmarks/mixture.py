@@ -216,7 +216,7 @@ def filled_in(run: Path, paths: list[Path], split: str, masking: str) -> list[Su
     from spectrain.training.evaluate import evaluate
     from spectrain.training.subject import Subject, source_of
     from spectrain.training.testing import model_for
-    from spectrain.training.trained import load_trained
+    from spectrain.training.trained.model import load_trained
 
     trained = load_trained(run)
     options = replace(trained.cfg.dataset, stride=None)

@@ -170,7 +170,7 @@ def measure(run: str, scene: str, halo: str) -> None:
 
     import spectrain
     from spectrain.inference.mapping.tiles import Axis
-    from spectrain.training.trained import load_trained
+    from spectrain.training.trained.model import load_trained
 
     register_layer()
     model = load_trained(run).model.to(memory_format=torch.channels_last)

@@ -35,7 +35,7 @@ from regression_scenes import DATA, Baseline, Scene, scenes
 from spectrain.config.option import option
 from spectrain.core.registry import names, register
 from spectrain.models.banded import ModelConfig
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 SMP = ["model=smp", "model.arch=Unet", "model.encoder=resnet18"]
 SMALL = ["model=few_layers"]

@@ -94,7 +94,7 @@ def predictions(run: Path, path: Path, seed: int) -> list[tuple[str, Labels, Stu
     """Return what each method says of every pixel [N,H,W]."""
     from spectrain.config.schema import DatasetOptions
     from spectrain.data.opening import open_patches
-    from spectrain.training.trained import load_trained
+    from spectrain.training.trained.model import load_trained
 
     tiles = open_patches(path, "all", DatasetOptions())
     read = tiles.read(np.arange(len(tiles)))

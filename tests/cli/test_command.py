@@ -239,7 +239,7 @@ def test_a_training_that_was_stopped_exits_with_130(command, trained):
 
 
 def test_several_devices_start_several_processes(command, trained, monkeypatch):
-    from spectrain.training import launch
+    from spectrain.training.processes import launch
 
     monkeypatch.setattr(launch, "launch", lambda count, words: 40 + count)
     assert command("train", "contrastive", "general.device_ids=[0, 1]")[0] == 42

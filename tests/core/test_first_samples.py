@@ -16,7 +16,7 @@ def batch_of(samples=5, views=1, whole=False, target=None):
     image = torch.rand(views * samples, 3, 4, 6)
     valid = everywhere(image.shape, image.device) if whole else image > 0.2
     index = torch.arange(samples).repeat(views)
-    return Batch(image, valid, target or NoTarget(), index, all_valid=whole, views=views, member=1)
+    return Batch(image, valid, target or NoTarget(), index, all_valid=whole, views=views, dataset=1)
 
 
 def bytes_of(*tensors):
@@ -34,7 +34,7 @@ def test_the_first_samples_with_all_their_views(count, views, whole):
         assert torch.equal(getattr(few, name), getattr(batch, name)[rows])
     assert few.target.y.tolist() == rows
     assert len(output) == len(rows)
-    assert (few.views, few.member, few.all_valid) == (views, 1, whole)
+    assert (few.views, few.dataset, few.all_valid) == (views, 1, whole)
     if count < 5:
         assert bytes_of(few.image) == len(rows) * 3 * 4 * 6 * 4  # nothing of the rest
     if whole:

@@ -16,28 +16,28 @@ from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.data.loader import Loader
 from spectrain.data.mixture import (
-    ByMember,
+    ByDataset,
     MixedEvalOrder,
     MixedTrainOrder,
     Mixture,
-    by_member,
+    by_dataset,
+    datasets_of,
     eval_order,
-    members_of,
-    together,
+    mixture_of,
     train_order,
 )
 from spectrain.data.opening import open_patches
 from spectrain.data.order import EvalOrder, TrainOrder
 
 
-def member(size: int, bands: int = 2, side: int = 3, **more) -> MemoryPatches:
+def dataset(size: int, bands: int = 2, side: int = 3, **more) -> MemoryPatches:
     """Images whose every value is their number."""
     numbers = np.arange(size, dtype=np.float32).reshape(-1, 1, 1, 1)
     return MemoryPatches(np.broadcast_to(numbers, (size, bands, side, side)).copy(), **more)
 
 
 def mixture(*sizes: int) -> Mixture:
-    return Mixture([member(size, 2 + number, 3 + number) for number, size in enumerate(sizes)])
+    return Mixture([dataset(size, 2 + number, 3 + number) for number, size in enumerate(sizes)])
 
 
 sizes = st.lists(st.integers(12, 40), min_size=2, max_size=4)
@@ -61,27 +61,27 @@ def test_an_epoch_is_an_epoch_of_each_and_a_batch_is_of_one(counts, batch, accum
     assert len(seen) == len(set(seen)) and set(seen) <= set(range(len(patches)))
     alone = [TrainOrder(count, batch, accumulate, world, 0, seed) for count in counts]
     assert len(steps) == orders[0].steps_per_epoch == sum(one.steps_per_epoch for one in alone)
-    of_member = [patches.member_of(np.array(step)) for step in steps]  # raises for a step of two
-    assert [of_member.count(number) for number in range(len(counts))] == [one.steps_per_epoch for one in alone]
+    of_dataset = [patches.dataset_of(np.array(step)) for step in steps]  # raises for a step of two
+    assert [of_dataset.count(number) for number in range(len(counts))] == [one.steps_per_epoch for one in alone]
     for order in orders:
         for micros in order.steps(epoch):
             assert len(micros) == order.micro_batches
             assert all(len(micro) for micro in micros)
 
 
-def test_a_member_has_the_steps_that_it_has_alone():
+def test_a_dataset_has_the_steps_that_it_has_alone():
     patches = mixture(30, 17)
     steps = step_sets(patches, 2, batch_size=4, seed=3)
     for number, count in enumerate((30, 17)):
-        own = [step for step in steps if patches.member_of(np.array(step)) == number]
+        own = [step for step in steps if patches.dataset_of(np.array(step)) == number]
         alone = [(micro + patches.starts[number]).tolist() for [micro] in TrainOrder(count, 4, seed=3).steps(2)]
         assert sorted(own) == sorted(alone)
 
 
-def test_members_come_mixed_and_each_epoch_otherwise():
+def test_datasets_come_mixed_and_each_epoch_otherwise():
     patches = mixture(40, 40)
     orders = [
-        [patches.member_of(np.array(step)) for step in step_sets(patches, epoch, batch_size=4)] for epoch in (0, 1)
+        [patches.dataset_of(np.array(step)) for step in step_sets(patches, epoch, batch_size=4)] for epoch in (0, 1)
     ]
     assert orders[0] != sorted(orders[0]) and orders[0] != orders[1]
     in_order = train_order(patches, batch_size=4, shuffle=False)
@@ -120,7 +120,7 @@ def test_evaluation_has_every_sample_once(counts, batch, world, group, first):
     assert len({len(batches) for batches in ranks}) == 1
     for batches in zip(*ranks, strict=True):
         held = np.concatenate(batches)
-        patches.member_of(held)  # raises for batches of two data sets, on whatever rank
+        patches.dataset_of(held)  # raises for batches of two data sets, on whatever rank
         assert len({len(one) for one in batches}) == 1
     seen = np.concatenate([one for batches in ranks for one in batches])
     wanted = [
@@ -132,12 +132,12 @@ def test_evaluation_has_every_sample_once(counts, batch, world, group, first):
 
 
 def test_one_data_set_is_no_mixture():
-    one = member(5)
-    assert together([one]) is one and members_of(one) == [one]
+    one = dataset(5)
+    assert mixture_of([one]) is one and datasets_of(one) == [one]
     assert isinstance(train_order(one, batch_size=2), TrainOrder)
     assert isinstance(eval_order(one, 2), EvalOrder)
-    patches = together([one, member(3, 4)])
-    assert isinstance(patches, Mixture) and len(members_of(patches)) == 2
+    patches = mixture_of([one, dataset(3, 4)])
+    assert isinstance(patches, Mixture) and len(datasets_of(patches)) == 2
     assert isinstance(train_order(patches, batch_size=2), MixedTrainOrder)
     assert isinstance(eval_order(patches, 2), MixedEvalOrder)
 
@@ -154,34 +154,34 @@ def test_reading_is_numbered_through():
     for wrong in (-1, 9):
         with pytest.raises(IndexError, match=f"no patch {wrong}: there are 9"):
             patches.read(np.array([wrong]))
-    assert [patches.member_of(np.array(index)) for index in ([0, 4], [5], [-1, 8], [-1])] == [0, 1, 1, 0]
+    assert [patches.dataset_of(np.array(index)) for index in ([0, 4], [5], [-1, 8], [-1])] == [0, 1, 1, 0]
 
 
 def test_metadata_fingerprint_and_check():
-    one, other = member(3), member(2, 4)
+    one, other = dataset(3), dataset(2, 4)
     patches = Mixture([one, other])
     table = patches.metadata()
     assert table["patch_id"].tolist() == ["0/p0", "0/p1", "0/p2", "1/p0", "1/p1"]
-    assert table["member"].tolist() == [0, 0, 0, 1, 1]
+    assert table["dataset"].tolist() == [0, 0, 0, 1, 1]
     marks = {
         mixed.fingerprint()
         for mixed in (patches, Mixture([other, one]), Mixture([one, one]), Mixture([one, other, other]))
     }
-    assert len(marks) == 4 and patches.fingerprint() == Mixture([member(3), member(2, 4)]).fingerprint()
+    assert len(marks) == 4 and patches.fingerprint() == Mixture([dataset(3), dataset(2, 4)]).fingerprint()
     patches.check()
     assert one.checks == other.checks == 1
 
 
 def test_labels_only_where_all_have_them_and_masks_where_any_has():
     mask, labels = np.ones((3, 1, 3, 3), bool), np.arange(3)
-    patches = Mixture([member(3), member(3, 3, mask=mask, labels=labels)])
+    patches = Mixture([dataset(3), dataset(3, 3, mask=mask, labels=labels)])
     assert patches.has_mask and not patches.has_labels
-    assert Mixture([member(3, labels=labels)] * 2).has_labels
+    assert Mixture([dataset(3, labels=labels)] * 2).has_labels
     assert patches.read(np.array([0])).mask is None and patches.read(np.array([4])).mask is not None
 
 
 def test_labels_are_had_without_images_and_values_in_the_units_of_their_own_data_set(monkeypatch):
-    one, other = member(3), member(2, 3)
+    one, other = dataset(3), dataset(2, 3)
     other.bands = Bands([Band("a", scale=0.5), Band("b"), Band("c")])
     patches = Mixture([one, other])
     assert patches.physical([4])[0, :, 0, 0].tolist() == [0.5, 1, 1]
@@ -191,7 +191,7 @@ def test_labels_are_had_without_images_and_values_in_the_units_of_their_own_data
 
 
 def test_a_stamp_is_of_all_and_missing_where_one_has_none():
-    one, other = member(3), member(2, 3)
+    one, other = dataset(3), dataset(2, 3)
     patches = Mixture([one, other])
     assert patches.stamp() is None
     one.stamp, other.stamp = (lambda: "a"), (lambda: None)
@@ -200,9 +200,9 @@ def test_a_stamp_is_of_all_and_missing_where_one_has_none():
     assert patches.stamp() != Mixture([other, one]).stamp() is not None
 
 
-def test_a_member_too_small_for_the_micro_batches_is_named():
+def test_a_dataset_too_small_for_the_micro_batches_is_named():
     patches = mixture(40, 3)
-    patches.members[1].path = patches.path / "small.h5"
+    patches.datasets[1].path = patches.path / "small.h5"
     with pytest.raises(DataError, match="3 samples are too few for the 4 micro-batches") as raised:
         train_order(patches, batch_size=2, accumulate=4)
     assert raised.value.where == "memory/small.h5, train"
@@ -219,8 +219,8 @@ def test_the_loader_says_which_data_set_a_batch_is_of(workers):
     batches = list(chain.from_iterable(order.steps(0)))
     with Loader(patches, num_workers=workers) as loader:
         for index, raw in zip(batches, loader.load(batches), strict=True):
-            number = patches.member_of(index)
-            assert raw.member == number and raw.image.shape[1:] == patches.members[number].shape[1:]
+            number = patches.dataset_of(index)
+            assert raw.dataset == number and raw.image.shape[1:] == patches.datasets[number].shape[1:]
             assert raw.image[:, 0, 0, 0].tolist() == (index - patches.starts[number]).tolist()
             assert raw.index.tolist() == index.tolist()
         padded = list(eval_order(patches, 4, world=2, rank=1).batches())
@@ -229,8 +229,8 @@ def test_the_loader_says_which_data_set_a_batch_is_of(workers):
             assert raw.index.tolist() == index.tolist()
             real = raw.index >= 0
             if real.any():  # what fills up is of the same data set
-                number = patches.member_of(index)
-                assert raw.member == number
+                number = patches.dataset_of(index)
+                assert raw.dataset == number
                 assert raw.image[real, 0, 0, 0].tolist() == (index[index >= 0] - patches.starts[number]).tolist()
 
 
@@ -239,10 +239,10 @@ def test_a_part_for_each_data_set():
     with Loader(patches) as loader:
         raws = list(loader.load([np.array([1]), np.array([6])]))
     double, negative = (lambda batch: batch.image * 2), (lambda batch: -batch.image)
-    part = by_member([double, negative])
-    assert isinstance(part, ByMember)
+    part = by_dataset([double, negative])
+    assert isinstance(part, ByDataset)
     assert [float(part(raw)[0, 0, 0, 0]) for raw in raws] == [2.0, -2.0]
-    assert by_member([double]) is double
+    assert by_dataset([double]) is double
 
 
 def test_a_batch_of_nothing_but_padding_is_read_all_the_same():
@@ -252,7 +252,7 @@ def test_a_batch_of_nothing_but_padding_is_read_all_the_same():
     assert batches[0][-1].tolist() == [8] and batches[1][-1].tolist() == [-1]
     with Loader(patches) as loader:
         *_, raw = loader.load(batches[1])
-    assert raw.image.shape == (1, 2, 3, 3) and raw.member == 0 and raw.index.tolist() == [-1]
+    assert raw.image.shape == (1, 2, 3, 3) and raw.dataset == 0 and raw.index.tolist() == [-1]
 
 
 def test_real_files_of_different_bands(tmp_path):
@@ -263,7 +263,7 @@ def test_real_files_of_different_bands(tmp_path):
                 file[split] = rng.normal(size=(count, bands, 8, 8)).astype(np.float32)
     places = [tmp_path / "a.h5", tmp_path / "b.h5"]
     patches = open_patches(places, "train", DatasetOptions())
-    assert [len(one.bands) for one in members_of(patches)] == [6, 3]
+    assert [len(one.bands) for one in datasets_of(patches)] == [6, 3]
     assert patches.bands == Bands.unnamed(6) and len(patches) == 14
     with h5py.File(places[1]) as file:
         assert np.array_equal(patches.read(np.arange(7, 14)).image, file["train"][()])

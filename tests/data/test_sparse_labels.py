@@ -30,7 +30,7 @@ from spectrain.inspection.data_set import inspect
 from spectrain.losses.regression import RegressionLoss
 from spectrain.tasks.regression import Regression
 from spectrain.tasks.segmentation import Segmentation
-from spectrain.training.label_figures import label_figures
+from spectrain.training.inputs.label_figures import label_figures
 
 GOLDEN = Path(__file__).parent / "golden" / "patches_v2.zarr"
 COUNT, SIZE = 11, (6, 7)

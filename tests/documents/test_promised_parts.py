@@ -21,8 +21,9 @@ from spectrain.core.bands import Bands
 from spectrain.core.errors import ConfigError, DataError
 from spectrain.core.registry import lookup
 from spectrain.inspection.data_set import inspect
-from spectrain.training import api, devices
+from spectrain.training import api
 from spectrain.training.api import train_config
+from spectrain.training.processes import devices
 
 HERE = Path(__file__).parent
 

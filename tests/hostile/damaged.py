@@ -82,7 +82,7 @@ def served(folder: Path, answers: TextIO) -> None:
     import toy_plugin  # noqa: F401
 
     import spectrain.data.opening
-    import spectrain.training.trained  # noqa: F401
+    import spectrain.training.trained.model  # noqa: F401
 
     for line in sys.stdin:
         kind, first, count = json.loads(line)

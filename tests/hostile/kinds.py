@@ -307,7 +307,7 @@ def read_checkpoint(path: Path) -> None:
     import toy_plugin  # noqa: F401
 
     from spectrain.models.weights import read_tensors
-    from spectrain.training.trained import load_trained
+    from spectrain.training.trained.model import load_trained
 
     read_tensors(path)
     load_trained(path)
@@ -315,7 +315,7 @@ def read_checkpoint(path: Path) -> None:
 
 def _exported(folder: Path) -> Path:
     from spectrain.training.checkpoint import load_checkpoint
-    from spectrain.training.exported import save_exported
+    from spectrain.training.trained.exported import save_exported
 
     record = load_checkpoint(_checkpoint(folder))
     save_exported(folder / "model", record["model"], record["meta"])

@@ -94,7 +94,7 @@ def test_a_checkpoint_with_odd_figures(tmp_path):
     path = tmp_path / "a.pt"
     for meta in ("null", "[]", json.dumps({"bands": 3}), '{"bands": [' + "{}," * 9 + "{}]}"):
         torch.save({"model": {}, "meta_json": meta, "format": {"name": "spectrain.checkpoint", "version": 1}}, path)
-        from spectrain.training.trained import load_trained
+        from spectrain.training.trained.model import load_trained
 
         assert str(path) in refused(lambda: load_trained(path))
 

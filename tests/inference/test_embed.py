@@ -21,7 +21,7 @@ from spectrain.core.errors import DataError, SpectrainError
 from spectrain.core.targets import NoTarget
 from spectrain.inference import embed as module
 from spectrain.inference.embeddings.file import facts_of
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 QUICK = [
     "model.backbone=resnet18",

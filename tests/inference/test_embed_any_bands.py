@@ -19,7 +19,7 @@ from spectrain.core.targets import NoTarget
 from spectrain.data.opening import open_patches
 from spectrain.data.statistics import patches_statistics
 from spectrain.data.values import Values
-from spectrain.training.trained import load_trained, model_for
+from spectrain.training.trained.model import load_trained, model_for
 
 WORDS = [
     "model=mae_spectral",

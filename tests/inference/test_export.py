@@ -21,7 +21,7 @@ from spectrain.core.targets import NoTarget
 from spectrain.inference.exports import check as export_check
 from spectrain.inference.exports import graph as export_graph
 from spectrain.inference.exports.check import TOLERANCE, difference, samples_of
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.inference.exports.pipeline import as_pipeline, place_pipeline
 from spectrain.inference.weights.published_bands import PUBLISHED, from_pipeline, given_limits, limits_of
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 
 @pytest.fixture(scope="module")

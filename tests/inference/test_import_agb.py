@@ -19,7 +19,7 @@ from spectrain.cli import main
 from spectrain.core.errors import DataError
 from spectrain.inference.weights.agb import import_agb
 from spectrain.models.weights import read_tensors
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 BANDS = 3
 

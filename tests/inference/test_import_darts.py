@@ -20,7 +20,7 @@ from spectrain.core.errors import DataError
 from spectrain.core.targets import NoTarget
 from spectrain.inference.exports.check import samples_of
 from spectrain.inference.import_weights import import_weights
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 NAMES = ["red", "nir", "ndvi", "slope"]
 FACTORS = {"red": 1 / 3000, "nir": 1 / 3000, "ndvi": 1 / 20000, "slope": 1 / 90}

@@ -22,7 +22,7 @@ from spectrain.inference.weights.spectraleye import KNOWN, network_weights, publ
 from spectrain.models.banded import build_banded
 from spectrain.models.masking import Plan
 from spectrain.models.tokens import take
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 VARIANTS = {
     "mae_tiny_published": {"dim": 128, "depth": 4, "heads": 4, "decoder_dim": 64, "decoder_depth": 2, "ratio": 2.0},

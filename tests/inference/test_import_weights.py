@@ -16,7 +16,7 @@ import spectrain
 from spectrain.cli import main
 from spectrain.core.errors import DataError, RunError
 from spectrain.inference.import_weights import import_weights
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 
 def forward(weights, x):

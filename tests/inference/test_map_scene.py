@@ -14,7 +14,7 @@ import spectrain
 from spectrain.core.errors import DataError
 from spectrain.data.scene import Pixels, RasterScene, SceneGrid
 from spectrain.training.checkpoint import load_checkpoint, save_checkpoint
-from spectrain.training.trained import checkpoint_of
+from spectrain.training.trained.model import checkpoint_of
 
 IMAGE = small.field(60, 75, seed=4)
 

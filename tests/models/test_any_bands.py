@@ -195,10 +195,10 @@ def test_tokens_that_are_less_than_half_valid_are_not_shown_and_not_asked():
 def test_further_band_sets_are_told_apart_and_kept():
     model = build(bands_of(500, 600, 700))
     model.add_bands(bands_of(450, 550, 650, 750, None), statistics(5))
-    second = batch_of(images(2, 5, (8, 8))).replace(member=1)
+    second = batch_of(images(2, 5, (8, 8))).replace(dataset=1)
     assert model(second).shape == (2, 5, 8, 8)
     alone = model.for_bands(bands_of(450, 550, 650, 750, None), statistics(5))
-    assert torch.equal(model(second), alone(second.replace(member=0)))
+    assert torch.equal(model(second), alone(second.replace(dataset=0)))
     assert {name for name in model.state_dict() if name.startswith("sets.1")} == {"sets.1.mean", "sets.1.std"}
     assert len(model.sets) == 2
 

@@ -13,7 +13,7 @@ from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
 from spectrain.models.banded import build_banded
 from spectrain.models.dense import DenseBands, DenseNetwork
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 
 class TestDense(ModelContract):

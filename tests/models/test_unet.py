@@ -12,7 +12,7 @@ from spectrain import UNet
 from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError
 from spectrain.models.banded import build_banded
-from spectrain.training.recompute import recompute_blocks
+from spectrain.training.processes.recompute import recompute_blocks
 
 
 class TestUNet(ModelContract):

@@ -19,9 +19,10 @@ from spectrain.runs.curves import read_curves
 from spectrain.runs.info import RunInfo
 from spectrain.runs.report import write_report
 from spectrain.runs.run import Run
-from spectrain.training import checkpoint, exported
+from spectrain.training import checkpoint
 from spectrain.training.checkpoint import load_checkpoint
-from spectrain.training.exported import read_description
+from spectrain.training.trained import exported
+from spectrain.training.trained.exported import read_description
 
 GOLDEN = Path(__file__).parent / "golden"
 NEWEST = {

@@ -19,8 +19,8 @@ from spectrain.sweeps import ensemble as module
 from spectrain.sweeps.ensemble import ensemble
 from spectrain.sweeps.results import results_of
 from spectrain.training.checkpoint import load_checkpoint
-from spectrain.training.ensembles import FILE, read_ensemble
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.ensembles import FILE, read_ensemble
+from spectrain.training.trained.model import load_trained
 
 
 @pytest.fixture(scope="module")

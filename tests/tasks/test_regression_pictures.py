@@ -176,7 +176,7 @@ def test_several_models_are_drawn_as_one_and_recalibrated():
     seen = batch(one.targets(sparse_labels()), (3, 12, 12))
     steps = [one.loss(Fixed(torch.randn(3, 2, 12, 12)).eval(), seen) for _ in range(3)]
     one.recalibrate(Recalibration(("value",), (4.0,), LEVELS, ((1.0,) * 4,), (9,)).to_json())
-    found = one.together(steps).output
+    found = one.ensemble(steps).output
     means, logs = (torch.stack([step.output.whole[at] for step in steps]) for at in (0, 1))
     torch.testing.assert_close(found.whole[0], means.mean(0))
     variance = means.var(0, correction=0) + logs.exp().mean(0)

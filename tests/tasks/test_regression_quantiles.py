@@ -159,7 +159,7 @@ def test_several_models_share_their_quantiles_and_are_less_sure_where_they_diffe
     assert wider > 1.5 and float(apart["mean"]) == 3
     assert (float(apart["lower"]), float(apart["upper"])) == pytest.approx((3 - 2 * wider, 3 + 3 * wider))
     seen = batch_of(np.zeros((1, 1, 1, 1), "f4"))
-    step = one.together([one.loss(Fixed(x), seen) for x in (ours, theirs + 6)])
+    step = one.ensemble([one.loss(Fixed(x), seen) for x in (ours, theirs + 6)])
     assert step.output.quantiles.flatten().tolist() == pytest.approx([3 - 2 * wider, 3, 3 + 3 * wider], rel=1e-4)
 
 
@@ -172,7 +172,7 @@ def test_with_models_that_have_none_intervals_are_gaussian():
     assert found["upper"] == pytest.approx(stats.norm.ppf(0.95) * found["predictive"], rel=1e-5)
     seen = batch_of(np.zeros((1, 1, 1, 1), "f4"))
     steps = [one.loss(Fixed(pixel(*SKEWED)), seen), other.loss(Fixed(pixel(0.0, 0.0)), seen)]
-    assert one.together(steps).output.quantiles is None
+    assert one.ensemble(steps).output.quantiles is None
 
 
 def test_what_was_fitted_before_there_were_widenings_is_used_as_it_was():

@@ -200,7 +200,7 @@ def test_a_recalibration_scales_variances_and_gives_the_interval():
     valid = after.output.valid
     assert after.loss.sum == before.loss.sum
     torch.testing.assert_close(after.output.variance[valid], 4 * before.output.variance[valid])
-    torch.testing.assert_close(one.together([before, before]).output.variance[valid], after.output.variance[valid])
+    torch.testing.assert_close(one.ensemble([before, before]).output.variance[valid], after.output.variance[valid])
     with pytest.raises(RunError, match="of height, and the task of value"):
         one.recalibrate({**record, "names": ["height"]})
     with pytest.raises(SpectrainError, match=r"no interval of 0\.8"):
@@ -224,7 +224,7 @@ def test_several_models_are_one_mixture(sparse):
     labels = sparse_labels() if sparse else np.random.default_rng(0).normal(10, 2, (3, 12, 12)).astype("f4")
     seen = batch(one.targets(labels), (3, 12, 12))
     steps = [one.loss(Fixed(torch.randn(3, 2, 12, 12)), seen) for _ in range(3)]
-    found = one.together(steps)
+    found = one.ensemble(steps)
     valid = found.output.valid
     means = torch.stack([step.output.mean for step in steps])
     expected = means.var(0, correction=0) + torch.stack([step.output.variance for step in steps]).mean(0)

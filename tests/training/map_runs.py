@@ -24,7 +24,7 @@ from spectrain.core.registry import register
 from spectrain.core.targets import NoTarget
 from spectrain.models.banded import ModelConfig
 from spectrain.tasks.base import Layer
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 UTM = "EPSG:32633"
 NAMES = ("B02", "B03", "B08")

@@ -104,7 +104,7 @@ def steps_of(data: Path, kind: str, more: list[str], steps: int = 3, double: boo
     With ``double`` the model computes in float64: rounding then hides nothing.
     """
     from spectrain.core.distributed import world_size
-    from spectrain.training.parallel import Parallel
+    from spectrain.training.processes.parallel import Parallel
     from spectrain.training.session import build_session
     from spectrain.training.step import optimiser_step
 
@@ -136,7 +136,7 @@ def steps_of(data: Path, kind: str, more: list[str], steps: int = 3, double: boo
 
 def in_float64(module, *more):
     """Return the model with its parallelism, and all that it computes in float64."""
-    from spectrain.training.parallel import Parallel
+    from spectrain.training.processes.parallel import Parallel
 
     return Parallel(module.double(), *more)
 
@@ -147,7 +147,7 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
 
 def main() -> None:
     from spectrain.core.distributed import rank
-    from spectrain.training.parallel import process_group
+    from spectrain.training.processes.parallel import process_group
 
     torch.set_num_threads(1)
     data, cases = json.loads(Path(sys.argv[1]).read_text())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from spectrain.training.batchnorm import SyncBatchNorm, has_batch_norm, synchronised
+from spectrain.training.processes.batchnorm import SyncBatchNorm, has_batch_norm, synchronised
 
 
 def pair(channels: int = 5, momentum: float | None = 0.1) -> tuple[nn.BatchNorm2d, SyncBatchNorm]:

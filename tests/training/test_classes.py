@@ -12,7 +12,7 @@ from spectrain.core.bands import Bands
 from spectrain.core.errors import DataError
 from spectrain.data.mixture import Mixture
 from spectrain.data.patches import Patches
-from spectrain.training.classes import with_classes
+from spectrain.training.inputs.classes import with_classes
 
 
 class Labelled(Patches):

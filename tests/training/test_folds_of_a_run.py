@@ -14,7 +14,7 @@ import spectrain
 from spectrain.config import load_config
 from spectrain.data.opening import open_patches
 from spectrain.inspection.data_set import inspect
-from spectrain.training.classes import with_classes
+from spectrain.training.inputs.classes import with_classes
 from spectrain.training.session import build_session
 from spectrain.training.train import train
 

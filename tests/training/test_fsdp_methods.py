@@ -12,7 +12,7 @@ import torch.distributed as dist
 from spectrain.config import load_config
 from spectrain.core.batch import Batch
 from spectrain.core.targets import NoTarget
-from spectrain.training import parallel
+from spectrain.training.processes import parallel
 from spectrain.training.session import build_session
 
 

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 import spectrain
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 
 def test_a_training_leaves_numbers_pictures_and_its_best_model(tmp_path, monkeypatch):

@@ -16,11 +16,12 @@ from steps_of import TASKS, config, write_data
 import spectrain
 from spectrain.config import load_config
 from spectrain.core.errors import DataError, RunError
+from spectrain.data import statistics_cache
 from spectrain.data.opening import open_patches
-from spectrain.training import measured, statistics_cache
 from spectrain.training.api import train_config
+from spectrain.training.inputs import measured
+from spectrain.training.processes.shared_work import from_main, on_each
 from spectrain.training.session import build_session
-from spectrain.training.shared_work import from_main, on_each
 
 WORLD = 2
 

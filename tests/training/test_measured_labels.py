@@ -10,9 +10,9 @@ from test_classes import Labelled
 from spectrain.config import load_config
 from spectrain.core.errors import DataError
 from spectrain.data.mixture import Mixture
-from spectrain.training import label_figures as label_figures_module
-from spectrain.training.label_figures import label_figures
-from spectrain.training.measured_labels import doubt_units, with_limits, with_measured
+from spectrain.training.inputs import label_figures as label_figures_module
+from spectrain.training.inputs.label_figures import label_figures
+from spectrain.training.inputs.measured_labels import doubt_units, with_limits, with_measured
 
 
 def found(labels, *overrides):

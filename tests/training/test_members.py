@@ -20,8 +20,8 @@ from spectrain.inspection.data_set import inspect
 from spectrain.metrics.calibration import Recalibration
 from spectrain.training import api, several
 from spectrain.training.checkpoint import load_checkpoint, save_checkpoint
-from spectrain.training.ensembles import read_ensemble
 from spectrain.training.testing import test as run_test
+from spectrain.training.trained.ensembles import read_ensemble
 from spectrain.training.whole_run import StoppedError
 
 WORDS = ["model=pixel_net", "hparams.epochs=3", "hparams.batch_size=2", "trackers=[]", "general.device=cpu"]

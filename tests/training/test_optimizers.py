@@ -15,7 +15,7 @@ from spectrain.core.registry import lookup
 from spectrain.training.api import train_config
 from spectrain.training.checkpoint import load_checkpoint
 from spectrain.training.optimizers import step_unless_empty
-from spectrain.training.parallel import Parallel
+from spectrain.training.processes.parallel import Parallel
 
 
 @pytest.mark.parametrize("nesterov", [False, True])

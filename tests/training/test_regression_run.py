@@ -23,7 +23,7 @@ from spectrain.metrics.calibration import Recalibration
 from spectrain.metrics.regression import LEVELS
 from spectrain.tasks.regression import Regression
 from spectrain.training.checkpoint import load_checkpoint
-from spectrain.training.measured_labels import with_measured
+from spectrain.training.inputs.measured_labels import with_measured
 from spectrain.training.tested import Tested
 from spectrain.training.testing import test as run_test
 

@@ -16,7 +16,7 @@ from steps_of import TASKS, write_data
 from spectrain.core.errors import RunError
 from spectrain.core.launched import FIRST_PORT, PORTS, first_host, launched_world, meeting_place
 from spectrain.runs.run import Run
-from spectrain.training.parallel import process_group
+from spectrain.training.processes.parallel import process_group
 
 OTHERS = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 

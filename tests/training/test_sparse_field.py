@@ -14,7 +14,7 @@ from spectrain.core.targets import NoTarget
 from spectrain.metrics.calibration import fit_recalibration
 from spectrain.metrics.distributions import half_width
 from spectrain.metrics.regression import LEVELS
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 SIDE, SHARE = 48, 0.02
 TRAIN, VALID, TEST = 96, 24, 12

@@ -10,7 +10,7 @@ import pytest
 
 from spectrain.config import load_config
 from spectrain.core.errors import ConfigError, DataError
-from spectrain.training.splits_opened import open_split
+from spectrain.training.inputs.opened import open_split
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from spectrain.data.splits_file import given_splits
 from spectrain.metrics import reconstruction, reconstruction_tables
 from spectrain.training.parts import evaluate_model_dataloader, load_trained_model, make_loader
 from spectrain.training.testing import test as run_test
-from spectrain.training.trained import load_trained
+from spectrain.training.trained.model import load_trained
 
 SPLIT = ["dataset.test_fraction=0.2", "dataset.valid_fraction=0.2"]
 MEANS = ("mse_masked", "sam_masked", "psnr_masked", "mse", "sam", "psnr")

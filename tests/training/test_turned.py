@@ -16,8 +16,8 @@ from spectrain.cli import main
 from spectrain.core.batch import Batch, everywhere
 from spectrain.core.errors import RunError
 from spectrain.core.targets import NoTarget
-from spectrain.training.trained import load_trained
-from spectrain.training.turned import Turned, turn
+from spectrain.training.trained.model import load_trained
+from spectrain.training.trained.turned import Turned, turn
 
 
 class Slanted(nn.Module):

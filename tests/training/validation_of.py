@@ -27,7 +27,7 @@ def validation_of(overrides: list[str]) -> dict[str, float]:
 
 def main() -> None:
     from spectrain.core.distributed import rank
-    from spectrain.training.parallel import process_group
+    from spectrain.training.processes.parallel import process_group
 
     torch.set_num_threads(1)
     with process_group("cpu"):

@@ -11,12 +11,16 @@ from numpy.typing import NDArray
 
 
 def images(data: dict[str, Any], split: str) -> NDArray[np.float32]:
-    """Return [N,1,64,64]."""
+    """Return [N,1,64,64]; what is missing (land, clouds) has the mean of the rest of its image."""
     import h5py
 
     with h5py.File(data["h5"]) as file:
         stored = file[split]
-        return stored[()].astype(np.float32) * stored.attrs["scale_factor"] + stored.attrs["add_offset"]
+        values = stored[()]
+        found = values.astype(np.float32) * stored.attrs["scale_factor"] + stored.attrs["add_offset"]
+        missing = values == stored.attrs["_FillValue"]
+    known = np.ma.masked_array(found, missing)
+    return known.filled(known.mean((1, 2, 3), keepdims=True)).astype(np.float32, copy=False)
 
 
 def values(data: dict[str, Any], split: str) -> NDArray[np.float64]:

@@ -88,7 +88,7 @@ def train(
         print(job.to_yaml(), end="")
         return
     if (count := api.missing_processes(job)) > 1:
-        from ..training.launch import launch
+        from ..training.processes.launch import launch
 
         sys.exit(launch(count, given))
     if api.train_config(job, run=run, checkpoint=checkpoint).status == "interrupted":

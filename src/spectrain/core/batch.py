@@ -22,14 +22,14 @@ class RawBatch:
         mask: bool [B,1,H,W] or [B,C,H,W], True where observed; None where the data have no mask.
         target: what the task made of the stored labels.
         index: int64 [B], each sample's place in its split; -1 for rows that only fill up the last batch.
-        member: which of several joined data sets the rows are of; known on the host.
+        dataset: which of several joined data sets the rows are of; known on the host.
     """
 
     image: Tensor
     mask: Tensor | None
     target: Target
     index: Tensor
-    member: int = 0
+    dataset: int = 0
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> RawBatch:
         """Return the batch on ``device``."""
@@ -38,13 +38,13 @@ class RawBatch:
             None if self.mask is None else self.mask.to(device, non_blocking=non_blocking),
             self.target.to(device, non_blocking=non_blocking),
             self.index.to(device, non_blocking=non_blocking),
-            self.member,
+            self.dataset,
         )
 
     def pin_memory(self) -> RawBatch:
         """Return the batch in page-locked memory; the target, small as it is, stays."""
         mask = None if self.mask is None else self.mask.pin_memory()
-        return RawBatch(self.image.pin_memory(), mask, self.target, self.index.pin_memory(), self.member)
+        return RawBatch(self.image.pin_memory(), mask, self.target, self.index.pin_memory(), self.dataset)
 
 
 NO_KEY = Key(0, "none")
@@ -62,7 +62,7 @@ class Batch:
         index: int64 [B], each sample's place in its split; -1 for padding.
         all_valid: known on the host: the data set has no missing value, so nobody needs to look at ``valid``.
         views: how many views of each sample the rows hold, view-major (V * B rows: all first views, then all second).
-        member: which of several joined data sets the rows are of; known on the host.
+        dataset: which of several joined data sets the rows are of; known on the host.
         key: the stream of what is drawn besides the augmentation (masks), for this look at the samples.
     """
 
@@ -72,7 +72,7 @@ class Batch:
     index: Tensor
     all_valid: bool
     views: int = 1
-    member: int = 0
+    dataset: int = 0
     key: Key = NO_KEY
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ def stack_views(views: list[Batch]) -> Batch:
         index=torch.cat([_seen(view) for view in views]),
         all_valid=first.all_valid,
         views=len(views),
-        member=first.member,
+        dataset=first.dataset,
         key=first.key,
     )
 

@@ -22,7 +22,7 @@ from ..core.batch import RawBatch
 from ..core.errors import RunError
 from ..core.targets import NoTarget, Target
 from .loader_workers import Read, Workers
-from .mixture import Mixture, members_of
+from .mixture import Mixture, datasets_of
 from .patches import Patches
 from .sparse_labels import Labels
 
@@ -143,7 +143,7 @@ class Loader:
         if self.num_workers == 0:
             return _Here(_Reader(self.patches, self.targets), self._pin)
         # image, mask and labels in shared memory: the latter guessed, at the cost of addresses only
-        row = max(_row_bytes(member) for member in members_of(self.patches))
+        row = max(_row_bytes(dataset) for dataset in datasets_of(self.patches))
         start = partial(_reader, pickle.dumps(self.patches), self.targets)
         return Workers(start, self.num_workers, DEPTH, rows * row + (1 << 20), self._pin)
 
@@ -168,7 +168,7 @@ class _Reader:
             mask=None if rows.mask is None else _tensor(rows.mask),
             target=self.targets(rows.labels),
             index=_tensor(index),
-            member=self.patches.member_of(index) if isinstance(self.patches, Mixture) else 0,
+            dataset=self.patches.dataset_of(index) if isinstance(self.patches, Mixture) else 0,
         )
 
 

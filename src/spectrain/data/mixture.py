@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 class Mixture(Patches):
     """The same split of several data sets, one behind the other. Samples are numbered through.
 
-    Bands, shape and type are those of the first; `members` know their own. How they were made from scenes is known
+    Bands, shape and type are those of the first; `datasets` know their own. How they were made from scenes is known
     where it is the same of all.
 
     Args:
-        members: two or more.
+        datasets: two or more.
     """
 
-    def __init__(self, members: Sequence[Patches]) -> None:
-        first = members[0]
-        self.members = list(members)
-        self.starts = [0, *accumulate(len(member) for member in members)]
+    def __init__(self, datasets: Sequence[Patches]) -> None:
+        first = datasets[0]
+        self.datasets = list(datasets)
+        self.starts = [0, *accumulate(len(dataset) for dataset in datasets)]
         self.path, self.split, self.bands, self.dtype = first.path, first.split, first.bands, first.dtype
         self.shape = (self.starts[-1], *first.shape[1:])
-        self.has_mask = any(member.has_mask for member in members)
-        self.has_labels = all(member.has_labels for member in members)
-        alike = all(member.preparation == first.preparation for member in members)
+        self.has_mask = any(dataset.has_mask for dataset in datasets)
+        self.has_labels = all(dataset.has_labels for dataset in datasets)
+        alike = all(dataset.preparation == first.preparation for dataset in datasets)
         self.preparation = first.preparation if alike else None
 
-    def member_of(self, index: NDArray[np.int64]) -> int:
+    def dataset_of(self, index: NDArray[np.int64]) -> int:
         """Return which data set the samples at ``index`` [B] are of, -1 left out; 0 where there are none.
 
         Raises:
@@ -55,7 +55,7 @@ class Mixture(Patches):
             return 0
         lowest, highest = (bisect_right(self.starts, int(number)) - 1 for number in (real.min(), real.max()))
         if lowest != highest:
-            paths = f"{self.members[lowest].path} and {self.members[highest].path}"
+            paths = f"{self.datasets[lowest].path} and {self.datasets[highest].path}"
             raise DataError(
                 f"the samples are of {paths}, and a batch is of one data set",
                 where=f"samples {real.min()} to {real.max()}",
@@ -70,69 +70,69 @@ class Mixture(Patches):
             IndexError: an index outside [0, N).
             DataError: they are of several data sets, or the file was damaged or cut since it was opened.
         """
-        member, own = self._placed(index)
-        return member.read(own)
+        dataset, own = self._placed(index)
+        return dataset.read(own)
 
     def physical(self, index: NDArray[np.int64] | Sequence[int]) -> NDArray[np.float32]:
         """Return the patches at ``index`` [B], all of one data set, in the units of its bands; see `read`."""
-        member, own = self._placed(np.asarray(index))
-        return member.physical(own)
+        dataset, own = self._placed(np.asarray(index))
+        return dataset.physical(own)
 
     def labels(self, index: NDArray[np.int64]) -> Labels | None:
         """Return the labels of the patches at ``index`` alone, all of one data set; see `read`."""
-        member, own = self._placed(index)
-        return member.labels(own)
+        dataset, own = self._placed(index)
+        return dataset.labels(own)
 
     def _placed(self, index: NDArray[np.int64]) -> tuple[Patches, NDArray[np.int64]]:
         """Return the data set that samples are of, and their numbers in it."""
         index = checked_index(index, len(self))
-        member = self.member_of(index)
-        return self.members[member], index - self.starts[member]
+        dataset = self.dataset_of(index)
+        return self.datasets[dataset], index - self.starts[dataset]
 
     def metadata(self) -> pd.DataFrame:
-        """Return one row a patch, with a column ``member``; ids have its number before them."""
+        """Return one row a patch, with a column ``dataset``; ids have its number before them."""
         import pandas as pd
 
         tables = []
-        for number, member in enumerate(self.members):
-            table = member.metadata().assign(member=number)
+        for number, dataset in enumerate(self.datasets):
+            table = dataset.metadata().assign(dataset=number)
             tables.append(table.assign(patch_id=f"{number}/" + table["patch_id"].astype(str)))
         return pd.concat(tables, ignore_index=True)
 
     def fingerprint(self) -> str:
-        """Return a hash of the members' fingerprints."""
-        text = "\n".join(member.fingerprint() for member in self.members)
+        """Return a hash of the data sets' fingerprints."""
+        text = "\n".join(dataset.fingerprint() for dataset in self.datasets)
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def stamp(self) -> str | None:
-        """Return a hash of the members' stamps; None where one of them has none."""
-        stamps = [member.stamp() for member in self.members]
+        """Return a hash of the data sets' stamps; None where one of them has none."""
+        stamps = [dataset.stamp() for dataset in self.datasets]
         if None in stamps:
             return None
         return hashlib.blake2b("\n".join(map(str, stamps)).encode(), digest_size=16).hexdigest()
 
     def picture(self, index: int) -> NDArray[np.uint8] | None:
         """Return an RGB picture of the place of a patch; None where there is none."""
-        member = bisect_right(self.starts, index) - 1
-        return self.members[member].picture(index - self.starts[member])
+        dataset = bisect_right(self.starts, index) - 1
+        return self.datasets[dataset].picture(index - self.starts[dataset])
 
     def check(self) -> None:
         """Raise a `DataError` where a file is gone or shorter than when it was opened."""
-        for member in self.members:
-            member.check()
+        for dataset in self.datasets:
+            dataset.check()
 
 
-def members_of(patches: Patches) -> list[Patches]:
+def datasets_of(patches: Patches) -> list[Patches]:
     """Return the data sets of a mixture; any other patches alone."""
-    return patches.members if isinstance(patches, Mixture) else [patches]
+    return patches.datasets if isinstance(patches, Mixture) else [patches]
 
 
-def together(members: Sequence[Patches]) -> Patches:
+def mixture_of(datasets: Sequence[Patches]) -> Patches:
     """Return one data set as it is, several as a mixture."""
-    return members[0] if len(members) == 1 else Mixture(members)
+    return datasets[0] if len(datasets) == 1 else Mixture(datasets)
 
 
-class ByMember:
+class ByDataset:
     """A function of a batch for each data set of a mixture; the batch says which is meant.
 
     Args:
@@ -144,17 +144,17 @@ class ByMember:
 
     def __call__(self, batch: Any, *more: Any) -> Any:
         """Return what the batch's own part makes of it."""
-        return self.parts[batch.member](batch, *more)
+        return self.parts[batch.dataset](batch, *more)
 
     def centred(self, batch: Any) -> Any:
         """Return the view without chance, where the part has one."""
-        centred = getattr(self.parts[batch.member], "centred", None)
+        centred = getattr(self.parts[batch.dataset], "centred", None)
         return batch if centred is None else centred(batch)
 
 
-def by_member(parts: Sequence[Any]) -> Any:
+def by_dataset(parts: Sequence[Any]) -> Any:
     """Return one part as it is, several by the batch's data set."""
-    return parts[0] if len(parts) == 1 else ByMember(parts)
+    return parts[0] if len(parts) == 1 else ByDataset(parts)
 
 
 class MixedTrainOrder:
@@ -202,10 +202,10 @@ class MixedTrainOrder:
             place = step
             if self.orders[0].shuffle:
                 place = int(permuted(key, self.steps_per_epoch, torch.tensor([step])).item())
-            member = bisect_right(self._ends, place)
-            within = place - (self._ends[member - 1] if member else 0)
-            micro = next(self.orders[member].steps(epoch, within))
-            yield [piece + self._starts[member] for piece in micro]
+            dataset = bisect_right(self._ends, place)
+            within = place - (self._ends[dataset - 1] if dataset else 0)
+            micro = next(self.orders[dataset].steps(epoch, within))
+            yield [piece + self._starts[dataset] for piece in micro]
 
 
 class MixedEvalOrder:
@@ -233,18 +233,18 @@ class MixedEvalOrder:
 
 def train_order(patches: Patches, **options: Any) -> TrainOrder | MixedTrainOrder:
     """Return the order in which patches are trained on; ``options`` are those of `TrainOrder` but the size."""
-    members = members_of(patches)
-    orders = [TrainOrder(size=len(member), **options) for member in members]
-    return orders[0] if len(orders) == 1 else MixedTrainOrder(orders, [f"{one.path}, {one.split}" for one in members])
+    datasets = datasets_of(patches)
+    orders = [TrainOrder(size=len(dataset), **options) for dataset in datasets]
+    return orders[0] if len(orders) == 1 else MixedTrainOrder(orders, [f"{one.path}, {one.split}" for one in datasets])
 
 
 def eval_order(
     patches: Patches, batch_size: int, world: int = 1, rank: int = 0, group: int | None = None, first: int | None = None
 ) -> EvalOrder | MixedEvalOrder:
     """Return the order in which patches are evaluated; of at most the ``first`` so many of each data set."""
-    members = members_of(patches)
-    sizes = [len(member) if first is None else min(first, len(member)) for member in members]
+    datasets = datasets_of(patches)
+    sizes = [len(dataset) if first is None else min(first, len(dataset)) for dataset in datasets]
     orders = [EvalOrder(size, batch_size, world, rank, group) for size in sizes]
     if len(orders) == 1:
         return orders[0]
-    return MixedEvalOrder(orders, [0, *accumulate(len(member) for member in members)][:-1])
+    return MixedEvalOrder(orders, [0, *accumulate(len(dataset) for dataset in datasets)][:-1])

@@ -58,9 +58,9 @@ def open_patches(
     if not isinstance(path, str | Path):
         if not path:
             raise DataError("dataset.path lists no data", where="dataset.path", fix="name a file or folder")
-        from .mixture import together
+        from .mixture import mixture_of
 
-        return together([open_patches(one, split, options) for one in path])
+        return mixture_of([open_patches(one, split, options) for one in path])
     place = Path(path).expanduser()
     reader = recognise(place, options)
     if options.labels_path is not None and not getattr(reader, "second_root", False):

@@ -78,7 +78,7 @@ class Values:
             target=raw.target,
             index=raw.index,
             all_valid=valid is None,
-            member=raw.member,
+            dataset=raw.dataset,
         )
 
     def measure(self, stored: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:

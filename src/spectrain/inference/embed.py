@@ -20,10 +20,10 @@ from ..data.folds import undrawn
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..models.any_bands import AnyBands
-from ..training.devices import resolve_device
 from ..training.embedding import What
-from ..training.other_data import opened_elsewhere
-from ..training.trained import Trained, load_trained, model_for
+from ..training.processes.devices import resolve_device
+from ..training.trained.model import Trained, load_trained, model_for
+from ..training.trained.other_data import opened_elsewhere
 from .embeddings.file import facts_of, write_facts
 from .embeddings.looking import write_explore_page, write_query
 from .embeddings.maps import add_pca, add_umap
@@ -116,11 +116,11 @@ def embed(
             f"{len(places)} data sets do not go into one file", where="output", fix="name one of them, or leave it out"
         )
     done = []
-    for member, place in enumerate(places):
+    for number, place in enumerate(places):
         chosen = _open(trained, place, splits, other=data is not None)
         _check_query(query, top, chosen[0])
-        path = Path(output) if output is not None else _default_output(trained, places, member, what)
-        own = member if data is None else None
+        path = Path(output) if output is not None else _default_output(trained, places, number, what)
+        own = number if data is None else None
         _embed(trained, chosen, path, own, what=what, batch_size=batch_size, device=resolve_device(device, 0))
         if pca or explore:
             add_pca(path, trained.cfg.dataset.train_key, max(pca, 2 if explore else 0))
@@ -136,18 +136,18 @@ def _embed(
     trained: Trained,
     chosen: list[Patches],
     path: Path,
-    member: int | None,
+    number: int | None,
     *,
     what: What,
     batch_size: int | None,
     device: torch.device,
 ) -> None:
-    """Write the embeddings of one data set, unless they are there; ``member`` is its number in the run, or None."""
+    """Write the embeddings of one data set, unless they are there; ``number`` is its number in the run, or None."""
     facts = _facts(trained, chosen, what)
     if _there_already(path, facts):
         return
     size = batch_size or trained.cfg.hparams.evaluation_batch_size
-    model = model_for(trained, chosen[0], own=member, reference=lambda: _reference(trained, chosen))
+    model = model_for(trained, chosen[0], own=number, reference=lambda: _reference(trained, chosen))
     path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(stream: Any) -> None:
@@ -210,10 +210,10 @@ def _check_query(query: int | None, top: int, patches: Patches) -> None:
         )
 
 
-def _default_output(trained: Trained, places: Sequence[Path], member: int, what: What) -> Path:
-    name = places[member].stem
+def _default_output(trained: Trained, places: Sequence[Path], number: int, what: What) -> Path:
+    name = places[number].stem
     if [place.stem for place in places].count(name) > 1:
-        name = f"{name}_{member}"
+        name = f"{name}_{number}"
     suffix = "" if what == "features" else f"_{what}"
     return trained.run_folder / "embeddings" / f"{name}{suffix}.h5"
 

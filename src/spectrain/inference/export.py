@@ -20,8 +20,8 @@ from ..core.errors import RunError, nearest
 from ..models.any_bands import AnyBands
 from ..runs.folder import plain_name
 from ..tasks.base import Task
-from ..training.exported import DESCRIPTION, WEIGHTS, save_exported
-from ..training.trained import Trained, load_trained
+from ..training.trained.exported import DESCRIPTION, WEIGHTS, save_exported
+from ..training.trained.model import Trained, load_trained
 from .exports.check import compared, samples_of
 from .exports.graph import INPUT, write_onnx, write_torch
 from .exports.module import ExportedModel

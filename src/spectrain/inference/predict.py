@@ -17,8 +17,8 @@ from .. import __version__
 from ..core.errors import RunError, SpectrainError, nearest
 from ..runs.progress import duration
 from ..tasks.base import Layer
-from ..training.devices import memory_advice, resolve_device
-from ..training.members import Loaded, load_members, require_one_interval
+from ..training.processes.devices import memory_advice, resolve_device
+from ..training.trained.members import Loaded, load_members, require_one_interval
 from .mapping.members import Member, all_bands, window_of
 from .mapping.polygons import Polygons, polygon_layer, write_polygons
 from .mapping.raster import block_cache, files_of, map_files

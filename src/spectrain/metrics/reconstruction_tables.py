@@ -47,8 +47,8 @@ class ReconstructionTables(ReconstructionSums, Tables):
         )
         bias = error.sum((2, 3), dtype=squares.dtype)  # float64, but not of the whole batch at once
         sums = torch.stack([part.cpu()[real].sum(0) for part in (squares, bias, counts.to(squares.dtype))])
-        known = self._of_bands.get(batch.member)
-        self._of_bands[batch.member] = sums if known is None else known + sums
+        known = self._of_bands.get(batch.dataset)
+        self._of_bands[batch.dataset] = sums if known is None else known + sums
 
     def images(self) -> dict[str, list[Any]]:
         """Return ``index`` and the eight metrics (see `ReconstructionMetric`); NaN where nothing can be compared."""
@@ -57,16 +57,16 @@ class ReconstructionTables(ReconstructionSums, Tables):
     def bands(self, bands: Sequence[Bands]) -> dict[str, list[Any]]:
         """Return a row a band: name, wavelength in nm, RMSE and mean error of the masked values, and their number.
 
-        Errors are in the image's unit. ``data_set`` numbers the members of a mixture.
+        Errors are in the image's unit. ``data_set`` numbers the data sets of a mixture.
         """
         table: dict[str, list[Any]] = {
             name: [] for name in ("data_set", "band", "wavelength_nm", "rmse", "mean_error", "values")
         }
-        for member, sums in sorted(self._of_bands.items()):
+        for dataset, sums in sorted(self._of_bands.items()):
             squares, bias, counts = sums
-            for number, band in enumerate(bands[member]):
+            for number, band in enumerate(bands[dataset]):
                 count = counts[number].item()
-                table["data_set"].append(member)
+                table["data_set"].append(dataset)
                 table["band"].append(band.name)
                 table["wavelength_nm"].append("" if band.wavelength is None else band.wavelength)
                 table["rmse"].append((squares[number].item() / count) ** 0.5 if count else float("nan"))

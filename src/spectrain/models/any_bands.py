@@ -42,7 +42,7 @@ class Tokens:
         kept: bool [B,L], at least half of what is not padding is valid; None where that is so everywhere.
         grid: how they lie in the image.
         spectrum: of the bands.
-        member: which band set.
+        dataset: which band set.
     """
 
     values: Tensor
@@ -51,7 +51,7 @@ class Tokens:
     kept: Tensor | None
     grid: Grid
     spectrum: Spectrum
-    member: int
+    dataset: int
 
 
 class AnyBandsNetwork(Protocol):
@@ -147,7 +147,7 @@ class BandSet(nn.Module):
 class AnyBands(BandedModel):
     """A network for any bands with the band sets that it was trained on.
 
-    A batch says which set it is of (`Batch.member`). `for_bands` gives the same network other bands.
+    A batch says which set it is of (`Batch.dataset`). `for_bands` gives the same network other bands.
 
     Args:
         network: see `AnyBandsNetwork`.
@@ -167,7 +167,7 @@ class AnyBands(BandedModel):
         self.add_bands(self.bands, statistics)
 
     def add_bands(self, bands: Bands, statistics: BandStatistics) -> None:
-        """Learn of a further band set, the next member."""
+        """Learn of a further band set, the next of the data sets."""
         net = self.net
         net.require(bands)
         self.sets.append(BandSet(bands, statistics, self.standardise, net.group_size, net.by_wavelength))
@@ -177,9 +177,9 @@ class AnyBands(BandedModel):
         """The network, by what it can do."""
         return cast(AnyBandsNetwork, self.network)
 
-    def band_set(self, member: int) -> BandSet:
+    def band_set(self, dataset: int) -> BandSet:
         """Return one of the band sets."""
-        return cast(BandSet, self.sets[member])
+        return cast(BandSet, self.sets[dataset])
 
     def for_bands(self, bands: Bands, statistics: BandStatistics) -> AnyBands:
         """Return a model of the same network (not a copy) for other bands, in eval mode where this one is."""
@@ -189,17 +189,17 @@ class AnyBands(BandedModel):
 
     def standards(self, batch: Batch) -> tuple[Bands, Tensor, Tensor]:
         """Return bands, mean and deviation of the set that the batch is of."""
-        held = self.band_set(batch.member)
+        held = self.band_set(batch.dataset)
         return held.bands, held.mean, held.std
 
     def grid(self, batch: Batch) -> Grid:
         """Return how images of this size and band set fall into tokens."""
         height, width = batch.image.shape[2:]
-        return Grid.of(len(self.band_set(batch.member).slots), height, width, self.net.patch, self.net.group_size)
+        return Grid.of(len(self.band_set(batch.dataset).slots), height, width, self.net.patch, self.net.group_size)
 
     def tokens(self, batch: Batch) -> Tokens:
         """Return the batch as tokens."""
-        held, grid = self.band_set(batch.member), self.grid(batch)
+        held, grid = self.band_set(batch.dataset), self.grid(batch)
         values = cut(held.arranged(self.standardised(batch)), grid)
         valid = kept = None
         if not batch.all_valid or held.padded or not grid.fits:
@@ -208,7 +208,7 @@ class AnyBands(BandedModel):
         if self.mask_channel:
             marks = torch.ones_like(values) if valid is None else valid.to(values.dtype)
             fed = torch.cat((values, marks), 2)
-        return Tokens(values, fed, valid, kept, grid, Spectrum(held.codes, held.resolution), batch.member)
+        return Tokens(values, fed, valid, kept, grid, Spectrum(held.codes, held.resolution), batch.dataset)
 
     def _validity(self, batch: Batch, held: BandSet, grid: Grid) -> tuple[Tensor, Tensor | None]:
         """Return what is valid in each token, and which tokens are kept: half valid, padding not counted."""
@@ -249,7 +249,7 @@ class AnyBands(BandedModel):
 
     def composed(self, batch: Batch, tokens: Tokens, plan: Plan, hidden: Tensor) -> Reconstruction:
         """Return the images with the tokens that a plan hides replaced by predicted ones [B,M,V], standardised."""
-        held = self.band_set(tokens.member)
+        held = self.band_set(tokens.dataset)
         marks = torch.zeros_like(tokens.values, dtype=torch.bool)
         asked = torch.ones_like(plan.predicted, dtype=torch.bool) if plan.wanted is None else plan.wanted
         marks = put(marks, plan.predicted, asked[..., None].expand(-1, -1, marks.shape[2]))
@@ -262,7 +262,7 @@ class AnyBands(BandedModel):
 
     def images(self, values: Tensor, tokens: Tokens) -> Tensor:
         """Return token values [B,L,V] as images [B,C,H,W], in the bands' own order."""
-        return self.band_set(tokens.member).returned(join(values, tokens.grid))
+        return self.band_set(tokens.dataset).returned(join(values, tokens.grid))
 
     def features(self, batch: Batch) -> list[tuple[int, Tensor]]:
         """Return the one feature map [B,F,ceil(H/patch),ceil(W/patch)], with its stride."""

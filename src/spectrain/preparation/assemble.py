@@ -22,7 +22,7 @@ from ..data.patches import Rows, physical_values
 from ..data.sparse_labels import SPARSE
 from ..data.splits import SplitPlan, make_splits
 from ..data.splits_file import given_splits
-from .assign import CROSS, MODES, TEST, VAL, Assignment
+from .assign import CROSS, SPLITS, TEST, VAL, Assignment
 from .folds import TOUCHING_M, FoldPlan, with_folds
 from .options import PrepareOptions
 from .parts import OF_SCENES, Part
@@ -67,10 +67,10 @@ def by_split(
     for number, part in enumerate(parts):
         table = part.table()
         name = part.about["scene"]
-        if not len(table) or name not in assignment.mode:
+        if not len(table) or name not in assignment.split_of:
             continue
         table.insert(2, "region", assignment.region.get(name, ""))
-        table["split"] = assignment.mode[name]
+        table["split"] = assignment.split_of[name]
         tables.append(table)
         picks.append(np.stack([np.full(len(table), number), np.arange(len(table))], axis=1))
     if not tables:
@@ -82,7 +82,7 @@ def by_split(
     split = whole["split"].to_numpy(dtype=object)
     if ground is not None:
         for later in (TEST, VAL):
-            earlier = np.isin(split, MODES[: MODES.index(later)])
+            earlier = np.isin(split, SPLITS[: SPLITS.index(later)])
             mine, theirs = np.flatnonzero(earlier), np.flatnonzero(split == later)
             shared = np.unique(shared_pairs(ground[mine], ground[theirs])[:, 0])
             split[mine[shared]] = ""
@@ -90,7 +90,7 @@ def by_split(
     if lost:
         dropped[SHARED] += lost
     found = {}
-    for name in MODES:
+    for name in SPLITS:
         rows = np.flatnonzero(split == name)
         if len(rows):
             table = whole.iloc[rows].drop(columns="split").reset_index(drop=True)

@@ -19,7 +19,7 @@ from .options import PrepareOptions
 from .vectors import SUFFIXES, column_of, read_table
 
 CROSS, VAL, TEST = "cross-val", "val-test", "test"
-MODES = (CROSS, VAL, TEST)
+SPLITS = (CROSS, VAL, TEST)
 GIVEN = {
     **dict.fromkeys(("cross-val", "cross_val", "train", "training"), CROSS),
     **dict.fromkeys(("val-test", "val_test", "valid", "val", "validation"), VAL),
@@ -33,12 +33,12 @@ class Assignment:
     """What belongs where.
 
     Attributes:
-        mode: split of each scene; scenes that belong to none are not there.
+        split_of: split of each scene; scenes that belong to none are not there.
         region: name of the region of each scene, where regions are given.
         lines: what the user should know.
     """
 
-    mode: Mapping[str, str]
+    split_of: Mapping[str, str]
     region: Mapping[str, str]
     lines: tuple[str, ...] = ()
 
@@ -63,13 +63,13 @@ def assign(names: Sequence[str], outlines: Sequence[bytes], options: PrepareOpti
     lines: list[str] = []
     if options.test_regions and not test:
         lines.append(f"no scene lies in {', '.join(options.test_regions)}: there is no test split by regions")
-    mode = {name: TEST if name in test else CROSS for name in names}
+    split_of = {name: TEST if name in test else CROSS for name in names}
     if options.blocks is None:
         rest = [place for place, name in enumerate(names) if name not in test]
         drawn, said = _drawn([names[one] for one in rest], [outlines[one] for one in rest], options)
-        mode |= drawn
+        split_of |= drawn
         lines += said
-    return Assignment(mode, region, tuple(lines))
+    return Assignment(split_of, region, tuple(lines))
 
 
 def _drawn(
@@ -84,21 +84,21 @@ def _drawn(
         members.setdefault(group, []).append(name)
     units = sorted(members.values())
     left = [units[place] for place in shuffled(Key(options.seed, "prepare/splits"), len(units))]
-    mode: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     lines = []
     for split, share in ((VAL, options.test_val_split), (TEST, options.test_split)):
         wanted = max(1, round(share * len(names))) if share > 0 else 0
         taken = 0
         while taken < wanted and len(left) > 1:
             unit = left.pop()
-            mode |= dict.fromkeys(unit, split)
+            split_of |= dict.fromkeys(unit, split)
             taken += len(unit)
         if wanted and not taken:
             lines.append(
                 f"no scene is left for {split}: {len(names)} scenes in {len(units)} places; "
                 "blocks=METRES splits within scenes"
             )
-    return mode, lines
+    return split_of, lines
 
 
 def _listed(names: Sequence[str], options: PrepareOptions) -> tuple[dict[str, str], tuple[str, ...]]:
@@ -124,7 +124,7 @@ def _listed(names: Sequence[str], options: PrepareOptions) -> tuple[dict[str, st
                 fix="leave one row of it",
             )
     said = {Path(name).stem: split for name, split in said.items()} | said  # a name itself counts before a file's
-    mode: dict[str, str] = {}
+    split_of: dict[str, str] = {}
     for name in names:
         if split := said.get(name):
             if split.lower() not in GIVEN:
@@ -133,16 +133,16 @@ def _listed(names: Sequence[str], options: PrepareOptions) -> tuple[dict[str, st
                     where=f"{path}, column {options.split_column}",
                     fix="write train (or cross-val), valid (or val-test), test",
                 )
-            mode[name] = GIVEN[split.lower()]
-    if not mode:
+            split_of[name] = GIVEN[split.lower()]
+    if not split_of:
         raise DataError(
             f"the table names none of the {len(names)} scenes, as {names[0]!r}",
             where=f"{path}, column {scene}",
             fix="give the column of the scenes' names with scene-column",
         )
-    lacking = [name for name in names if name not in mode]
+    lacking = [name for name in names if name not in split_of]
     line = f"{len(lacking)} scenes have no split in the table and are left out, as {lacking[0]}" if lacking else ""
-    return mode, (line,) if lacking else ()
+    return split_of, (line,) if lacking else ()
 
 
 @dataclass(frozen=True)

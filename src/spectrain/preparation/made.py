@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .assign import MODES
+from .assign import SPLITS
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Prepared:
     dropped: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     lines: tuple[str, ...] = ()
-    expected: tuple[str, ...] = tuple(MODES)
+    expected: tuple[str, ...] = tuple(SPLITS)
 
     def __str__(self) -> str:
         said = [f"{self.folder}: " + (", ".join(f"{name} {n}" for name, n in self.patches.items()) or "no patches")]

@@ -108,8 +108,8 @@ class Plan:
 
     def output_key(self, parts: Sequence[str]) -> str:
         """Return a hash of what the folder is made of."""
-        mode = {name: [split, self.assignment.region.get(name)] for name, split in self.assignment.mode.items()}
-        return _digest([self.options_key, list(parts), mode])
+        placed = {name: [split, self.assignment.region.get(name)] for name, split in self.assignment.split_of.items()}
+        return _digest([self.options_key, list(parts), placed])
 
 
 def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles], vectors: Sequence[Path]) -> Plan:
@@ -156,7 +156,7 @@ def make_plan(kind: Kind, options: PrepareOptions, scenes: Sequence[SceneFiles],
         name, why = next(iter(failed.items()))
         raise DataError(f"none of {len(scenes)} scenes can be used; {name}: {why}")
     assignment = assign([scene.name for scene in usable], outlines, options)
-    chosen = tuple(scene for scene in usable if scene.name in assignment.mode)
+    chosen = tuple(scene for scene in usable if scene.name in assignment.split_of)
     lines = assignment.lines if labelled is not None else (*assignment.lines, "no labels given: none are stored")
     return Plan(chosen, record, assignment, failed, lines, options, tuple(vectors), labelled, grids)
 

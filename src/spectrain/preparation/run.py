@@ -15,7 +15,7 @@ from ..core.atomic import atomic_write, disk_errors, remove_leftovers
 from ..core.errors import DataError
 from ..data.ground import footprints
 from .assemble import NPY, Rowset, by_split, write_npy, write_zarr
-from .assign import MODES
+from .assign import SPLITS
 from .execute import execute
 from .job import Job
 from .layouts import scenes_of
@@ -186,7 +186,7 @@ def _assemble(
         "dropped": dict(sorted(dropped.items())),
         "failed": dict(failed),
         "lines": lines,
-        "scenes": {part.about["scene"]: plan.assignment.mode.get(part.about["scene"], "") for part in parts},
+        "scenes": {part.about["scene"]: plan.assignment.split_of.get(part.about["scene"], "") for part in parts},
     }
     _write_manifest(folder, about)
     return _told(folder, about)
@@ -200,11 +200,11 @@ def _write_beside(
     parts: Sequence[Part],
     rowsets: Mapping[str, Rowset],
 ) -> None:
-    mode, patches = plan.assignment.mode, {name: len(rowset.table) for name, rowset in rowsets.items()}
+    split_of, patches = plan.assignment.split_of, {name: len(rowset.table) for name, rowset in rowsets.items()}
     used = [
-        (mode[part.about["scene"]], file, rows)
+        (split_of[part.about["scene"]], file, rows)
         for part in parts
-        if part.about["scene"] in mode
+        if part.about["scene"] in split_of
         for file, rows in part.about["polygons"]
     ]
     blocked = {} if options.blocks is None else {name: footprints(rowset.table) for name, rowset in rowsets.items()}
@@ -250,7 +250,7 @@ def _counted(parts: Sequence[Part], options: PrepareOptions) -> list[str]:
 def _expect_ours(folder: Path, plan: Plan) -> None:
     """Raise where the folder holds patches that were prepared otherwise, or something that is not ours."""
     before = _manifest(folder)
-    names = [f"{mode}.zarr" for mode in MODES] + ["images", "labels"]
+    names = [f"{split}.zarr" for split in SPLITS] + ["images", "labels"]
     there = [name for name in names if (folder / name).exists()]
     if before is None and there:
         raise DataError(
@@ -290,7 +290,7 @@ def _write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
 
 def _remove_outputs(folder: Path) -> None:
     """Remove what an earlier preparation of other scenes wrote."""
-    for name in [f"{mode}.zarr" for mode in MODES] + ["images", "labels"]:
+    for name in [f"{split}.zarr" for split in SPLITS] + ["images", "labels"]:
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..core.bands import Bands
 from ..data.ground import EQUAL_AREA, packages
 from ..data.ground import Polygons as Places
-from .assign import MODES
+from .assign import SPLITS
 from .options import NORM_FACTORS, Kind, PrepareOptions
 from .vectors import read_table
 
@@ -82,32 +82,34 @@ def _toml(value: Any) -> str | None:
 def labels_text(
     used: Sequence[tuple[str, str, Sequence[int]]], places: Mapping[str, Places | None] | None = None
 ) -> str | None:
-    """Return labels.geojson: each polygon of a used scene once, in longitude and latitude, with its ``mode``.
+    """Return labels.geojson: each polygon of a used scene once, in longitude and latitude, with its split.
+
+    The property is called ``mode``, as those know it who come from DARTS.
 
     Args:
-        used: (mode of the scene, vector file, rows of its polygons there).
-        places: of the patches of each split, where these were split within scenes; a polygon has the mode of those.
+        used: (split of the scene, vector file, rows of its polygons there).
+        places: of the patches of each split, where these were split within scenes; a polygon has the split of those.
 
     Returns:
         The text; None where no labels are polygons. A polygon over scenes of several splits has the last of them.
     """
-    mode: dict[tuple[str, int], int] = {}
+    last: dict[tuple[str, int], int] = {}
     for name, file, rows in used:
         for row in rows:
-            mode[file, row] = max(mode.get((file, row), 0), MODES.index(name))
-    if not mode:
+            last[file, row] = max(last.get((file, row), 0), SPLITS.index(name))
+    if not last:
         return None
     shapely, _ = packages()
     features = []
     for file in dict.fromkeys(file for _, file, rows in used if len(rows)):
         table = read_table(Path(file))
-        rows = sorted(row for source, row in mode if source == file)
+        rows = sorted(row for source, row in last if source == file)
         part = table.iloc[rows]
         ground = np.array(part.geometry.to_crs(EQUAL_AREA).to_numpy(), dtype=object)
-        for split, patches in sorted((places or {}).items(), key=lambda one: MODES.index(one[0])):
+        for split, patches in sorted((places or {}).items(), key=lambda one: SPLITS.index(one[0])):
             if patches is not None:
                 for one in np.unique(shapely.STRtree(ground).query(patches, predicate="intersects")[1]):
-                    mode[file, rows[one]] = MODES.index(split)
+                    last[file, rows[one]] = SPLITS.index(split)
         shapes = shapely.make_valid(np.array(part.geometry.to_crs(4326).to_numpy(), dtype=object))
         columns = [str(name) for name in part.columns if name != part.geometry.name and name != "mode"]
         for row, shape, values in zip(rows, shapes, part[columns].to_numpy(dtype=object), strict=True):
@@ -115,7 +117,7 @@ def labels_text(
             features.append(
                 {
                     "type": "Feature",
-                    "properties": {**said, "mode": MODES[mode[file, row]]},
+                    "properties": {**said, "mode": SPLITS[last[file, row]]},
                     "geometry": json.loads(shapely.to_geojson(shape)),
                 }
             )

@@ -10,8 +10,8 @@ from typing import Any
 from ..core.errors import RunError, SpectrainError
 from ..runs.run import Run
 from ..training.checkpoint import load_checkpoint, save_checkpoint
-from ..training.ensembles import FILE, is_ensemble, write_ensemble
-from ..training.members import load_members
+from ..training.trained.ensembles import FILE, is_ensemble, write_ensemble
+from ..training.trained.members import load_members
 from .chosen import chosen_trial, run_folders
 from .plan import Score
 from .results import results_of

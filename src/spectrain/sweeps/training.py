@@ -13,8 +13,8 @@ from typing import Any
 from ..config import Config
 from ..core.errors import SpectrainError
 from ..core.registry import lookup
-from ..training.backbone import with_backbone
 from ..training.evaluate import rehearse
+from ..training.inputs.backbone import with_backbone
 from ..training.published import native_name
 from ..training.session import build_session
 from ..training.whole_run import whole_run

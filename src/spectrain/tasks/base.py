@@ -86,7 +86,7 @@ class Task(ABC):
         """Return the loss from `outputs`; only for tasks that are not additive."""
         raise TypeError(f"{type(self).__name__} is additive: its loss does not need cached outputs")
 
-    def together(self, steps: Sequence[Step]) -> Step:
+    def ensemble(self, steps: Sequence[Step]) -> Step:
         """Return what several models say as one of a batch, from each one's step; the loss is the mean of theirs.
 
         Raises:

@@ -104,7 +104,7 @@ def _compared(
     squares: Tensor | None,
 ) -> Compared:
     """Return predicted tokens beside what was there."""
-    grid, held = tokens.grid, model.band_set(tokens.member)
+    grid, held = tokens.grid, model.band_set(tokens.dataset)
     index, wanted = plan.predicted, plan.wanted
     if everything:
         index = torch.cat((plan.visible, plan.predicted), 1)
@@ -134,7 +134,7 @@ def _compared(
 
 def _squares(model: AnyBands, tokens: Tokens) -> Tensor:
     """Return the squared length of each pixel's measured spectrum [B,places,P], in the images' unit."""
-    grid, held = tokens.grid, model.band_set(tokens.member)
+    grid, held = tokens.grid, model.band_set(tokens.dataset)
     values = tokens.values.view(-1, grid.groups, grid.places, grid.group_size, grid.patch**2)
     measured = torch.addcmul(held.shift[:, None, :, None], values, held.scale[:, None, :, None])
     if tokens.valid is not None:

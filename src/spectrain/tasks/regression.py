@@ -192,7 +192,7 @@ class Regression(Task):
             found, quantiles=found.mean[:, None] + offsets, levels=levels, own=(found.quantiles, found.levels)
         )
 
-    def together(self, steps: Sequence[Step]) -> Step:
+    def ensemble(self, steps: Sequence[Step]) -> Step:
         """Return the step of several models: their mean, and as log-variance that of their predictive variance.
 
         Models without an error model are together as unsure as they differ. Errors are taken for Gaussian, but models

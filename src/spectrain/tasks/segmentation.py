@@ -103,7 +103,7 @@ class Segmentation(Task):
         loss, parts = self.criterion.sums(found)
         return Step(loss, parts, Segmented(found.logits.detach(), found.y, self.names))
 
-    def together(self, steps: Sequence[Step]) -> Step:
+    def ensemble(self, steps: Sequence[Step]) -> Step:
         """Return the step of several models: logits of their mean probabilities, as in a map."""
         probabilities = torch.stack([class_quantities(step.output.logits) for step in steps]).mean(0)
         logits = probabilities.logit(eps=1e-7) if probabilities.shape[1] == 1 else probabilities.clamp(min=1e-30).log()

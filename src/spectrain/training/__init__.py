@@ -1,4 +1,4 @@
-"""The one loop and what is applied to a model from outside; trained models and ensembles, their tests and probes.
+"""The one loop: a session's parts, steps, checkpoints, curves, validation, tests and probes.
 
-Also here: what a training must know of its data before it begins, as statistics and facts of labels.
+What it reads lies in `inputs`, where it runs in `processes`, what it left to be used in `trained`.
 """

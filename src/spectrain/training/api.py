@@ -21,26 +21,26 @@ from ..core.atomic import atomic_write
 from ..core.distributed import rank, world_size
 from ..core.errors import RunError, nearest
 from ..core.launched import launched_world
-from ..data.mixture import members_of
+from ..data.mixture import datasets_of
 from ..data.opening import run_folds
 from ..runs.info import FILE as INFO
 from ..runs.progress import ProgressLine, layer_table
 from ..runs.progress import number as rounded
 from ..runs.run import Run
-from .backbone import with_backbone
 from .checkpoint import load_checkpoint
 from .conclusion import conclude
-from .devices import advice_on, hardware_facts, resolve_device, set_threads
-from .ensembles import is_ensemble
 from .evaluate import rehearse
+from .inputs.backbone import with_backbone
 from .interrupts import stop_on_signal
 from .loop import Training
-from .parallel import process_group
+from .processes.devices import advice_on, hardware_facts, resolve_device, set_threads
+from .processes.parallel import process_group
+from .processes.shared_work import from_main
 from .profiling import profiler
 from .session import Session, build_session
-from .shared_work import from_main
 from .state import Progress, State, arithmetic, differences
 from .taken_up import take_up
+from .trained.ensembles import is_ensemble
 
 log = logging.getLogger("spectrain")
 
@@ -199,14 +199,14 @@ def _begin(session: Session, run: Run, state: State) -> None:
     run.cut_back(epoch=state.progress.epoch, step=state.progress.step)
     if rank() == 0:
         keep_folds(cfg.dataset, run.folder)
-    members = members_of(session.train.patches)
+    datasets = datasets_of(session.train.patches)
     run.update_info(
         status="running",
         fingerprint=session.measured.fingerprint,
         processes=world_size(),
         parameters=sum(parameter.numel() for parameter in session.model.parameters()),
-        bands=[one.bands.to_json() for one in members],
-        members=[list(one.shape) for one in members] if len(members) > 1 else None,
+        bands=[one.bands.to_json() for one in datasets],
+        members=[list(one.shape) for one in datasets] if len(datasets) > 1 else None,
         data={
             name: list(source.patches.shape)
             for name, source in (("train", session.train), ("valid", session.valid))
@@ -260,7 +260,7 @@ def _doubt(session: Session) -> None:
     doubts = getattr(getattr(session.model, "net", None), "doubts", None)
     if doubts is None:
         return
-    found = [doubt for one in members_of(session.train.patches) for doubt in doubts(one.bands, one.shape[2:])]
+    found = [doubt for one in datasets_of(session.train.patches) for doubt in doubts(one.bands, one.shape[2:])]
     for doubt in dict.fromkeys(found):
         log.warning("%s", doubt)
 
@@ -270,7 +270,7 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
     cfg, patches = session.cfg, session.train.patches
     first, *more = (
         {"bands": one.bands.to_json(), "image_size": list(one.shape[2:]), "statistics": figures.to_json()}
-        for one, figures in zip(members_of(patches), session.statistics, strict=True)
+        for one, figures in zip(datasets_of(patches), session.statistics, strict=True)
     )
     return {
         "recipe": cfg.recipe,
@@ -303,7 +303,7 @@ def check_monitor(session: Session, names: set[str]) -> None:
 
 def describe(session: Session, run: Run) -> str:
     """Return a line that says what is about to be trained, on what, where."""
-    shapes = [one.shape for one in members_of(session.train.patches)]
+    shapes = [one.shape for one in datasets_of(session.train.patches)]
     data = " and ".join(f"{count} patches of {bands}×{height}×{width}" for count, bands, height, width in shapes)
     parameters = sum(parameter.numel() for parameter in session.model.parameters())
     return (

@@ -25,11 +25,11 @@ from ..runs.run import Run
 from ..tasks.base import Task
 from ..tasks.value_layers import ALEATORIC
 from .checkpoint import load_checkpoint, save_checkpoint
-from .devices import resolve_device
 from .evaluate import evaluate
+from .processes.devices import resolve_device
 from .tested import Tested
 from .testing import held_out, subject_of, test
-from .trained import Trained, checkpoint_of, load_trained
+from .trained.model import Trained, checkpoint_of, load_trained
 
 log = logging.getLogger("spectrain")
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..core.batch import Batch
 from ..core.errors import SpectrainError
 from ..data.loader import Loader
-from ..data.mixture import ByMember
+from ..data.mixture import ByDataset
 from ..data.values import Values
 from ..models.banded import BandedModel
 
@@ -25,7 +25,7 @@ What = Literal["features", "projection"]
 def embed_batches(
     model: BandedModel,
     augmentation: Any,
-    values: Values | ByMember,
+    values: Values | ByDataset,
     loader: Loader,
     batches: Iterable[NDArray[np.int64]],
     *,

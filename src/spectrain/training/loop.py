@@ -18,7 +18,7 @@ from .checkpoint import save_checkpoint
 from .drawing import Drawing, on_host
 from .evaluate import Evaluation, evaluate
 from .interrupts import StopRequest
-from .parallel import agree, is_main
+from .processes.parallel import agree, is_main
 from .profiling import Profiler
 from .published import published_row
 from .session import Session

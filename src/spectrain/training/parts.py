@@ -16,7 +16,7 @@ from torch import nn
 from ..config import Config
 from ..core.batch import Batch
 from ..core.errors import DataError
-from ..data.mixture import MixedEvalOrder, MixedTrainOrder, eval_order, members_of
+from ..data.mixture import MixedEvalOrder, MixedTrainOrder, datasets_of, eval_order
 from ..data.opening import open_patches
 from ..data.order import EvalOrder, TrainOrder
 from ..data.patches import Patches
@@ -25,17 +25,17 @@ from ..models.any_bands import AnyBands
 from ..models.banded import BandedModel
 from ..runs.progress import ProgressLine
 from ..runs.run import Run
-from .inputs import Inputs, open_inputs
+from .inputs.splits import Inputs, open_inputs
 from .interrupts import StopRequest
 from .loop import Training
-from .parallel import Parallel
+from .processes.parallel import Parallel
 from .profiling import Profiler
 from .session import build_model as new_model
 from .session import is_joined, made_model, may_join, session_of
 from .state import Progress, State
 from .subject import Setting, Source, Subject, source_of
 from .tested import Tested, write_test
-from .trained import load_trained
+from .trained.model import load_trained
 
 
 class Meter:
@@ -240,13 +240,13 @@ def evaluate_model_dataloader(model: nn.Module, dataloader: SplitLoader, output_
 
 def _require_bands(model: BandedModel, patches: Patches) -> None:
     """Raise a `DataError` where the band sets of a model are not those of the data: its statistics would be wrong."""
-    members = members_of(patches)
+    datasets = datasets_of(patches)
     known = [model.band_set(n).bands for n in range(len(model.sets))] if isinstance(model, AnyBands) else [model.bands]
-    if len(members) > len(known):
+    if len(datasets) > len(known):
         raise DataError(
-            f"the model is of {len(known)} band set{'s' * (len(known) > 1)}, the data of {len(members)}",
+            f"the model is of {len(known)} band set{'s' * (len(known) > 1)}, the data of {len(datasets)}",
             where=str(patches.path),
             fix="give the data sets of the training, or use `spectrain test RUN --data DATA`",
         )
-    for bands, one in zip(known, members, strict=False):
+    for bands, one in zip(known, datasets, strict=False):
         bands.require(one.bands, where=f"{one.path}, {one.split}")

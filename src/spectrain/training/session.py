@@ -17,16 +17,16 @@ from torch import nn
 from ..config.schema import Config
 from ..core.distributed import world_size
 from ..core.errors import RunError
-from ..data.mixture import MixedEvalOrder, MixedTrainOrder, members_of
+from ..data.mixture import MixedEvalOrder, MixedTrainOrder, datasets_of
 from ..data.order import EvalOrder, TrainOrder
 from ..models.banded import BandedModel, build_banded
-from .batchnorm import has_batch_norm, synchronised
-from .devices import wants_compile
-from .inputs import Inputs, open_inputs
-from .parallel import Parallel
+from .inputs.splits import Inputs, open_inputs
 from .probe import Probe, build_probe
+from .processes.batchnorm import has_batch_norm, synchronised
+from .processes.devices import wants_compile
+from .processes.parallel import Parallel
+from .processes.recompute import recompute_blocks
 from .published import native_name
-from .recompute import recompute_blocks
 from .subject import Subject
 
 log = logging.getLogger("spectrain")
@@ -168,12 +168,12 @@ def build_model(inputs: Inputs, *, fresh: bool = True) -> BandedModel:
     """
     cfg, patches, statistics = inputs.cfg, inputs.train.patches, inputs.statistics
     _, _, height, width = patches.shape
-    members = members_of(patches)
+    datasets = datasets_of(patches)
     return build_banded(
         cfg.model,
         bands=patches.bands,
         statistics=statistics[0],
-        more=[(one.bands, figures) for one, figures in zip(members[1:], statistics[1:], strict=True)],
+        more=[(one.bands, figures) for one, figures in zip(datasets[1:], statistics[1:], strict=True)],
         image_size=(height, width),
         seed=cfg.general.seed,
         take_init_from=fresh,

@@ -20,9 +20,9 @@ from ..runs.migrations import migrated
 from ..runs.run import Run
 from ..tasks.base import Task
 from .conclusion import is_tested, recalibration, test_and_keep
-from .devices import resolve_device
-from .ensembles import FILE, write_ensemble
-from .trained import load_trained
+from .processes.devices import resolve_device
+from .trained.ensembles import FILE, write_ensemble
+from .trained.model import load_trained
 from .whole_run import StoppedError, whole_run
 
 log = logging.getLogger("spectrain")
@@ -56,7 +56,7 @@ def train_members(cfg: Config, count: int) -> Ensemble:
         RunError: the task cannot put models together, there is something in the folder, or other processes were started
             with this one.
     """
-    if lookup("task", cfg.task.name).together is Task.together:
+    if lookup("task", cfg.task.name).ensemble is Task.ensemble:
         raise RunError(f"models of the task {cfg.task.name!r} are not put together", where="--members", fix="train one")
     if launched_world()[2] > 1:
         raise RunError(

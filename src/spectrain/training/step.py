@@ -16,7 +16,7 @@ from ..core.random import Key
 from ..tasks.base import Step
 from .micro_batches import join, join_views, split_views
 from .optimizers import step_unless_empty
-from .recompute import frozen_running_statistics
+from .processes.recompute import frozen_running_statistics
 from .session import Session, iter_parameters
 
 

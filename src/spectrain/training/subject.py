@@ -19,7 +19,7 @@ from ..core.reconstruction import Reconstruction
 from ..core.registry import lookup
 from ..core.step import Step
 from ..data.loader import Loader
-from ..data.mixture import ByMember, by_member, members_of
+from ..data.mixture import ByDataset, by_dataset, datasets_of
 from ..data.patches import Patches
 from ..data.values import Values
 from ..tasks.base import Task
@@ -33,7 +33,7 @@ class Source:
     """One split, ready to be read: its patches, their way to physical values, and a loader."""
 
     patches: Patches
-    values: Values | ByMember
+    values: Values | ByDataset
     loader: Loader
 
 
@@ -120,7 +120,7 @@ class Subject(Setting):
 
 
 @dataclass
-class Together(Subject):
+class EnsembleSubject(Subject):
     """Several models that are tested as one; what it has of a `Subject` is the first one's.
 
     Attributes:
@@ -130,8 +130,8 @@ class Together(Subject):
     members: Sequence[Subject]
 
     def step(self, batch: Batch) -> Step:
-        """Return what the task makes of all models' steps (`Task.together`)."""
-        return self.task.together([one.step(batch) for one in self.members])
+        """Return what the task makes of all models' steps (`Task.ensemble`)."""
+        return self.task.ensemble([one.step(batch) for one in self.members])
 
 
 def source_of(
@@ -146,13 +146,13 @@ def source_of(
         device: where batches go.
         all_valid: for each data set, whether it is known to hold no missing value; None where that is not known.
     """
-    members = members_of(patches)
-    complete = all_valid if all_valid is not None else [False] * len(members)
+    datasets = datasets_of(patches)
+    complete = all_valid if all_valid is not None else [False] * len(datasets)
     loader = Loader(patches, task.targets, num_workers=cfg.general.num_workers, pin_memory=device.type == "cuda")
     values = [
-        Values(one.bands, cfg.dataset.transform, all_valid=whole) for one, whole in zip(members, complete, strict=True)
+        Values(one.bands, cfg.dataset.transform, all_valid=whole) for one, whole in zip(datasets, complete, strict=True)
     ]
-    return Source(patches, by_member(values), loader)
+    return Source(patches, by_dataset(values), loader)
 
 
 def _as_shown(step: Step, batch: Batch, source: Source) -> Step:
@@ -164,7 +164,7 @@ def _as_shown(step: Step, batch: Batch, source: Source) -> Step:
     output = step.output
     if not isinstance(output, Reconstruction):
         return step
-    values = source.values.parts[batch.member] if isinstance(source.values, ByMember) else source.values
+    values = source.values.parts[batch.dataset] if isinstance(source.values, ByDataset) else source.values
     bands = values.transformed if values.bands.names == output.bands.names else output.bands
     numbers = batch.index.tolist()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.atomic import disk_errors
 from ..core.batch import Batch
 from ..core.step import Step
-from ..data.mixture import MixedEvalOrder, members_of
+from ..data.mixture import MixedEvalOrder, datasets_of
 from ..data.order import EvalOrder
 from ..metrics.base import Breakdown, Metrics
 from .evaluate import evaluate
@@ -123,7 +123,7 @@ def write_test(
     breakdown: Breakdown | None = None
     if tables is not None:
         values |= tables.metrics() if metrics is None else {}
-        images, bands = tables.images(), tables.bands([one.bands for one in members_of(source.patches)])
+        images, bands = tables.images(), tables.bands([one.bands for one in datasets_of(source.patches)])
         if images:
             shown = metadata.iloc[images["index"]]
             images = {"patch_id": shown["patch_id"].astype(str).tolist(), **images}

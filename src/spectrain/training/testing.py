@@ -18,7 +18,7 @@ from ..core.atomic import atomic_write
 from ..core.bands import Bands
 from ..core.errors import DataError, RunError
 from ..data.folds import undrawn
-from ..data.mixture import by_member, eval_order, members_of, together
+from ..data.mixture import by_dataset, datasets_of, eval_order, mixture_of
 from ..data.opening import open_patches, recognise
 from ..data.patches import Patches
 from ..data.values import Values
@@ -27,16 +27,16 @@ from ..runs.report import write_report
 from ..runs.report.scores import NAME as TESTS
 from ..runs.report.scores import VERSION as TESTS_VERSION
 from ..runs.report.test_page import SplitTest, test_page
-from .classes import with_ignored
-from .devices import autocast_dtype, resolve_device
-from .ensembles import folder_of_ensemble, is_ensemble, read_ensemble
-from .measured_labels import doubt_units, with_limits
-from .members import load_members
-from .other_data import opened_elsewhere
-from .subject import Source, Subject, Together, source_of
+from .inputs.classes import with_ignored
+from .inputs.measured_labels import doubt_units, with_limits
+from .processes.devices import autocast_dtype, resolve_device
+from .subject import EnsembleSubject, Source, Subject, source_of
 from .tested import Tested, write_test
-from .trained import Trained, load_trained, model_for
-from .turned import Turned
+from .trained.ensembles import folder_of_ensemble, is_ensemble, read_ensemble
+from .trained.members import load_members
+from .trained.model import Trained, load_trained, model_for
+from .trained.other_data import opened_elsewhere
+from .trained.turned import Turned
 
 log = logging.getLogger("spectrain")
 
@@ -61,7 +61,7 @@ def test(
 
     Other bands than those of the training are refused, unless the model is for any bands. Such a model is then
     standardised by the statistics of the data given, which the log says. Several models are tested as one: they see
-    each batch together, and the task says what they come to (`Task.together`).
+    each batch together, and the task says what they come to (`Task.ensemble`).
 
     Args:
         run: run folder (its best checkpoint, else its last) or checkpoint; or several of the same task and bands; or
@@ -109,7 +109,7 @@ def test(
         if data is None or overrides is not None:
             patches = open_patches(places if len(places) > 1 else places[0], split, options)
         else:
-            patches = together([opened_elsewhere(trained, place, split, options) for place in places])
+            patches = mixture_of([opened_elsewhere(trained, place, split, options) for place in places])
         if data is None:
             _require_same_patches(models, patches)
         _doubt_transform(trained, patches, options)
@@ -179,7 +179,7 @@ def subject_of(
             device=device,
             amp=autocast_dtype(cfg.general.use_amp, device),
             task=cfg.task.build(loss=cfg.loss.build(), metric=metric, plot=plot),
-            augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(patches)]),
+            augmentation=by_dataset([cfg.augmentation.build(bands=one.bands) for one in datasets_of(patches)]),
             model=Turned(model).eval() if turns else model,
         )
         found.append(subject)
@@ -189,7 +189,7 @@ def subject_of(
     if len(found) > 1:  # with a task of its own: the recalibration is of all, not of the first
         held = {field.name: getattr(whole, field.name) for field in fields(Subject)}
         task = whole.cfg.task.build(loss=whole.cfg.loss.build(), metric=metric, plot=plot)
-        whole = Together(**held | {"task": task}, members=found)
+        whole = EnsembleSubject(**held | {"task": task}, members=found)
     whole.task.recalibrate(recalibration)
     return whole, source_of(whole.cfg, patches, whole.task, device)
 
@@ -219,7 +219,7 @@ def _require_same_patches(models: Sequence[Trained], patches: Patches) -> None:
 
 def _require_same_labels(patches: Patches, other: Patches, where: str) -> None:
     """Raise unless two data sets of the same patches have the same labels."""
-    for one, two in zip(members_of(patches), members_of(other), strict=True):
+    for one, two in zip(datasets_of(patches), datasets_of(other), strict=True):
         for start in range(0, len(one), _AT_ONCE):
             rows = np.arange(start, min(start + _AT_ONCE, len(one)))
             ours, theirs = one.labels(rows), two.labels(rows)
@@ -286,7 +286,7 @@ def _doubt_transform(trained: Trained, patches: Patches, options: DatasetOptions
     """
     ours, theirs = options.transform, trained.cfg.dataset.transform
     known = [Bands.from_json(record["bands"]) for record in (trained.meta, *trained.meta.get("more", []))]
-    for one in members_of(patches):
+    for one in datasets_of(patches):
         trained_on = not isinstance(trained.model, AnyBands) or any(bands.same(one.bands) for bands in known)
         if ours != theirs and trained_on:  # others have statistics of their own
             log.warning(

@@ -14,7 +14,7 @@ from ..config.plugins import loaded_plugins
 from ..core.errors import BusyRunError, RunError
 from ..runs.run import Run
 from .api import missing_processes, resolve, train_config
-from .launch import launch
+from .processes.launch import launch
 
 
 class StoppedError(Exception):

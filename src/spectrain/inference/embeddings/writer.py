@@ -17,8 +17,8 @@ from ...data.order import EvalOrder
 from ...data.patches import Patches
 from ...data.values import Values
 from ...models.banded import BandedModel
-from ...training.devices import autocast_dtype
 from ...training.embedding import What, embed_batches
+from ...training.processes.devices import autocast_dtype
 from .file import Floats, write_split
 
 log = logging.getLogger("spectrain")

@@ -14,11 +14,11 @@ from ...core.bands import Bands
 from ...core.batch import Batch, RawBatch
 from ...core.errors import RunError, SpectrainError
 from ...core.targets import NoTarget
-from ...data.mixture import members_of
+from ...data.mixture import datasets_of
 from ...data.opening import open_patches
 from ...data.statistics import Statistics
 from ...data.values import Values
-from ...training.trained import Trained
+from ...training.trained.model import Trained
 from .module import physical_values, transforms_of
 
 TOLERANCE = 1e-4
@@ -68,7 +68,7 @@ def _patches(trained: Trained) -> Samples:
     options = trained.cfg.dataset
     if not options.path or not options.valid_key:
         raise RunError("the run has no validation split")
-    patches = members_of(open_patches(options.path, options.valid_key, options))[0]
+    patches = datasets_of(open_patches(options.path, options.valid_key, options))[0]
     bands = Bands.from_json(trained.meta["bands"])
     bands.require(patches.bands, where=str(patches.path))
     count = max(1, min(_PATCHES, len(patches), _VALUES // math.prod(patches.shape[1:])))

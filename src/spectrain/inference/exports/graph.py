@@ -19,7 +19,7 @@ from torch.export import Dim, ExportedProgram
 
 from ...core.atomic import atomic_write
 from ...core.errors import RunError, needs
-from ...training.trained import Trained
+from ...training.trained.model import Trained
 from .check import TOLERANCE, difference, noise, own_size
 from .module import ExportedModel
 

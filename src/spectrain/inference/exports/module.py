@@ -15,7 +15,7 @@ from ...core.batch import Batch
 from ...core.targets import NoTarget
 from ...data.values import Values
 from ...tasks.base import Task
-from ...training.trained import Trained
+from ...training.trained.model import Trained
 
 EMBEDDING = "embedding"
 

@@ -18,7 +18,7 @@ from ...core.atomic import atomic_write
 from ...core.bands import Bands
 from ...core.errors import DataError, RunError
 from ...models.smp import SmpNetwork
-from ...training.trained import Trained
+from ...training.trained.model import Trained
 from ..weights.published_bands import from_pipeline
 from .check import Samples
 from .module import ExportedModel, transforms_of

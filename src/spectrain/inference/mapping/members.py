@@ -16,9 +16,9 @@ from ...core.targets import NoTarget
 from ...data.scene import Scene
 from ...data.values import Values
 from ...models.any_bands import AnyBands
-from ...training.devices import autocast_dtype
-from ...training.members import Loaded
-from ...training.turned import Turned
+from ...training.processes.devices import autocast_dtype
+from ...training.trained.members import Loaded
+from ...training.trained.turned import Turned
 from .bands import Chosen, choose_bands
 from .units import UnitsCheck
 

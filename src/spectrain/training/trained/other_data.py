@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from ..config.schema import DatasetOptions
-from ..core.bands import Bands
-from ..core.errors import DataError
-from ..data.opening import open_patches
-from ..data.patches import Patches
-from .trained import Trained
+from ...config.schema import DatasetOptions
+from ...core.bands import Bands
+from ...core.errors import DataError
+from ...data.opening import open_patches
+from ...data.patches import Patches
+from .model import Trained
 
 
 def opened_elsewhere(trained: Trained, place: Path, split: str, options: DatasetOptions) -> Patches:

@@ -20,9 +20,9 @@ from .. import __version__
 from ..config.schema import DatasetOptions
 from ..core.atomic import atomic_write
 from ..core.errors import SpectrainError
-from ..data.patches import Patches
-from ..data.statistics import Statistics, patches_statistics
-from ..data.values import Values
+from .patches import Patches
+from .statistics import Statistics, patches_statistics
+from .values import Values
 
 log = logging.getLogger("spectrain")
 

@@ -11,21 +11,21 @@ from typing import Any
 
 import yaml
 
-from ..config import Config, load_config
-from ..core.bands import Bands
-from ..core.damage import reading
-from ..core.errors import ConfigError, DataError, RunError
-from ..data.mixture import members_of
-from ..data.patches import Patches
-from ..data.statistics import Statistics
-from ..models.any_bands import AnyBands
-from ..models.banded import BandedModel, build_banded
-from ..runs.folder import CHECKPOINTS
-from ..runs.run import Run
-from .checkpoint import load_checkpoint
+from ...config import Config, load_config
+from ...core.bands import Bands
+from ...core.damage import reading
+from ...core.errors import ConfigError, DataError, RunError
+from ...data.mixture import datasets_of
+from ...data.patches import Patches
+from ...data.statistics import Statistics
+from ...data.statistics_cache import kept_statistics
+from ...models.any_bands import AnyBands
+from ...models.banded import BandedModel, build_banded
+from ...runs.folder import CHECKPOINTS
+from ...runs.run import Run
+from ..checkpoint import load_checkpoint
 from .ensembles import is_ensemble
 from .exported import exported_in, load_exported
-from .statistics_cache import kept_statistics
 
 log = logging.getLogger("spectrain")
 
@@ -117,15 +117,15 @@ def model_for(
     Raises:
         DataError: it is of other bands, and not for any.
     """
-    model, members = trained.model, members_of(patches)
+    model, datasets = trained.model, datasets_of(patches)
     if not isinstance(model, AnyBands) or not model.any_bands:
-        if len(members) > 1:
+        if len(datasets) > 1:
             raise DataError("the model takes one band set", where=str(patches.path), fix="take one data set at a time")
         model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
         return model if isinstance(model, AnyBands) else _by_limits_of(model, trained, patches)
     known = [(model.band_set(number).bands, figures) for number, figures in enumerate(trained.statistics)]
     found = []
-    for number, one in enumerate(members):
+    for number, one in enumerate(datasets):
         fitting = [figures for bands, figures in known if bands.same(one.bands)]
         if own is not None and own + number < len(known) and known[own + number][0].same(one.bands):
             found.append(known[own + number][1])
@@ -133,8 +133,8 @@ def model_for(
             found.append(fitting[0])
         else:
             found.append(_measured(trained, reference() if reference is not None else one))
-    made = model.for_bands(members[0].bands, found[0])
-    for one, figures in zip(members[1:], found[1:], strict=True):
+    made = model.for_bands(datasets[0].bands, found[0])
+    for one, figures in zip(datasets[1:], found[1:], strict=True):
         made.add_bands(one.bands, figures)
     return made
 

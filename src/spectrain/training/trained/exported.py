@@ -14,9 +14,9 @@ from typing import Any
 
 from torch import Tensor
 
-from ..core.atomic import atomic_write
-from ..core.errors import RunError
-from ..runs.migrations import migrated
+from ...core.atomic import atomic_write
+from ...core.errors import RunError
+from ...runs.migrations import migrated
 
 NAME, VERSION = "spectrain.model", 1
 WEIGHTS, DESCRIPTION = "model.safetensors", "model.json"

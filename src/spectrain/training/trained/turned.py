@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..core.batch import Batch
+from ...core.batch import Batch
 
 
 class Turned(nn.Module):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.errors import RunError
-from ..tasks.base import Layer, Task
+from ...core.errors import RunError
+from ...tasks.base import Layer, Task
 from .ensembles import is_ensemble, read_ensemble
-from .trained import Trained, load_trained
+from .model import Trained, load_trained
 
 
 @dataclass(frozen=True)

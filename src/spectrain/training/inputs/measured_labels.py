@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config
-from ..core.errors import DataError
-from ..data.mixture import members_of
-from ..data.patches import Patches
-from ..losses.rarity import fit_rarity
-from ..tasks.value_layers import VALUE
+from ...config import Config
+from ...core.errors import DataError
+from ...data.mixture import datasets_of
+from ...data.patches import Patches
+from ...losses.rarity import fit_rarity
+from ...tasks.value_layers import VALUE
+from ..processes.shared_work import from_main
 from .begun import meta_of_weights
 from .label_figures import _PIXELS, LabelFigures, LabelSums, label_figures
-from .shared_work import from_main
 
 log = logging.getLogger("spectrain")
 
@@ -186,7 +186,7 @@ def doubt_units(cfg: Config, patches: Patches) -> None:
 
 def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbers, whose: str) -> None:
     """Warn where the labels of up to `_LOOKED_AT` patches of each data set are of another magnitude."""
-    for one in members_of(patches):
+    for one in datasets_of(patches):
         if not one.has_labels:
             continue
         sums = LabelSums()

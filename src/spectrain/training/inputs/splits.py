@@ -9,34 +9,34 @@ from typing import Any, Self
 
 import numpy as np
 
-from ..config.schema import Config
-from ..core.distributed import rank, world_size
-from ..core.errors import DataError
-from ..core.launched import launched_world
-from ..data.mixture import (
+from ...config.schema import Config
+from ...core.distributed import rank, world_size
+from ...core.errors import DataError
+from ...core.launched import launched_world
+from ...data.mixture import (
     MixedEvalOrder,
     MixedTrainOrder,
-    by_member,
+    by_dataset,
+    datasets_of,
     eval_order,
-    members_of,
-    together,
+    mixture_of,
     train_order,
 )
-from ..data.order import EvalOrder, TrainOrder
-from ..data.patches import Patches
-from ..data.statistics import Statistics
-from ..data.subset import Subset
-from ..data.values import Values
-from ..tasks.base import Task
+from ...data.order import EvalOrder, TrainOrder
+from ...data.patches import Patches
+from ...data.statistics import Statistics
+from ...data.subset import Subset
+from ...data.values import Values
+from ...tasks.base import Task
+from ..processes.devices import autocast_dtype, resolve_device, set_threads, use_device
+from ..processes.shared_work import on_each
+from ..subject import Setting, Source, source_of
 from .backbone import with_backbone
 from .begun import statistics_of_weights, with_begun
 from .classes import with_classes
-from .devices import autocast_dtype, resolve_device, set_threads, use_device
 from .measured import Measured, measure
 from .measured_labels import with_measured
-from .shared_work import on_each
-from .splits_opened import open_split
-from .subject import Setting, Source, source_of
+from .opened import open_split
 
 
 @dataclass
@@ -143,7 +143,7 @@ def open_inputs(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Inputs
         device=device,
         amp=autocast_dtype(general.use_amp, device),
         task=task,
-        augmentation=by_member([cfg.augmentation.build(bands=one.bands) for one in members_of(train_patches)]),
+        augmentation=by_dataset([cfg.augmentation.build(bands=one.bands) for one in datasets_of(train_patches)]),
         measured=measured,
         train=train,
         valid=valid,
@@ -168,7 +168,7 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
     if not cfg.dataset.valid_key:
         return train, None
     valid = open_split(cfg.dataset, "valid_key")
-    for one, other in zip(members_of(train), members_of(valid), strict=True):
+    for one, other in zip(datasets_of(train), datasets_of(valid), strict=True):
         one.bands.require(other.bands, where=f"{other.path}, {cfg.dataset.valid_key}")
     if cfg.general.debug:
         valid = _first(valid, 2 * cfg.hparams.evaluation_batch_size * world_size())
@@ -177,6 +177,6 @@ def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:
 
 def _first(patches: Patches, count: int) -> Patches:
     """Return the first ``count`` patches of each data set, or all where there are no more."""
-    return together(
-        [Subset(one, one.split, np.arange(min(count, len(one)), dtype=np.int64)) for one in members_of(patches)]
+    return mixture_of(
+        [Subset(one, one.split, np.arange(min(count, len(one)), dtype=np.int64)) for one in datasets_of(patches)]
     )

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..data.mixture import members_of
-from ..data.patches import Patches
-from ..data.sparse_labels import SparseLabels
-from ..tasks.regression import counted, measured
+from ...data.mixture import datasets_of
+from ...data.patches import Patches
+from ...data.sparse_labels import SparseLabels
+from ...tasks.regression import counted, measured
 
 log = logging.getLogger("spectrain")
 
@@ -50,7 +50,7 @@ def label_figures(patches: Patches, ignore: Sequence[float], *, remark: bool = T
     Patches without any are said in a line, with ``remark``: they take no part in the loss.
     """
     sums = LabelSums()
-    for one in members_of(patches):
+    for one in datasets_of(patches):
         rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
         starts = range(0, len(one), rows)
         empty = sum(sums.add(one, np.arange(at, min(at + rows, len(one))), ignore) for at in starts)

@@ -9,11 +9,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
-from ..core.errors import SpectrainError
-from ..data.statistics import Statistics
-from ..models.weights import read_tensors
-from .trained import checkpoint_of, read_trained
+from ...config import Config
+from ...core.errors import SpectrainError
+from ...data.statistics import Statistics
+from ...models.weights import read_tensors
+from ..trained.model import checkpoint_of, read_trained
 
 log = logging.getLogger("spectrain")
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..config import Config
-from ..config.option import options_of
-from ..config.schema import Part
-from ..core.errors import ConfigError, Problem
-from ..core.registry import lookup
-from .trained import checkpoint_of, read_trained
+from ...config import Config
+from ...config.option import options_of
+from ...config.schema import Part
+from ...core.errors import ConfigError, Problem
+from ...core.registry import lookup
+from ..trained.model import checkpoint_of, read_trained
 
 SHARED = ("backbone", "stem", "mask_channel", "standardise")
 """Options that an encoder's weights are only good with."""

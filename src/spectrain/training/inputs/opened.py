@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ..config.schema import DatasetOptions
-from ..core.errors import DataError, SpectrainError
-from ..data.group_splits import split_name
-from ..data.opening import SPLITS, open_patches, recognise
-from ..data.patches import Patches
-from ..data.reader import ALL
+from ...config.schema import DatasetOptions
+from ...core.errors import DataError, SpectrainError
+from ...data.group_splits import split_name
+from ...data.opening import SPLITS, open_patches, recognise
+from ...data.patches import Patches
+from ...data.reader import ALL
 
 
 def open_split(options: DatasetOptions, key: str) -> Patches:

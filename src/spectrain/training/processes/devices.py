@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..core.errors import RunError
+from ...core.errors import RunError
 
 
 def resolve_device(name: str | int, local_rank: int = 0, device_ids: Sequence[int] = ()) -> torch.device:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 
-from ..core.distributed import rank, world_size
-from ..core.errors import ConfigError, RunError, SpectrainError
+from ...core.distributed import rank, world_size
+from ...core.errors import ConfigError, RunError, SpectrainError
 
 T = TypeVar("T")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.atomic import atomic_write
-from ..core.damage import reading
-from ..core.errors import RunError
-from ..runs.folder import ENSEMBLE
-from ..runs.migrations import migrated
+from ...core.atomic import atomic_write
+from ...core.damage import reading
+from ...core.errors import RunError
+from ...runs.folder import ENSEMBLE
+from ...runs.migrations import migrated
 
 FILE = ENSEMBLE
 NAME, VERSION = "spectrain.ensemble", 1

@@ -16,9 +16,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from ..core.distributed import rank, world_size
-from ..core.errors import RunError
-from ..core.launched import launched_world, meeting_place
+from ...core.distributed import rank, world_size
+from ...core.errors import RunError
+from ...core.launched import launched_world, meeting_place
 
 
 @contextlib.contextmanager

@@ -14,9 +14,9 @@ import pytest
 from memory_patches import MemoryPatches
 
 from spectrain.config.schema import DatasetOptions
+from spectrain.data import statistics_cache
 from spectrain.data.opening import open_patches
-from spectrain.training import statistics_cache
-from spectrain.training.statistics_cache import cache_folder, kept_statistics
+from spectrain.data.statistics_cache import cache_folder, kept_statistics
 
 OPTIONS = DatasetOptions()
 

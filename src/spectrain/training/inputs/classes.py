@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..config import Config
-from ..core.errors import DataError
-from ..core.targets import IGNORED
-from ..data.mixture import members_of
-from ..data.patches import Patches
-from ..tasks.segmentation import class_map
-from .shared_work import from_main
+from ...config import Config
+from ...core.errors import DataError
+from ...core.targets import IGNORED
+from ...data.mixture import datasets_of
+from ...data.patches import Patches
+from ...tasks.segmentation import class_map
+from ..processes.shared_work import from_main
 
 _PIXELS = 1 << 24
 
@@ -38,7 +38,7 @@ def with_classes(cfg: Config, splits: Sequence[Patches]) -> Config:
     options = cfg.task.options
     if not hasattr(options, "classes"):
         return cfg
-    said = _said(members_of(splits[0])[0])
+    said = _said(datasets_of(splits[0])[0])
     names = list(options.class_names) or [str(name) for name in said.get("names", [])]
     classes = options.classes or (len(names) or None)
     automatic = getattr(cfg.loss.options, "alpha", None) == "auto"
@@ -75,12 +75,12 @@ def with_ignored(cfg: Config, patches: Patches) -> Config:
     options = cfg.task.options
     if not hasattr(options, "ignore"):
         return cfg
-    members = members_of(patches)
-    declared = dict.fromkeys(int(label) for one in members for label in _said(one).get("ignored", []))
+    datasets = datasets_of(patches)
+    declared = dict.fromkeys(int(label) for one in datasets for label in _said(one).get("ignored", []))
     more = [label for label in declared if label not in options.ignore]
     if not more:
         return cfg
-    for one in members:
+    for one in datasets:
         names, own = _said(one).get("names", []), _said(one).get("ignored", [])
         if wrong := [label for label in more if label < len(names) and label not in own]:
             raise DataError(
@@ -122,7 +122,7 @@ def _counted(splits: Sequence[Patches], ignore: Sequence[int], classes: int | No
 def label_counts(patches: Patches, ignore: Sequence[int], classes: int | None) -> NDArray[np.int64]:
     """Return how many labelled pixels are of each class [255]; the images are not read where that can be helped."""
     counts = np.zeros(IGNORED + 1, dtype=np.int64)
-    for one in members_of(patches):
+    for one in datasets_of(patches):
         rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
         for start in range(0, len(one), rows):
             labels = one.labels(np.arange(start, min(start + rows, len(one)), dtype=np.int64))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..config.schema import Config
-from ..core.errors import RunError
-from ..data.mixture import members_of
-from ..data.patches import Patches
-from ..data.statistics import Statistics
-from ..data.values import Values
-from .shared_work import from_main, on_each
-from .statistics_cache import kept_statistics
+from ...config.schema import Config
+from ...core.errors import RunError
+from ...data.mixture import datasets_of
+from ...data.patches import Patches
+from ...data.statistics import Statistics
+from ...data.statistics_cache import kept_statistics
+from ...data.values import Values
+from ..processes.shared_work import from_main, on_each
 
 log = logging.getLogger("spectrain")
 
@@ -88,7 +88,7 @@ def measure(cfg: Config, train: Patches, valid: Patches | None, checkpoint: dict
             return Measured(fingerprint, found, {**same, "all_valid": [one.all_valid for one in found]})
         known = None if meta is None else meta.get("valid")
         if known is None or any(known.get(name) != value for name, value in same.items()):
-            known = {**same, "all_valid": [_complete(cfg, one) for one in members_of(valid)]}
+            known = {**same, "all_valid": [_complete(cfg, one) for one in datasets_of(valid)]}
         return Measured(fingerprint, found, known)
 
     return from_main(look)
@@ -97,9 +97,9 @@ def measure(cfg: Config, train: Patches, valid: Patches | None, checkpoint: dict
 def _training_statistics(cfg: Config, train: Patches, fingerprint: str) -> list[Statistics]:
     """Return the statistics of each data set, and say what looks wrong."""
     found = []
-    members = members_of(train)
-    for one in members:
-        figures = kept_statistics(one, cfg.dataset, fingerprint if len(members) == 1 else None)
+    datasets = datasets_of(train)
+    for one in datasets:
+        figures = kept_statistics(one, cfg.dataset, fingerprint if len(datasets) == 1 else None)
         figures.refuse_empty(one.bands, str(one.path))
         for warning in figures.warnings(one.bands):
             log.warning(warning)

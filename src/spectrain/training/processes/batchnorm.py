@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..core.distributed import sum_over_processes
+from ...core.distributed import sum_over_processes
 
 
 class SyncBatchNorm(_BatchNorm):
