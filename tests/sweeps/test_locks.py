@@ -17,7 +17,7 @@ from postgres_server import PASSWORD
 from spectrain.core.errors import SpectrainError
 from spectrain.sweeps import locks, patience
 from spectrain.sweeps.locks import FileLock
-from spectrain.sweeps.patience import OutageError, first_line, patiently
+from spectrain.sweeps.patience import OutageError, driver_says, patiently
 from spectrain.sweeps.store import RunRecord, Store, TakenOverError, identity
 
 RUNS = [RunRecord(42, None)]
@@ -279,5 +279,5 @@ def test_giving_back_does_not_wait_for_a_database_that_is_away(tmp_path, monkeyp
 
 
 def test_a_driver_that_repeats_the_password():
-    assert first_line(ValueError("bad 'pw1' in pw1@x"), "postgresql://u:pw1@x/y") == "bad '***' in ***@x"
+    assert driver_says(ValueError("bad 'pw1' in pw1@x"), "postgresql://u:pw1@x/y") == "bad '***' in ***@x"
     assert patience.is_outage(OutageError("x")) and not patience.is_outage(ValueError("x"))

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from ..core.errors import ConfigError, Problem
+from ..core.errors import ConfigError, Problem, first_line
 from .entries import Leaf, Row, place
 
 _TAG = "tag:yaml.org,2002:"
@@ -72,7 +72,7 @@ def rows_of(text: str, file: str) -> list[Row]:
         return [] if node is None else _Tables(loader, file).rows(node, "")
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        what = getattr(error, "problem", None) or first_line(error)
         raise ConfigError(
             [Problem(file, place(file, mark.line + 1 if mark else None), f"is not YAML: {what}")]
         ) from None

@@ -87,6 +87,11 @@ def needs(extra: str, purpose: str, *, otherwise: str = "") -> Iterator[None]:
         ) from error
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says; the name of its class where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def nearest(name: str, choices: Iterable[str], count: int = 1) -> list[str]:
     """Return up to ``count`` of ``choices`` that look most like ``name``; empty where none comes near."""
     return difflib.get_close_matches(name, list(choices), n=count, cutoff=0.6)

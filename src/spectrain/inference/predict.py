@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from .. import __version__
-from ..core.errors import RunError, SpectrainError, nearest
+from ..core.errors import RunError, SpectrainError, first_line, nearest
 from ..runs.progress import duration
 from ..tasks.base import Layer
 from ..training.processes.devices import memory_advice, resolve_device
@@ -252,7 +252,7 @@ def _clear_memory_errors() -> Iterator[None]:
         if memory_advice(error) is None:
             raise
         fix = "lower --batch-size, or --window"
-        raise RunError("the device ran out of memory", where=str(error).splitlines()[0], fix=fix) from error
+        raise RunError("the device ran out of memory", where=first_line(error), fix=fix) from error
 
 
 class _Progress:

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..config.option import option
 from ..core.bands import Bands
-from ..core.errors import DataError, nearest, needs
+from ..core.errors import DataError, first_line, nearest, needs
 from .banded import ModelConfig
 from .weights import read_tensors
 
@@ -127,7 +127,7 @@ class SmpNetwork(nn.Module):
                 raise ValueError(f"it returns maps of {out.shape[2]} × {out.shape[3]} px")
         except (RuntimeError, ValueError, AssertionError, TypeError) as error:
             raise DataError(
-                f"the network cannot take images of {size[0]} × {size[1]} px: {str(error).splitlines()[0]}",
+                f"the network cannot take images of {size[0]} × {size[1]} px: {first_line(error)}",
                 where="model.encoder",
                 fix="take another encoder or decoder, or cut windows of another size (dataset.window)",
             ) from error

@@ -17,7 +17,7 @@ from ..core.atomic import append
 from ..core.errors import SpectrainError
 from .addresses import file_of, without_password
 from .locks import FileLock, Lock, PostgresLock
-from .patience import OutageError, first_line, is_outage
+from .patience import OutageError, driver_says, is_outage
 
 _ALIVE = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """A server whose machine vanished is noticed within a minute, not after the system's two hours."""
@@ -68,7 +68,7 @@ def _relational(url: str, options: dict[str, Any]) -> RDBStorage:
     def told(context: Any) -> None:
         error = context.sqlalchemy_exception
         if not context.is_pre_ping and error is not None and is_outage(error):
-            raise OutageError(first_line(error)) from context.original_exception
+            raise OutageError(driver_says(error)) from context.original_exception
 
     return storage
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..core.atomic import FULL
-from ..core.errors import SpectrainError
+from ..core.errors import SpectrainError, first_line
 from .addresses import without_password
 
 T = TypeVar("T")
@@ -68,13 +68,13 @@ def patiently(action: Callable[[], T], where: str, longest: float = LONGEST) -> 
             waited = time.monotonic() - begun
             if waited > longest:
                 raise SpectrainError(
-                    f"the database cannot be reached for {waited:.0f} s: {first_line(error, where)}",
+                    f"the database cannot be reached for {waited:.0f} s: {driver_says(error, where)}",
                     where=where_shown,
                     fix="start it, or correct sweep-db, and run the same command again: what is done is kept, and "
                     "finished runs are not repeated",
                 ) from error
             if not said and waited > 1:
-                reason = first_line(error, where)
+                reason = driver_says(error, where)
                 log.warning("%s: cannot be reached, waiting up to %.0f s: %s", where_shown, longest, reason)
                 said = True
             time.sleep(min(_PAUSES[min(turn, len(_PAUSES) - 1)], max(longest - waited, 0.01)))
@@ -120,7 +120,7 @@ def refusal(error: BaseException, where: str) -> SpectrainError | None:
     if fix is None and isinstance(one, ArgumentError):
         fix = "write postgresql://USER:PASSWORD@HOST:PORT/NAME"
     return SpectrainError(
-        f"the database refuses: {first_line(one, where)}",
+        f"the database refuses: {driver_says(one, where)}",
         where=shown,
         fix=fix or "correct sweep-db: postgresql://USER:PASSWORD@HOST:PORT/NAME, sqlite:///FILE or journal:FILE",
     )
@@ -142,11 +142,11 @@ def _is_full(error: BaseException) -> bool:
     return full_file or "database or disk is full" in str(error)
 
 
-def first_line(error: BaseException, where: str = "") -> str:
+def driver_says(error: BaseException, where: str = "") -> str:
     """Return the first line of what a driver says, without the password of the address ``where``."""
     from .addresses import password_of
 
     cause = getattr(error, "orig", None) or (error if isinstance(error, OutageError) else error.__cause__) or error
-    line = str(cause).strip().partition("\n")[0]
+    line = first_line(cause)
     password = password_of(where)
     return line.replace(password, "***") if password else line

@@ -26,7 +26,7 @@ from ..core.processes import UNKNOWN, is_gone, machine
 from .addresses import without_password
 from .backends import opened
 from .locks import Lock
-from .patience import LONGEST, first_line, patiently
+from .patience import LONGEST, driver_says, patiently
 
 T = TypeVar("T")
 Direction = Literal["minimize", "maximize"]
@@ -151,7 +151,7 @@ class Store:
             raise
         except Exception as error:
             raise SpectrainError(
-                f"the database refuses: {first_line(error, url)}",
+                f"the database refuses: {driver_says(error, url)}",
                 where=without_password(url),
                 fix="correct sweep-db: postgresql://USER:PASSWORD@HOST:PORT/NAME, sqlite:///FILE or journal:FILE",
             ) from error

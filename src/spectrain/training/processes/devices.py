@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ...core.errors import RunError
+from ...core.errors import RunError, first_line
 
 
 def resolve_device(name: str | int, local_rank: int = 0, device_ids: Sequence[int] = ()) -> torch.device:
@@ -73,7 +73,7 @@ def memory_advice(error: BaseException) -> RunError | None:
         return None
     return RunError(
         "the device ran out of memory",
-        where=text.splitlines()[0] if text else None,
+        where=first_line(error),
         fix="lower hparams.batch_size (and raise hparams.accumulate_grad_batches by the same factor to keep the "
         "step's batch), take a smaller model, or set general.use_amp=true on a GPU",
     )

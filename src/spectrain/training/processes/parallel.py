@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from ...core.distributed import rank, world_size
-from ...core.errors import RunError
+from ...core.errors import RunError, first_line
 from ...core.launched import launched_world, meeting_place
 
 
@@ -38,7 +38,7 @@ def process_group(device_type: str) -> Iterator[None]:
         dist.init_process_group(backend, init_method=place or "env://", rank=process, world_size=world)
     except (dist.DistNetworkError, dist.DistStoreError) as error:
         raise RunError(
-            f"process {process} of {world} does not find the others: {str(error).splitlines()[0]}",
+            f"process {process} of {world} does not find the others: {first_line(error)}",
             where=place or "MASTER_ADDR and MASTER_PORT",
             fix="set MASTER_ADDR to the host of the first process and MASTER_PORT to a free port of it, for all",
         ) from error
