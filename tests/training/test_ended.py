@@ -18,8 +18,9 @@ from spectrain.training.api import ended, train_config
 from spectrain.training.conclusion import conclude
 from spectrain.training.state import Progress, State
 
-HPARAMS = SimpleNamespace(epochs=60, skip_training=False, test_at_end=False)
-SESSION = SimpleNamespace(cfg=SimpleNamespace(hparams=HPARAMS), monitor="jaccard_valid")
+HPARAMS = SimpleNamespace(epochs=60, skip_training=False, test_at_end=False, overfit_batches=0)
+GENERAL = SimpleNamespace(debug=False)
+SESSION = SimpleNamespace(cfg=SimpleNamespace(hparams=HPARAMS, general=GENERAL), monitor="jaccard_valid")
 
 
 def said(**progress):
@@ -41,6 +42,8 @@ def test_one_without_validation_names_no_best():
 def test_one_that_is_tested_at_its_end_names_its_folder(monkeypatch):
     monkeypatch.setattr(HPARAMS, "test_at_end", True)
     assert said(epoch=60) == "finished after epoch 60 of 60 → runs/a/b"
+    monkeypatch.setattr(GENERAL, "debug", True)
+    assert said(epoch=2).endswith("next: spectrain test runs/a/b")  # what only tries the code is not tested
     monkeypatch.setattr(HPARAMS, "skip_training", True)
     assert said(epoch=0) == "nothing is trained, the weights are tested → runs/a/b"
 

@@ -28,7 +28,7 @@ from ..runs.progress import ProgressLine, layer_table
 from ..runs.progress import number as rounded
 from ..runs.run import Run
 from .checkpoint import load_checkpoint
-from .conclusion import conclude
+from .conclusion import conclude, is_tested
 from .evaluate import rehearse
 from .inputs.backbone import with_backbone
 from .interrupts import stop_on_signal
@@ -242,7 +242,7 @@ def ended(session: Session, state: State, run: Run) -> str:
         said += f", stopped early: {progress.bad_validations} validations were no better"
     if progress.best_epoch:
         said += f"; best {session.monitor} {rounded(progress.best)} in epoch {progress.best_epoch}"
-    if cfg.hparams.test_at_end:
+    if is_tested(cfg):
         return f"{said} → {run.folder}"
     return f"{said}; next: spectrain test {run.folder}"
 
