@@ -65,6 +65,19 @@ def test_best_is_of_the_course_that_is_gone_on_with(data, run, monkeypatch, back
         assert all(torch.equal(value, two[name]) for name, value in one.items())
 
 
+def test_the_best_of_the_course_that_is_left_is_kept(data, run, monkeypatch, caplog):
+    """It was once lost without a word, and with it the best weights that there were."""
+    caplog.set_level("INFO", logger="spectrain")
+    before = load_checkpoint(run.checkpoint("best"))["model"]
+    run.checkpoint("epoch_0004").unlink()
+    monitor(monkeypatch, [*FIRST[:2], 9.0])
+    trained(data, run.folder, "hparams.epochs=3", goes_on_from="epoch_0002")
+    assert f"epoch 4, is kept as {run.checkpoint('epoch_0004')}" in caplog.text
+    kept = load_checkpoint(run.checkpoint("epoch_0004"))
+    assert kept["progress"]["best"] == FIRST[3]
+    assert all(torch.equal(value, kept["model"][name]) for name, value in before.items())
+
+
 def test_a_best_epoch_whose_weights_are_gone_is_forgotten(data, run, monkeypatch, caplog):
     run.checkpoint("epoch_0002").unlink()
     monitor(monkeypatch, [*FIRST[:3], 9.0])
