@@ -13,6 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
+import spectrain
+
 PEERS = Path(__file__).resolve().parent.parent / "benchmarks" / "peers"
 ROUNDS = {
     "ours": [{"rate": 40.0, "ms": 5.0}, {"rate": 20.0, "ms": 10.0}, {"rate": 44.0, "ms": 5.0}],
@@ -78,6 +80,18 @@ def test_contestants_take_turns_and_every_other_round_goes_backwards(monkeypatch
     assert seen == ["a", "b", "b", "a", "a", "b"]
     assert [one["number"] for one in found["b"]] == [2, 3, 6]
     assert len(loads) == 3
+
+
+def test_contestants_without_a_mask_get_what_is_missing_filled_and_the_rest_as_spectrain_reads_it():
+    """Once they, and the judge, got the land as -327.68 degrees."""
+    data = module("data").sst()
+    found = module("contestants/simclr_data").images(data, "valid")
+    physical = spectrain.open_patches(data["h5"], "valid").physical(range(len(found)))
+    known = np.isfinite(physical)
+    np.testing.assert_allclose(found[known], physical[known], rtol=1e-6)
+    assert not known.all()
+    means = np.nanmean(physical, axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(found[~known], np.broadcast_to(means, found.shape)[~known], rtol=1e-4)
 
 
 def test_spectrain_trains_beside_its_peers_and_imports_no_compiler_and_no_tables_to_do_so(tmp_path):
