@@ -78,7 +78,7 @@ def assert_apart(tables):
             assert not len(shared_pairs(one, other))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(archives(), options(st.sampled_from([None, None, 300.0, 1000.0])), st.data())
 def test_nothing_is_shared(archive, chosen, data):
     names, outlines, parts = archive

@@ -54,6 +54,7 @@ def assert_same(one, other):
     np.testing.assert_array_equal(np.load(one / "variances.npy"), np.load(other / "variances.npy"))
 
 
+@pytest.mark.slow  # as of the other recipes, whose loop it is
 def test_killed_in_its_steps(place, whole, tmp_path):
     out, last = tmp_path / "killed", tmp_path / "killed" / "checkpoints" / "last.pt"
     start = [sys.executable, "-m", "spectrain", "train", "regression", "--plugin", str(PLUGIN)]

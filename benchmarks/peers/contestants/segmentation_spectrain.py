@@ -32,7 +32,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
 
 def words(given: dict[str, Any], steps: int) -> list[str]:
     """Return the options that make the recipe what the others train: cross-entropy of three classes, no validation."""
-    return [
+    common = [
         f"dataset.path={given['data']['prepared']}",
         "dataset.valid_key=null",
         "task.class_names=[healthy,damaged,none]",
@@ -49,8 +49,10 @@ def words(given: dict[str, Any], steps: int) -> list[str]:
         f"general.seed={given['seed']}",
         f"general.threads={given['threads']}",
         "general.device=cpu",
-        *given.get("words", []),
     ]
+    own = given.get("words", [])
+    named = {word.partition("=")[0] for word in own}
+    return [word for word in common if word.partition("=")[0] not in named] + own
 
 
 def quality(run: Path, data: dict[str, Any]) -> dict[str, float]:
