@@ -10,8 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.batch import RawBatch
+from ..core.closing import Closing
 from ..core.errors import RunError
 from ..core.targets import NoTarget, Target
 from .loader_workers import Read, Workers
@@ -37,7 +37,7 @@ def no_targets(labels: Labels | None) -> Target:
     return NoTarget()
 
 
-class Loader:
+class Loader(Closing):
     """Reads batches of patches ahead of who consumes them, on a thread.
 
     With 0 workers the thread itself reads, which is enough where files are mapped and not compressed. Workers are
@@ -96,14 +96,6 @@ class Loader:
             self._thread.shutdown(wait=True, cancel_futures=True)
         self._current = self._source = self._thread = None
         self._unwanted = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _load(self, batches: Iterable[NDArray[np.int64]]) -> Generator[RawBatch, None, None]:
         indices = iter(batches)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from torch import nn
 
 from ..config import Config
 from ..core.batch import Batch
+from ..core.closing import Closing
 from ..core.errors import DataError
 from ..data.mixture import MixedEvalOrder, MixedTrainOrder, datasets_of, eval_order
 from ..data.opening import open_patches
@@ -63,7 +63,7 @@ class Meter:
         self.count += count
 
 
-class SplitLoader:
+class SplitLoader(Closing):
     """One split as batches on the device, in the order and with the augmentation that the loop would use.
 
     Iterating the training split goes through one epoch, :attr:`epoch`; set it before each. Any other comes in ascending
@@ -121,14 +121,6 @@ class SplitLoader:
         self.inputs.close()
         if self.source is not None:
             self.source.loader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _joined(inputs: Inputs) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from ...config.schema import Config
+from ...core.closing import Closing
 from ...core.distributed import rank, world_size
 from ...core.errors import DataError
 from ...core.launched import launched_world
@@ -40,7 +40,7 @@ from .opened import open_split
 
 
 @dataclass
-class Inputs(Setting):
+class Inputs(Setting, Closing):
     """Both splits of a training with their task. Ends the loaders' workers where it is closed.
 
     Attributes:
@@ -97,14 +97,6 @@ class Inputs(Setting):
         self.train.loader.close()
         if self.valid is not None:
             self.valid.loader.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_inputs(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Inputs:
