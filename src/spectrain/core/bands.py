@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from .errors import DataError, nearest
+from .errors import DataError, perhaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +95,8 @@ class Bands(tuple[Band, ...]):
         """Return the channel of the band called ``name``; a `DataError` with the nearest name where there is none."""
         if name in self.names:
             return self.names.index(name)
-        near = nearest(name, self.names)
         raise DataError(
-            f"there is no band {name!r}",
-            fix=f"did you mean {near[0]!r}?" if near else f"the bands are {', '.join(self.names)}",
+            f"there is no band {name!r}" + perhaps(name, self.names), fix=f"the bands are {', '.join(self.names)}"
         )
 
     def same(self, other: Bands) -> bool:

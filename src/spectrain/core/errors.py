@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 
 class SpectrainError(Exception):
@@ -95,3 +96,17 @@ def first_line(error: BaseException) -> str:
 def nearest(name: str, choices: Iterable[str], count: int = 1) -> list[str]:
     """Return up to ``count`` of ``choices`` that look most like ``name``; empty where none comes near."""
     return difflib.get_close_matches(name, list(choices), n=count, cutoff=0.6)
+
+
+def perhaps(name: str, choices: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"``, the end of a message about a name that is none; empty where none comes near."""
+    near = nearest(name, choices)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def perhaps_beside(path: Path) -> str:
+    """Return the same of a path that does not exist, by what lies in its folder; empty where that cannot be read."""
+    try:
+        return perhaps(path.name, [other.name for other in path.parent.iterdir()])
+    except OSError:
+        return ""

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
-from .errors import SpectrainError, nearest
+from .errors import SpectrainError, perhaps
 
 T = TypeVar("T")
 
@@ -127,10 +127,9 @@ def lookup(group: str, name: str) -> Any:
     if (part := _REGISTERED.get((group, name))) is not None:
         return part
     if (path := BUILTIN.get((group, name))) is None:
-        near = nearest(name, names(group))
         raise SpectrainError(
-            f"there is no {group} {name!r}",
-            fix=(f"did you mean {near[0]!r}? " if near else "") + f"known are {', '.join(names(group)) or 'none'}",
+            f"there is no {group} {name!r}" + perhaps(name, names(group)),
+            fix=f"known are {', '.join(names(group)) or 'none'}",
         )
     module, attribute = path.split(":")
     return getattr(importlib.import_module(module), attribute)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..config.schema import DatasetOptions
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps
 from .reader import ALL
 
 if TYPE_CHECKING:
@@ -147,9 +147,8 @@ def refuse_folder_of_split(root: Path, split: str, given: Mapping[str, str]) -> 
 
 def no_split(name: str, listed: Iterable[str], where: str, names: Iterable[str]) -> DataError:
     """Return the error for a split that is not there."""
-    near = nearest(name, names)
     return DataError(
-        f"there is no split {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"there is no split {name!r}" + perhaps(name, names),
         where=where,
         fix=f"those present are {', '.join(listed) or 'none'}; {ALL!r} is everything",
     )

@@ -12,7 +12,7 @@ from typing import Any
 from ..config.command_options import with_given
 from ..config.schema import DatasetOptions
 from ..core.damage import reading
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps_beside
 from ..core.registry import lookup, names, registered
 from .band_choice import with_options
 from .folds import CHOOSE, drawn_folds, expect_count, expect_positives, warn_of_published
@@ -245,9 +245,8 @@ def recognise(path: Path, options: DatasetOptions | None = None) -> Reader:
 
 def _recognise(path: Path, readers: list[Reader]) -> Reader:
     if not path.exists():
-        near = nearest(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else []
         raise DataError(
-            "there is no such file or folder" + (f"; did you mean {near[0]!r}?" if near else ""),
+            "there is no such file or folder" + perhaps_beside(path),
             where=str(path),
             fix="correct the path (dataset.path)",
         )

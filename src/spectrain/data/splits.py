@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps
 from ..core.keys import Key, shuffled
 from .ground import Polygons, footprints, joined, refuse_shared, shared_pairs
 from .splits_file import FORMAT, VERSION
@@ -169,9 +169,8 @@ def _pairs_of(content: Sequence[str]) -> list[tuple[int, int]]:
 
 def _column(metadata: pd.DataFrame, name: str) -> list[str]:
     if name not in metadata:
-        near = nearest(name, [str(column) for column in metadata.columns])
         raise DataError(
-            f"the metadata have no column {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"the metadata have no column {name!r}" + perhaps(name, [str(column) for column in metadata.columns]),
             fix=f"the columns are {', '.join(map(str, metadata.columns))}",
         )
     return [str(value) for value in metadata[name]]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.schema import DatasetOptions
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps
 
 FORMAT = "spectrain.splits"
 VERSION = 1
@@ -94,9 +94,8 @@ def chosen_ids(content: dict[str, Any], split: str, options: DatasetOptions, whe
         return list(fold[roles[split]])
     splits: dict[str, list[str]] = content["splits"]
     if split not in splits:
-        near = nearest(split, splits)
         raise DataError(
-            f"there is no split {split!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no split {split!r}" + perhaps(split, splits),
             where=where,
             fix="those present are " + (", ".join(f"{name} ({len(ids)})" for name, ids in splits.items()) or "none"),
         )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core.bands import Band, Bands
 from ..core.batch import Batch, RawBatch, everywhere
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps
 from ..core.fill import fill_invalid
 
 TRANSFORMS = ("none", "log10", "log10_reflectance", "reflectance")
@@ -176,11 +176,10 @@ def _one_a_band(bands: Bands, transform: str | Sequence[str]) -> tuple[str, ...]
     chosen = (transform,) * len(bands) if isinstance(transform, str) else tuple(transform)
     for name in chosen:
         if name not in TRANSFORMS:
-            near = nearest(name, TRANSFORMS)
             raise DataError(
-                f"there is no transform {name!r}",
+                f"there is no transform {name!r}" + perhaps(name, TRANSFORMS),
                 where="dataset.transform",
-                fix=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(TRANSFORMS)}",
+                fix=f"known are {', '.join(TRANSFORMS)}",
             )
     if len(chosen) != len(bands):
         raise DataError(

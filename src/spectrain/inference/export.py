@@ -16,7 +16,7 @@ import torch
 from .. import __version__
 from ..core.atomic import OF_OUTPUT, disk_errors
 from ..core.bands import Bands
-from ..core.errors import RunError, nearest
+from ..core.errors import RunError, perhaps
 from ..models.any_bands import AnyBands
 from ..runs.folder import plain_name
 from ..tasks.base import Task
@@ -100,9 +100,8 @@ def export(
         DataError: the pipeline cannot express the model.
     """
     if to not in get_args(Format):
-        near = nearest(to, get_args(Format))
         raise RunError(
-            f"there is no format {to!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no format {to!r}" + perhaps(to, get_args(Format)),
             where="--to",
             fix=f"known are {', '.join(get_args(Format))}",
         )

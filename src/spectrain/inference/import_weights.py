@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..core.errors import DataError, RunError, nearest
+from ..core.errors import DataError, RunError, perhaps
 from .weights.agb import import_agb
 from .weights.darts import import_darts
 from .weights.imported import Imported
@@ -51,9 +51,8 @@ def import_weights(
         RunError: there is something already.
     """
     if system not in SYSTEMS:
-        near = nearest(system, SYSTEMS)
         raise DataError(
-            f"weights of {system!r} cannot be imported" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"weights of {system!r} cannot be imported" + perhaps(system, SYSTEMS),
             where="--from",
             fix=f"known are {', '.join(SYSTEMS)}",
         )

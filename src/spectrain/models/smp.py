@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from ..config.option import option
 from ..core.bands import Bands
-from ..core.errors import DataError, first_line, nearest, needs
+from ..core.errors import DataError, first_line, needs, perhaps
 from .banded import ModelConfig
 from .weights import read_tensors
 
@@ -195,24 +195,21 @@ def _require_known(smp: Any, arch: str, encoder: str) -> None:
     known: Mapping[str, Any] = {name: one for name, one in smp.MODEL_ARCHITECTURES_MAPPING.items() if name != "dpt"}
     if arch.lower() not in known:
         names = [one.__name__ for one in known.values()]
-        near = nearest(arch, names)
         raise DataError(
-            f"there is no decoder {arch!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no decoder {arch!r}" + perhaps(arch, names),
             where="model.arch",
             fix=f"known are {', '.join(names)}",
         )
     if encoder.startswith("tu-"):
         import timm
 
-        found, name, names = timm.is_model(encoder.removeprefix("tu-")), encoder.removeprefix("tu-"), timm.list_models()
-        prefix = "tu-"
+        found, names = timm.is_model(encoder.removeprefix("tu-")), [f"tu-{one}" for one in timm.list_models()]
     else:
-        names, name, prefix = list(smp.encoders.encoders), encoder, ""
+        names = list(smp.encoders.encoders)
         found = encoder in names
     if not found:
-        near = [prefix + one for one in nearest(name, names)]
         raise DataError(
-            f"there is no encoder {encoder!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no encoder {encoder!r}" + perhaps(encoder, names),
             where="model.encoder",
             fix="names are those of segmentation-models-pytorch, or tu-NAME for one of timm",
         )

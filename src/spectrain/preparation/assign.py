@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps
 from ..core.keys import Key, shuffled
 from ..data.csv_table import read_csv_table
 from ..data.ground import packages
@@ -108,11 +108,11 @@ def _listed(names: Sequence[str], options: PrepareOptions) -> tuple[dict[str, st
     scene = options.scene_column if options.scene_column in table.columns else table.named(SCENE_COLUMNS)
     for column in (scene, options.split_column):
         if column not in table.columns:
-            near = nearest(str(column), table.columns)
             raise DataError(
-                f"the table has no column {column or ' or '.join(SCENE_COLUMNS)!r}",
+                f"the table has no column {column or ' or '.join(SCENE_COLUMNS)!r}"
+                + perhaps(str(column), table.columns),
                 where=str(path),
-                fix=(f"did you mean {near[0]!r}? " if near else "") + f"those present are {', '.join(table.columns)}",
+                fix=f"those present are {', '.join(table.columns)}",
             )
     assert scene is not None
     said: dict[str, str] = {}
@@ -166,9 +166,8 @@ class Regions:
             DataError: a wanted region is not there; the nearest is named.
         """
         if unknown := [name for name in wanted if name not in self.names]:
-            near = nearest(unknown[0], self.names)
             raise DataError(
-                f"there is no region {unknown[0]!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+                f"there is no region {unknown[0]!r}" + perhaps(unknown[0], self.names),
                 where=self.where,
                 fix="correct test-regions, or the column of the names with region-column",
             )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps_beside
 from .options import Kind, PrepareOptions
 from .patterns import SceneFiles, beside, find_scenes
 from .points.dealt import POINTS
@@ -123,9 +123,8 @@ def point_files(options: PrepareOptions) -> list[Path]:
             if new := [one for one in new if one.is_file()]:
                 break
         else:
-            near = nearest(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else []
             raise DataError(
-                "there is no such file of points" + (f"; did you mean {near[0]!r}?" if near else ""),
+                "there is no such file of points" + perhaps_beside(path),
                 where=written,
                 fix="correct points; a path counts from where you stand, or from data-dir",
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps_beside
 
 SUFFIXES = (".tif", ".tiff", ".vrt", ".jp2", ".img")
 _PREFIX = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -102,9 +102,7 @@ def find_scenes(root: Path, written: Sequence[str]) -> list[SceneFiles]:
         DataError: there is no such folder, nothing matches, or a scene lacks files that others have.
     """
     if not root.is_dir():
-        near = nearest(root.name, [one.name for one in root.parent.iterdir()]) if root.parent.is_dir() else []
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"there is no such folder{hint}", where=str(root), fix="correct data-dir")
+        raise DataError("there is no such folder" + perhaps_beside(root), where=str(root), fix="correct data-dir")
     patterns = [Pattern.read(one) for one in written or default_patterns(root)]
     found = [pattern.files(root) for pattern in patterns]
     for pattern, files in zip(patterns, found, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.damage import said
-from ..core.errors import DataError, nearest, needs
+from ..core.errors import DataError, needs, perhaps
 from ..data.ground import packages
 from ..data.raster.vector_drivers import expect_own_features
 
@@ -212,9 +212,9 @@ def column_of(table: Any, column: str, path: Path) -> list[Any]:
     """
     if column not in table.columns:
         columns = [str(one) for one in table.columns if one != table.geometry.name]
-        near = nearest(column, columns)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(
-            f"there is no column {column!r}{hint}", where=str(path), fix=f"the columns are {', '.join(columns)}"
+            f"there is no column {column!r}" + perhaps(column, columns),
+            where=str(path),
+            fix=f"the columns are {', '.join(columns)}",
         )
     return list(table[column].tolist())

@@ -11,7 +11,7 @@ from ..config.coerce import shown
 from ..config.entries import Row, flatten, place
 from ..config.sources import LARGEST
 from ..config.yaml_file import rows_of
-from ..core.errors import ConfigError, Problem, nearest
+from ..core.errors import ConfigError, Problem, nearest, perhaps
 from .distributions import space_of
 from .space import Space
 
@@ -128,8 +128,7 @@ class _Reading:
     def unknown(self, rows: Mapping[str, Row]) -> None:
         for name, row in rows.items():
             if name not in (*KEYS, *LEFT_ALONE):
-                near = nearest(name, KEYS)
-                what = "is no key of a sweep" + (f"; did you mean {near[0]!r}?" if near else "")
+                what = "is no key of a sweep" + perhaps(name, KEYS)
                 self.wrong(name, row.line, what, f"known are {', '.join(KEYS)}")
 
     def metrics(self, row: Row | None) -> tuple[Metric, ...]:

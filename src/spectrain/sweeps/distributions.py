@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config.coerce import shown
 from ..config.entries import Entry
-from ..core.errors import Problem, nearest
+from ..core.errors import Problem, perhaps
 from .space import Distribution, Space, bell, beta, categorical, constant, int_uniform, quantised, ranged
 
 WORDS = ("value", "values", "probabilities", "min", "max", "q", "mu", "sigma", "a", "b", "distribution")
@@ -47,8 +47,7 @@ def space_of(entries: list[Entry]) -> tuple[Space, dict[str, str], list[Problem]
             )
             continue
         if word not in WORDS:
-            near = nearest(word, WORDS)
-            what = "is no word of a parameter" + (f"; did you mean {near[0]!r}?" if near else "")
+            what = "is no word of a parameter" + perhaps(word, WORDS)
             problems.append(Problem(f"parameters.{entry.key}", entry.origin, what, f"known are {', '.join(WORDS)}"))
             continue
         words.setdefault(name, {})[word] = Word(entry.value, entry.origin)
@@ -80,11 +79,8 @@ def distribution_of(words: Mapping[str, Any]) -> Distribution:
     inner = kind.removeprefix("q_")
     if inner not in KINDS or (kind != inner and inner not in QUANTISED):
         known = [*KINDS, *(f"q_{one}" for one in QUANTISED)]
-        near = nearest(kind, known)
         raise ValueError(
-            f"has no known distribution {kind!r}"
-            + (f"; did you mean {near[0]!r}?" if near else "")
-            + f"; known are {', '.join(known)}"
+            f"has no known distribution {kind!r}" + perhaps(kind, known) + f"; known are {', '.join(known)}"
         )
     found, used = _MAKERS[inner](words) if inner in _MAKERS else _range(inner, words)
     if kind != inner:

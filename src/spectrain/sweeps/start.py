@@ -12,7 +12,7 @@ from typing import Any
 from ..config.plugins import placed
 from ..config.render import flattened
 from ..config.resolver import personal_file
-from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, nearest
+from ..core.errors import ConfigError, Problem, SpectrainError, UsageError, perhaps
 from ..core.registry import lookup
 from ..training.published import native_name
 from .addresses import file_of, without_password
@@ -219,8 +219,7 @@ def check_metrics(plan: Plan, definition: Definition, device: str | None) -> Non
     for metric in definition.metrics:
         if native_name(metric.name, published) not in names:
             known = sorted({*names, *(f"val/{one}" for one in published.values())})
-            near = nearest(metric.name, known)
-            what = f"no run has a value {metric.name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            what = f"no run has a value {metric.name!r}" + perhaps(metric.name, known)
             problems.append(Problem("metric.name", plan.file, what, f"there are {', '.join(sorted(names))}"))
     if problems:
         raise ConfigError(problems)

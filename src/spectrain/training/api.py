@@ -19,7 +19,7 @@ from ..config.aliases import derived_names
 from ..config.schema import DatasetOptions
 from ..core.atomic import atomic_write
 from ..core.distributed import rank, world_size
-from ..core.errors import RunError, nearest
+from ..core.errors import RunError, perhaps
 from ..core.launched import launched_world
 from ..data.mixture import datasets_of
 from ..data.opening import run_folds
@@ -293,9 +293,8 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
 def check_monitor(session: Session, names: set[str]) -> None:
     """Raise a `RunError` where the value to monitor is none of those that the run will have."""
     if session.monitor not in names:
-        near = nearest(session.monitor, names)
         raise RunError(
-            f"there is no value {session.monitor!r} to monitor" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no value {session.monitor!r} to monitor" + perhaps(session.monitor, names),
             where="hparams.monitor",
             fix=f"this run has {', '.join(sorted(names))}",
         )

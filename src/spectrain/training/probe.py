@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..core.distributed import gather_rows, rank, world_size
-from ..core.errors import DataError, nearest
+from ..core.errors import DataError, perhaps
 from ..data.order import EvalOrder
 from ..data.patches import Patches
 from ..metrics import probe as fits
@@ -188,9 +188,8 @@ def _column(name: str, patches: Patches, rows: NDArray[np.int64]) -> NDArray[Any
             return labels
         raise DataError("the labels are not one class an image", where="metric.probe", fix="name a metadata column")
     columns = [*(str(column) for column in table), *([LABEL] if patches.has_labels else [])]
-    near = nearest(name, columns)
     raise DataError(
-        f"the split {patches.split!r} has no column {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"the split {patches.split!r} has no column {name!r}" + perhaps(name, columns),
         where="metric.probe",
         fix=f"its metadata have {', '.join(columns)}",
     )

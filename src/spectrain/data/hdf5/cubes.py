@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from ...core.bands import Bands
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 from ..band_table import bands_in_nm
 from .bands import bands_from_attributes
 from .layout import expect_own, opened_hdf5
@@ -123,9 +123,8 @@ def _cube(file: h5py.File, key: str | None) -> h5py.Dataset:
         raise DataError(f"{what} of shape (bands, H, W) in the file", where=file.filename, fix=fix)
     held = present.get(key.strip("/"))
     if held is None:
-        near = nearest(key.strip("/"), present)
         raise DataError(
-            f"there is no dataset {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no dataset {key!r}" + perhaps(key.strip("/"), present),
             where=file.filename,
             fix=fix,
         )
@@ -144,9 +143,8 @@ def _beside(file: h5py.File, image: Part, key: str | None, kind: str) -> Part | 
     names = [key] if key is not None else [kind, f"{group}/{kind}", f"{group}/{kind.capitalize()}"]
     held = next((found for name in names if isinstance(found := file.get(name), h5py.Dataset)), None)
     if held is None and key is not None:
-        near = nearest(key, list(file))
         raise DataError(
-            f"there is no dataset {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no dataset {key!r}" + perhaps(key, list(file)),
             where=file.filename,
             fix=f"set dataset.{kind}_key to one of those present: {', '.join(file)}",
         )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config.schema import DatasetOptions
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 from ..alike import require_alike
 from ..csv_table import CsvTable, csv_header, read_csv_table, typed
 from ..group_splits import drawn_splits, listed_splits, rows_of, split_name
@@ -154,9 +154,8 @@ def _groups(table: CsvTable, column: str | None) -> list[str]:
     """
     named = column is not None
     if column is not None and column not in table.columns:
-        near = nearest(column, table.columns)
         raise DataError(
-            f"there is no column {column!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no column {column!r}" + perhaps(column, table.columns),
             where=str(table.path),
             fix=f"set dataset.group to one of those present: {', '.join(table.columns)}",
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import h5py
 
 from ...config.schema import DatasetOptions
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 from ..array_patches import ArrayPatches, expect_beside, image_shape
 from ..fingerprint import files_stamp
 from ..stored.mapped import MappedFiles
@@ -129,13 +129,12 @@ def _dataset(file: h5py.File, name: str, option: str) -> h5py.Dataset:
             else None
         )
     )
-    near = nearest(name, present)
     listed = ", ".join(present.values()) or "no datasets at all"
     cubes = [key for key in present if file[key].ndim == 3 and file[key].dtype.kind in "iuf"]
     if option.startswith("dataset.train_key") and cubes:
         listed += f"; a single cube (bands, H, W) is named by dataset.cube_key={cubes[0]}"
     raise DataError(
-        f"there is no dataset {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"there is no dataset {name!r}" + perhaps(name, present),
         where=file.filename,
         fix=f"set {option} to one of those present: {listed}",
     )

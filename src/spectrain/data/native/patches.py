@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...config.schema import DatasetOptions
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 from ..fingerprint import content_fingerprint, files_stamp
 from ..patches import Patches, Rows
 from ..reader import ALL
@@ -76,10 +76,9 @@ class NativeReader:
             return patches
         splits = read_splits(path / SPLITS)["splits"]
         if split_key not in splits:
-            near = nearest(split_key, splits)
             listed = ", ".join(f"{name} ({len(ids)} patches)" for name, ids in splits.items())
             raise DataError(
-                f"there is no split {split_key!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+                f"there is no split {split_key!r}" + perhaps(split_key, splits),
                 where=str(path / SPLITS),
                 fix=f"those present are {listed or 'none'}; {ALL!r} is every patch",
             )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...config.schema import DatasetOptions
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 from ..patches import Patches
 from ..zarr.darts_config import darts_bands
 from ..zarr.group import group_patches
@@ -115,9 +115,8 @@ def part(path: Path, split: str) -> Path:
     there = present(path)
     if split in there:
         return path / f"{split}.zarr"
-    near = nearest(split, there)
     raise DataError(
-        f"there is no split {split!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"there is no split {split!r}" + perhaps(split, there),
         where=str(path),
         fix=f"those present are {', '.join(there)}; train and valid are the parts of a fold of {CROSS} (dataset.fold)",
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...config.schema import DatasetOptions
 from ...core.bands import Bands
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 from ..array_patches import ArrayPatches, expect_beside, image_shape
 from ..group_splits import no_split, split_name
 from ..hdf5.bands import bands_from_attributes
@@ -123,9 +123,8 @@ def _beside(
         if key is None:
             return None
         there = sorted(one.name for one in path.iterdir() if is_array(one))
-        near = nearest(name, there)
         raise DataError(
-            f"there is no array {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+            f"there is no array {name!r}" + perhaps(name, there),
             where=str(path),
             fix=f"set dataset.{'mask_key' if kind == 'mask' else 'labels_key'} to one of {', '.join(there)}",
         )

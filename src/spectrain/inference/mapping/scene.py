@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...core.bands import Bands
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps_beside
 from ...data.raster.rasters import read_raster
 from ...data.scene import Pixels, RasterScene, Scene
 
@@ -36,9 +36,9 @@ def open_map_scenes(
         DataError: the scene is missing or damaged, or lacks bands; or the recipes lead to different grids.
     """
     if not path.exists():
-        near = nearest(path.name, [one.name for one in path.parent.iterdir()]) if path.parent.is_dir() else []
-        fix = f"did you mean {near[0]}?" if near else "give a raster, such as a GeoTIFF"
-        raise DataError("there is no such scene", where=str(path), fix=fix)
+        raise DataError(
+            "there is no such scene" + perhaps_beside(path), where=str(path), fix="give a raster, such as a GeoTIFF"
+        )
     if all(preparation is None for preparation in preparations):
         for name, given in (("--dem", dem), *(("--aux", one) for one in aux)):
             if given is not None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import DataError, nearest
+from ...core.errors import DataError, perhaps
 
 BLOCK = 1 << 17
 """Rows that are read at once."""
@@ -69,10 +69,9 @@ class Wanted:
 
 def no_column(name: str, there: Sequence[str], path: Path, option: str = "") -> DataError:
     """Return the error that a file has no such column; the nearest is named."""
-    near = nearest(name, there)
     listed = ", ".join(there[:_LISTED]) + (", ..." if len(there) > _LISTED else "")
     return DataError(
-        f"there is no column {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""),
+        f"there is no column {name!r}" + perhaps(name, there),
         where=f"{path}{option and f', {option}'}",
         fix=f"the columns are {listed or 'none'}",
     )

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...core.errors import RunError, nearest
+from ...core.errors import RunError, perhaps
 from ..info import RunInfo
 from .base import Event, TrackedRun
 from .journal import Journal
@@ -44,10 +44,10 @@ def require_installed(names: Sequence[str]) -> None:
     """Raise a `RunError` where a tracker is unknown or its package is missing; imports nothing."""
     for name in names:
         if name not in TRACKERS:
-            near = nearest(name, TRACKERS)
-            hint = f"did you mean {near[0]!r}? " if near else ""
             raise RunError(
-                f"there is no tracker {name!r}", where="trackers", fix=f"{hint}known are {', '.join(TRACKERS)}"
+                f"there is no tracker {name!r}" + perhaps(name, TRACKERS),
+                where="trackers",
+                fix=f"known are {', '.join(TRACKERS)}",
             )
         if importlib.util.find_spec(TRACKERS[name][0]) is None:
             raise RunError(
