@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,18 @@ def test_neighbours_that_only_touch_do_not_share_pixels():
     places = footprints(grid(2))
     assert [tuple(pair) for pair in shared_pairs(places[:1], places)] == [(0, 0)]
     assert len(shared_pairs(places[:1], places, within_m=10.0)) == 4
+
+
+def test_a_ring_that_crosses_itself_shares_the_ground_that_it_encloses():
+    # the corners of two squares in such an order that the rings run through themselves, and through each other:
+    # as they are, GEOS raises where it is asked what they share
+    crossed = shapely.polygons([[(0, 0), (1, 1), (1, 0), (0, 1)], [(0, 0.02), (1, 1), (1, 0.03), (0, 1.01)]])
+    beside = shapely.box(0.4, 0.8, 0.6, 0.9)  # between the wings: in the box around them, and not in them
+    places = footprints(pd.DataFrame({"geometry": [*crossed, beside]}))
+    assert shapely.is_valid(places).all()
+    square = footprints(pd.DataFrame({"geometry": [shapely.box(0, 0, 1, 1)]}))[0]
+    assert shapely.area(places[0]) == pytest.approx(square.area / 2, rel=0.001)
+    assert {tuple(pair) for pair in shared_pairs(places, places).tolist() if pair[0] < pair[1]} == {(0, 1)}
 
 
 def test_areas_are_equal_at_any_latitude():

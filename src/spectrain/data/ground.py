@@ -55,7 +55,16 @@ def footprints(metadata: pd.DataFrame) -> Polygons | None:
         )
     project = pyproj.Transformer.from_crs(4326, EQUAL_AREA, always_xy=True).transform
     projected: Polygons = shapely.transform(degrees, lambda xy: np.column_stack(project(xy[:, 0], xy[:, 1])))
-    return projected
+    return mended(projected)
+
+
+def mended(places: Polygons) -> Polygons:
+    """Return polygons with those made valid whose ring crosses itself: GEOS may refuse to intersect such ones."""
+    shapely, _ = packages()
+    crossed = ~shapely.is_valid(places)
+    places = places.copy()
+    places[crossed] = shapely.make_valid(places[crossed], method="structure", keep_collapsed=False)
+    return places
 
 
 def shared_pairs(first: Polygons, second: Polygons, within_m: float = 0.0) -> NDArray[np.int64]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.damage import reading
-from ..ground import footprints, joined_groups, packages
+from ..ground import footprints, joined_groups, mended, packages
 from ..window_grid import Cut
 from .rasters import Raster, Transform, rasterio_package
 
@@ -89,7 +89,7 @@ def outlines(rings: NDArray[np.float64]) -> NDArray[np.object_]:
     """Return the polygons of rings [N,P,2] in degrees; one across the antimeridian has a part on either side of it.
 
     Joined as it is, such a ring would lie around the Earth: on all other ground of its latitudes, and not on its own.
-    One that goes around a pole stays as it is.
+    One that goes around a pole stays as it is. One that crosses itself becomes the parts that it encloses.
     """
     shapely, _ = packages()
     found: NDArray[np.object_] = shapely.polygons(rings)
@@ -97,9 +97,9 @@ def outlines(rings: NDArray[np.float64]) -> NDArray[np.object_]:
     for number in np.flatnonzero((jumps > 0) & (jumps % 2 == 0)):
         ring = rings[number].copy()
         ring[:, 0] = np.unwrap(ring[:, 0], period=360)
-        parts = [shapely.polygons(ring + np.array([turn, 0.0])) for turn in (-360, 0, 360)]
+        parts = mended(shapely.polygons([ring + np.array([turn, 0.0]) for turn in (-360, 0, 360)]))
         found[number] = shapely.union_all(shapely.intersection(parts, shapely.box(-180, -90, 180, 90)))
-    return found
+    return mended(found)
 
 
 def file_polygons(rasters: Sequence[Raster]) -> list[bytes] | None:
