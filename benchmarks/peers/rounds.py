@@ -16,7 +16,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SCRIPTS = HERE / "contestants"
-LIMIT_S = 600
+LIMIT_S = 1800
 EVERY_S = 0.02
 """Time from one look at a process's memory to the next."""
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
@@ -39,6 +41,12 @@ def shown_channels(count: int, bands: Bands | None = None) -> tuple[int, ...]:
         if set(called) <= set(names) and ("b8a" in names or called[0] == "red"):  # others have a B04 too
             return tuple(names.index(name) for name in called)
     return (0, 1, 2)
+
+
+def first_band(limits: Limits, bands: Bands | None = None) -> tuple[ScalarMappable, str]:
+    """Return the scale by which `to_rgb` colours images of one or two bands, and what its bar says: band and unit."""
+    words = (f"{bands[0].name} [{bands[0].unit}]" if bands[0].unit else bands[0].name) if bands else ""
+    return ScalarMappable(Normalize(*limits), COLORMAP), words
 
 
 def robust_limits(values: NDArray[Any], valid: NDArray[np.bool_]) -> Limits:

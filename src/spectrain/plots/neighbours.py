@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
-from .images import COLORMAP, robust_limits, shown_channels, to_rgb
+from .images import first_band, robust_limits, shown_channels, to_rgb
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PER_LINE = 6
-_SIDE, _TITLE, _BAR = 1.9, 0.5, 0.9
-"""Inches: an image's longer side, the words above it, the bar at the right."""
+_HEAD, _SIDE, _GAP, _BAR, _BARS = 0.45, 1.9, 0.08, 0.12, 0.75
+"""Inches: words above an image, its width, between two, a bar's width, that with its numbers and words."""
 
 
 def draw_neighbours(
@@ -42,9 +42,7 @@ def draw_neighbours(
         bands: of the images, for true colours and the unit on the bar.
         dpi: dots per inch.
     """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-    from matplotlib.figure import Figure
+    from .sheet import Sheet  # matplotlib takes half a second
 
     shown_images = np.concatenate([query[None], images])
     shown_valid = np.concatenate([query_valid[None], valid])
@@ -52,18 +50,15 @@ def draw_neighbours(
     limits = [robust_limits(shown_images[:, channel], shown_valid[:, channel]) for channel in shown]
     across, lines = min(len(titles), _PER_LINE), -(-len(titles) // _PER_LINE)
     has_bar = len(shown) == 1
-    size = (_SIDE * across + (_BAR if has_bar else 0), (_SIDE + _TITLE) * lines)
-    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    grid: Any = figure.subplots(lines, across, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
+    side = _SIDE * query.shape[1] / query.shape[2]
+    sheet = Sheet((_SIDE + _GAP) * across + _GAP + (_BARS if has_bar else 0), (_HEAD + side + _GAP) * lines, dpi=dpi)
     words = ["query", *(f"cosine {cosine:.3f}" for cosine in cosines)]
-    for axes, title, word, image, seen in zip(grid.flat, titles, words, shown_images, shown_valid, strict=False):
-        axes.imshow(to_rgb(image, seen, bands, limits), interpolation="nearest")
+    for place, (title, word, image, seen) in enumerate(zip(titles, words, shown_images, shown_valid, strict=True)):
+        line, column = divmod(place, _PER_LINE)
+        left, top = _GAP + column * (_SIDE + _GAP), _HEAD + line * (_HEAD + side + _GAP)
+        axes = sheet.picture(left, top, _SIDE, side, to_rgb(image, seen, bands, limits))
         axes.set_title(f"{title}\n{word}", fontsize=8)
     if has_bar:
-        bar = figure.colorbar(ScalarMappable(Normalize(*limits[0]), COLORMAP), ax=grid, shrink=0.9 / lines, aspect=18)
-        bar.ax.tick_params(labelsize=7)
-        if bands:
-            bar.set_label(f"{bands[0].name} [{bands[0].unit}]" if bands[0].unit else bands[0].name, fontsize=7)
-    return figure
+        left = _GAP + across * (_SIDE + _GAP)
+        sheet.bar(left, _HEAD, _BAR, side, *first_band(limits[0], bands), ticks=6, size=7)
+    return sheet.figure

@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
-from .images import COLORMAP, Limits, robust_limits, shown_channels, to_rgb
+from .images import Limits, first_band, robust_limits, shown_channels, to_rgb
+from .sheet import name_row
 
 _SIDE, _PLOT, _TITLE, _FOOT = 2.0, 3.0, 0.35, 0.55
 """Inches: an image's side and a row's height, a plot's width, the words above and below all rows."""
@@ -104,7 +103,7 @@ def _draw_images(figure: Figure, line: list[Axes], row: Row, bands: Bands) -> No
         line[0].imshow(row.rgb, interpolation="nearest")
     for axes in line:
         axes.axis("off")
-    line[0].text(-0.06, 0.5, row.name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=9)
+    name_row(line[0], row.name)
     if len(shown) == 1:
         _colour_bar(figure, line[-1], limits[0], bands)
 
@@ -121,12 +120,11 @@ def _seen(original: NDArray[np.float32], row: Row, shown: Sequence[int]) -> NDAr
 
 def _colour_bar(figure: Figure, axes: Axes, limits: Limits, bands: Bands) -> None:
     """Draw the bar of the first band at the right, with its name and unit."""
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(*limits), COLORMAP), ax=axes, location="right", shrink=0.85, aspect=14, pad=0.03
-    )
+    scale, words = first_band(limits, bands)
+    bar = figure.colorbar(scale, ax=axes, location="right", shrink=0.85, aspect=14, pad=0.03)
     bar.ax.tick_params(labelsize=8)
     bar.ax.locator_params(nbins=5)
-    bar.set_label(f"{bands[0].name} [{bands[0].unit}]" if bands[0].unit else bands[0].name, fontsize=8)
+    bar.set_label(words, fontsize=8)
 
 
 def _draw_error(axes: Axes, row: Row, axis: _BandAxis) -> None:

@@ -1,4 +1,4 @@
-"""A sheet of predicted maps, as one figure without global state."""
+"""A sheet of predicted maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from .images import Limits, robust_limits, to_rgb
+from .sheet import Sheet
 
 VALUE, DEVIATION, ERROR = "viridis", "magma", "RdBu_r"
 """Colour maps: uniform to the eye and told apart without colour vision; that of errors is white at 0."""
@@ -74,14 +74,12 @@ def draw_samples(
     width = _LEFT + across * _SIDE + (across - 1) * _GAP + _RIGHT
     side = _SIDE * (samples[0].y.shape[1] / samples[0].y.shape[2] if samples else 1)
     block = _HEAD + len(samples) * (side + _GAP) + _BARS
-    figure = Figure(figsize=(width, block * len(names) if samples else 1.5), dpi=dpi)
-    get_registered_canvas_class(save_format)(figure)
+    sheet = Sheet(width, block * len(names) if samples else 1.5, dpi=dpi, save_format=save_format)
     if not samples:
-        figure.text(0.5, 0.5, "no images", ha="center", va="center")
-        return figure
+        return sheet.without_images()
     for number, name in enumerate(names):
-        _Block(figure, across, side, top=number * block).draw(samples, number, name, unit, bands, len(names) > 1)
-    return figure
+        _Block(sheet, across, side, top=number * block).draw(samples, number, name, unit, bands, len(names) > 1)
+    return sheet.figure
 
 
 def value_limits(samples: Sequence[Sample], number: int) -> Limits:
@@ -116,16 +114,8 @@ def dot_points(count: int, shape: tuple[int, int], side: float) -> float:
 class _Block:
     """The rows of one quantity, placed in inches."""
 
-    def __init__(self, figure: Figure, across: int, side: float, top: float) -> None:
-        self.figure, self.across, self.side, self.top = figure, across, side, top
-
-    def _axes(self, column: int, down: float, height: float, columns: int = 1) -> Any:
-        width, whole = self.figure.get_size_inches()
-        left = _LEFT + column * (_SIDE + _GAP)
-        wide = columns * _SIDE + (columns - 1) * _GAP
-        return self.figure.add_axes(
-            (left / width, 1 - (self.top + down + height) / whole, wide / width, height / whole)
-        )
+    def __init__(self, sheet: Sheet, across: int, side: float, top: float) -> None:
+        self.sheet, self.across, self.side, self.top = sheet, across, side, top
 
     def draw(
         self,
@@ -150,7 +140,11 @@ class _Block:
             titles.append("predicted deviation")
         titles.append("error at the labels")
         for row, (sample, off) in enumerate(zip(samples, errors, strict=True)):
-            grid = [self._axes(column, _HEAD + row * (self.side + _GAP), self.side) for column in range(self.across)]
+            down = self.top + _HEAD + row * (self.side + _GAP)
+            grid = [
+                self.sheet.axes(_LEFT + column * (_SIDE + _GAP), down, _SIDE, self.side)
+                for column in range(self.across)
+            ]
             grid[0].imshow(to_rgb(sample.image, sample.valid, bands), interpolation="nearest")
             _labels(grid[1], sample.y[number], value)
             _map(grid[2], sample.mean[number], value)
@@ -173,13 +167,8 @@ class _Block:
         self._bar(self.across - 1, down, error, f"predicted less label{of_unit}")
 
     def _bar(self, column: int, down: float, scale: ScalarMappable, label: str, columns: int = 1) -> None:
-        bar = self.figure.colorbar(
-            scale, cax=self._axes(column, down, _BAR, columns), orientation="horizontal", extend="both"
-        )
-        bar.ax.locator_params(nbins=4 * columns)
-        bar.ax.tick_params(labelsize=8)
-        bar.set_label(label, fontsize=8)
-        bar.outline.set_visible(False)
+        left, width = _LEFT + column * (_SIDE + _GAP), columns * _SIDE + (columns - 1) * _GAP
+        self.sheet.bar(left, self.top + down, width, _BAR, scale, label, ticks=4 * columns, extend="both")
 
 
 def _scale(name: str, low: float, high: float) -> ScalarMappable:

@@ -1,4 +1,4 @@
-"""A sheet of segmented images, as one figure without global state."""
+"""A sheet of segmented images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.backend_bases import get_registered_canvas_class
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from ..core.bands import Bands
 from .images import to_rgb
 from .segmentation import MISSED, RIGHT, WRONG, coloured, compared, shades
+from .sheet import Sheet, name_row
 
-_SIDE, _TITLE, _FOOT = 2.1, 0.35, 0.45
+_LEFT, _HEAD, _SIDE, _GAP, _BAR, _BARS, _FOOT = 0.35, 0.35, 2.1, 0.08, 0.14, 0.5, 0.5
+"""Inches: names of rows, words above, an image's width, between two, a bar's width, that with its numbers, legend."""
 _GAMMA = 1 / 1.4  # forests and tundra are dark
 _MOST_NAMED = 12
 
@@ -57,34 +60,34 @@ def draw_samples(
     binary = len(names) == 2
     titles = ["image", "labels", "found" if not binary else "right, wrong, missed"]
     titles.append(f"probability of {names[1]}" if binary else "probability of the class found")
-    size = (_SIDE * len(titles) + 0.9, _SIDE * max(1, len(samples)) + _TITLE + _FOOT)
-    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    get_registered_canvas_class(save_format)(figure)
+    side = _SIDE * (samples[0].y.shape[0] / samples[0].y.shape[1] if samples else 1)
+    foot = _HEAD + len(samples) * (side + _GAP)
+    sheet = Sheet(
+        _LEFT + len(titles) * (_SIDE + _GAP) + _BARS, foot + _FOOT if samples else 1.5, dpi=dpi, save_format=save_format
+    )
     if not samples:
-        figure.text(0.5, 0.5, "no images", ha="center", va="center")
-        return figure
-    grid: Any = figure.subplots(len(samples), len(titles), squeeze=False)
+        return sheet.without_images()
     colours = shades(len(names))
-    for line, sample in zip(grid, samples, strict=True):
+    sure = ScalarMappable(Normalize(0, 1), "viridis")
+    for row, sample in enumerate(samples):
         picture = to_rgb(sample.image, sample.valid, bands) ** _GAMMA
         third = compared(sample.y, sample.predicted, picture) if binary else coloured(sample.predicted, colours)
-        line[0].imshow(picture, interpolation="nearest")
-        line[1].imshow(coloured(sample.y, colours), interpolation="nearest")
-        line[2].imshow(third, interpolation="nearest")
-        shown = line[3].imshow(sample.probability, vmin=0, vmax=1, cmap="viridis", interpolation="nearest")
-        for axes in line:
-            axes.axis("off")
-        line[0].text(
-            -0.06, 0.5, sample.name, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=9
-        )
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=10)
-    bar = figure.colorbar(shown, ax=list(grid[:, -1]), location="right", aspect=14 * len(samples), pad=0.03)
-    bar.ax.tick_params(labelsize=8)
+        top = _HEAD + row * (side + _GAP)
+        line = [
+            sheet.picture(_LEFT + column * (_SIDE + _GAP), top, _SIDE, side, values)
+            for column, values in enumerate((picture, coloured(sample.y, colours), third))
+        ]
+        left = _LEFT + len(line) * (_SIDE + _GAP)
+        line.append(sheet.picture(left, top, _SIDE, side, sample.probability, norm=sure.norm, cmap=sure.cmap))
+        name_row(line[0], sample.name)
+        if row == 0:
+            for axes, title in zip(line, titles, strict=True):
+                axes.set_title(title, fontsize=10)
+    sheet.bar(_LEFT + len(titles) * (_SIDE + _GAP), _HEAD, _BAR, foot - _GAP - _HEAD, sure, ticks=6)
     if binary:
         handles = [Patch(color=c, label=n) for c, n in ((RIGHT, "right"), (WRONG, "wrong"), (MISSED, "missed"))]
     else:
         handles = [Patch(color=tuple(colours[at]), label=name) for at, name in enumerate(names[:_MOST_NAMED])]
     handles.append(Patch(color=(0.6, 0.6, 0.6), label="not labelled"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(7, len(handles)), fontsize=8, frameon=False)
-    return figure
+    sheet.figure.legend(handles=handles, loc="lower center", ncols=min(7, len(handles)), fontsize=8, frameon=False)
+    return sheet.figure

@@ -1,100 +1,104 @@
-"""A sheet of images: columns of related images of any number of bands, as one figure without global state."""
+"""What the sheets of pictures are made of: places in inches, colour bars, names of rows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-
-from ..core.bands import Bands
-from .images import COLORMAP, Limits, robust_limits, shown_channels, to_rgb
-
-_PER_LINE = 6
-_INCHES = 1.9
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """Images that belong together, one below the other, all by one stretch.
+class Sheet:
+    """A figure without global state whose parts have their places in inches, from its upper left corner.
 
-    Attributes:
-        title: above the column.
-        images: [V,C,H,W].
-        valid: bool [V,C,H,W].
-    """
-
-    title: str
-    images: NDArray[Any]
-    valid: NDArray[np.bool_]
-
-
-def draw_columns(
-    columns: Sequence[Column],
-    row_names: Sequence[str],
-    *,
-    bands: Bands | None = None,
-    dpi: int = 100,
-    save_format: str = "png",
-) -> Figure:
-    """Return a figure of columns of images, six to a line.
-
-    Images of three bands and more are composites; of one or two it is the first band in a colour map, with its bar
-    below the column. Missing pixels are striped grey. The figure is no pyplot figure: it need not be closed, and no
-    display is needed.
+    matplotlib's own layout would measure the words of every picture and draw all of them twice: half of the time that
+    a sheet takes.
 
     Args:
-        columns: all with as many images as there are ``row_names``; none gives a figure that says so.
-        row_names: what the images of a column are, from the top.
-        bands: of the images, for true colours and the unit on the bar.
+        width: in inches.
+        height: in inches.
         dpi: dots per inch.
         save_format: "png", "pdf" or "svg": what ``savefig`` writes where the file's name does not say.
+
+    Attributes:
+        figure: it is no pyplot figure, so it need not be closed, and no display is needed.
     """
-    across, lines = min(len(columns), _PER_LINE), -(-len(columns) // _PER_LINE)
-    has_bar = any(column.images.shape[1] < 3 for column in columns)
-    line_height = _INCHES * len(row_names) + (0.8 if has_bar else 0.4)
-    size = (_INCHES * max(across, 1) + 0.4, line_height * max(lines, 1))
-    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    get_registered_canvas_class(save_format)(figure)
-    if not columns:
-        figure.text(0.5, 0.5, "no images", ha="center", va="center")
-        return figure
-    grid: Any = figure.subplots(lines * len(row_names), across, squeeze=False)
-    for axes in grid.flat:
+
+    def __init__(self, width: float, height: float, *, dpi: int, save_format: str = "png") -> None:
+        self.figure = Figure(figsize=(width, height), dpi=dpi)
+        get_registered_canvas_class(save_format)(self.figure)
+        self._width, self._height = width, height
+
+    def without_images(self) -> Figure:
+        """Return the figure, which says that there is none."""
+        self.figure.text(0.5, 0.5, "no images", ha="center", va="center")
+        return self.figure
+
+    def axes(self, left: float, top: float, width: float, height: float) -> Axes:
+        """Return axes in a place."""
+        bottom = self._height - top - height
+        place = (left / self._width, bottom / self._height, width / self._width, height / self._height)
+        axes: Axes = self.figure.add_axes(place)
+        return axes
+
+    def picture(self, left: float, top: float, width: float, height: float, values: Any, **options: Any) -> Axes:
+        """Show values [H,W] or colours [H,W,3] pixel by pixel in a place, as large as their shape allows.
+
+        Args:
+            left: of the place.
+            top: of the place.
+            width: of the place.
+            height: of the place.
+            values: what `Axes.imshow` takes.
+            options: of `Axes.imshow`.
+        """
+        axes = self.axes(left, top, width, height)
         axes.axis("off")
-    for number, column in enumerate(columns):
-        line, place = divmod(number, _PER_LINE)
-        below = list(grid[line * len(row_names) : (line + 1) * len(row_names), place])
-        _draw(figure, below, column, bands)
-        if place == 0:
-            for axes, name in zip(below, row_names, strict=True):
-                axes.text(-0.06, 0.5, name, transform=axes.transAxes, rotation=90, va="center", ha="right", fontsize=8)
-    return figure
+        axes.imshow(values, interpolation="nearest", **options)
+        return axes
+
+    def bar(
+        self,
+        left: float,
+        top: float,
+        width: float,
+        height: float,
+        scale: ScalarMappable,
+        label: str = "",
+        *,
+        ticks: int = 4,
+        size: float = 8,
+        extend: str = "neither",
+    ) -> Axes:
+        """Draw the bar of a colour map along the longer side of a place; its numbers and words stand beside that.
+
+        Args:
+            left: of the place.
+            top: of the place.
+            width: of the place.
+            height: of the place.
+            scale: norm and colour map.
+            label: name and unit.
+            ticks: at most, roughly.
+            size: of the words, in points.
+            extend: "both" where values may lie beyond the ends.
+        """
+        lying = width > height
+        bar = self.figure.colorbar(
+            scale,
+            cax=self.axes(left, top, width, height),
+            orientation="horizontal" if lying else "vertical",
+            extend=extend,
+        )
+        bar.ax.locator_params(nbins=ticks)
+        bar.ax.tick_params(labelsize=size)
+        bar.set_label(label, fontsize=size)
+        bar.outline.set_visible(False)
+        return bar.ax
 
 
-def _draw(figure: Figure, below: list[Axes], column: Column, bands: Bands | None) -> None:
-    shown = shown_channels(column.images.shape[1], bands)
-    limits = [robust_limits(column.images[:, channel], column.valid[:, channel]) for channel in shown]
-    for axes, image, valid in zip(below, column.images, column.valid, strict=True):
-        axes.imshow(to_rgb(image, valid, bands, limits), interpolation="nearest")
-    below[0].set_title(column.title, fontsize=8)
-    if len(shown) == 1:
-        _colour_bar(figure, below, limits[0], bands)
-
-
-def _colour_bar(figure: Figure, below: list[Axes], limits: Limits, bands: Bands | None) -> None:
-    """Draw the bar of the first band, with its name and unit where they are known."""
-    bar = figure.colorbar(
-        ScalarMappable(Normalize(*limits), COLORMAP), ax=below, location="bottom", shrink=0.9, aspect=14, pad=0.02
-    )
-    bar.ax.tick_params(labelsize=7)
-    bar.ax.locator_params(nbins=4)
-    if bands:
-        bar.set_label(f"{bands[0].name} [{bands[0].unit}]" if bands[0].unit else bands[0].name, fontsize=7)
+def name_row(axes: Axes, name: str, size: float = 9) -> None:
+    """Write a name at the left of a row's first picture, upwards."""
+    axes.text(-0.06, 0.5, name, transform=axes.transAxes, rotation=90, va="center", ha="right", fontsize=size)

@@ -25,7 +25,7 @@ class ViewsPlot:
     """The part called "views": a column a sample, a row a view.
 
     The title says which patch it is and, where the model's output is one vector a view, the cosine between the first
-    two. See `plots.sheet` for how images of any number of bands become colours.
+    two. See `plots.images` for how images of any number of bands become colours.
 
     Args:
         nb_to_plot: how many samples, from the first on; fewer where the batch has fewer.
@@ -54,7 +54,7 @@ class ViewsPlot:
 
     def __call__(self, step: Step, batch: Batch) -> Figure:
         """Return the figure; rows of padding are left out."""
-        from .sheet import Column, draw_columns  # matplotlib takes half a second
+        from .views_sheet import Column, draw_columns  # matplotlib takes half a second
 
         count = batch.index.shape[0] // batch.views
         cosines = _cosines(step.output, batch)
