@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .sheet import Sheet
+
 _MOST_NUMBERS = 12  # classes of a matrix whose cells hold numbers
 
 
@@ -51,15 +53,15 @@ def draw_precision_recall(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure
 
 
 def _axes(across: str, up: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(4.2, 4), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    sheet = Sheet(4.2, 4, dpi=110)
+    axes = sheet.axes(0.6, 0.12, 3.4, 3.4)
     axes.set_xlabel(across)
     axes.set_ylabel(up)
     axes.set_xlim(-0.01, 1.01)
     axes.set_ylim(-0.01, 1.01)
     axes.set_aspect("equal")
     axes.grid(color="0.92")
-    return figure, axes
+    return sheet.figure, axes
 
 
 def _draw(axes: Any, curves: Mapping[str, tuple[Tensor, Tensor]]) -> None:
