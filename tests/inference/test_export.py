@@ -182,7 +182,7 @@ def test_onnx_takes_any_size(run, onnx_file):
         with torch.no_grad():
             wanted = model(batch)
         found = torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
-        assert difference(found, wanted) < TOLERANCE
+        assert difference(torch.from_numpy(found), wanted) < TOLERANCE
 
 
 def test_onnx_carries_bands_and_classes(onnx_file):
@@ -268,8 +268,11 @@ def test_a_regressions_values_and_variances_are_in_the_unit_of_the_labels(words,
         torch.testing.assert_close(found[:, 1][counted], torch.from_numpy(variances), rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize("recipe", ["contrastive", "mae"])
-def test_models_without_labels_give_the_encoders_vector(recipe, patches, tmp_path):
+@pytest.mark.parametrize(
+    ("recipe", "to"),
+    [("contrastive", "onnx"), ("mae", "torch-export"), pytest.param("mae", "onnx", marks=pytest.mark.slow)],
+)
+def test_models_without_labels_give_the_encoders_vector(recipe, to, patches, tmp_path):
     import h5py
 
     words = ["hparams.epochs=1", "hparams.batch_size=4", "general.device=cpu", "show_prediction=none", "metric=none"]
@@ -279,14 +282,18 @@ def test_models_without_labels_give_the_encoders_vector(recipe, patches, tmp_pat
     else:
         words += ["model=mae_tiny", "model.patch_size=[16,2]", "model.encoder_depth=2", "model.decoder_depth=1"]
     run = train(patches, tmp_path / "run", *words, recipe=recipe)
-    made = spectrain.export(run, "onnx")
+    made = spectrain.export(run, to)
     assert made.remarks[0] == ("takes images of 64 × 64 px" if recipe == "mae" else "takes any size")
     image, valid = stored_batch(patches)
-    session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
-    found = session.run(["embedding"], {"image": torch.where(valid, image, torch.nan).numpy()})[0]
+    given = torch.where(valid, image, torch.nan)
+    if to == "onnx":
+        session = onnxruntime.InferenceSession(str(made.path), providers=["CPUExecutionProvider"])
+        found = torch.from_numpy(session.run(["embedding"], {"image": given.numpy()})[0])
+    else:
+        found = torch.export.load(made.path).module()(given).detach()
     with h5py.File(spectrain.embed(run, splits=["valid"], output=tmp_path / "e.h5").path) as file:
         wanted = torch.from_numpy(file["valid"][:])
-    assert difference(torch.from_numpy(found), wanted) < TOLERANCE
+    assert difference(found, wanted) < TOLERANCE
 
 
 # --- what is compared, and what becomes of a failure
