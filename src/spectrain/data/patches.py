@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
+from ..core.errors import DataError
 from .sparse_labels import Labels
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Rows:
     image: NDArray[np.generic]
     mask: NDArray[np.bool_] | None
     labels: Labels | None
+
+
+class CubeKeyError(DataError):
+    """What `dataset.cube_key` names is no cube of the file, or nothing names the one that lies there."""
 
 
 class Patches(ABC):

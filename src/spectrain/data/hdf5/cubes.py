@@ -14,6 +14,7 @@ import numpy as np
 from ...core.bands import Bands
 from ...core.errors import DataError, perhaps
 from ..band_table import bands_in_nm
+from ..patches import CubeKeyError
 from .bands import bands_from_attributes
 from .layout import expect_own, opened_hdf5
 
@@ -120,16 +121,16 @@ def _cube(file: h5py.File, key: str | None) -> h5py.Dataset:
         if len(cubes) == 1:
             return cubes[0]
         what = "no dataset" if not cubes else f"{len(cubes)} datasets, none called {' or '.join(CUBES)},"
-        raise DataError(f"{what} of shape (bands, H, W) in the file", where=file.filename, fix=fix)
+        raise CubeKeyError(f"{what} of shape (bands, H, W) in the file", where=file.filename, fix=fix)
     held = present.get(key.strip("/"))
     if held is None:
-        raise DataError(
+        raise CubeKeyError(
             f"there is no dataset {key!r}" + perhaps(key.strip("/"), present),
             where=file.filename,
             fix=fix,
         )
     if not is_cube(held):
-        raise DataError(
+        raise CubeKeyError(
             f"the dataset has shape {held.shape} and type {held.dtype}: this is no cube",
             where=f"{file.filename}: {key}",
             fix=f"a cube is numbers of shape (bands, H, W); {fix}",

@@ -12,6 +12,7 @@ from ...config.schema import DatasetOptions
 from ...core.errors import DataError, perhaps
 from ..array_patches import ArrayPatches, expect_beside, image_shape
 from ..fingerprint import files_stamp
+from ..patches import CubeKeyError
 from ..stored.mapped import MappedFiles
 from .bands import bands_from_attributes
 from .layout import opened_hdf5, stored_array
@@ -131,9 +132,10 @@ def _dataset(file: h5py.File, name: str, option: str) -> h5py.Dataset:
     )
     listed = ", ".join(present.values()) or "no datasets at all"
     cubes = [key for key in present if file[key].ndim == 3 and file[key].dtype.kind in "iuf"]
-    if option.startswith("dataset.train_key") and cubes:
+    lone = option.startswith("dataset.train_key") and bool(cubes)
+    if lone:
         listed += f"; a single cube (bands, H, W) is named by dataset.cube_key={cubes[0]}"
-    raise DataError(
+    raise (CubeKeyError if lone else DataError)(
         f"there is no dataset {name!r}" + perhaps(name, present),
         where=file.filename,
         fix=f"set {option} to one of those present: {listed}",

@@ -10,7 +10,7 @@ from ...config.schema import DatasetOptions
 from ...core.errors import DataError, SpectrainError
 from ...data.group_splits import split_name
 from ...data.opening import SPLITS, open_patches, recognise
-from ...data.patches import Patches
+from ...data.patches import CubeKeyError, Patches
 from ...data.reader import ALL
 
 
@@ -28,9 +28,10 @@ def open_split(options: DatasetOptions, key: str) -> Patches:
     split = str(getattr(options, key))
     try:
         return open_patches(options.path or (), split, options)
+    except CubeKeyError:
+        raise  # its advice is the right one: a cube has no splits at all
     except DataError as error:
-        advice = _folder_above(options, split) or _other_split(options, key, split)
-        if advice is None or "cube_key" in (error.fix or ""):  # a cube has no splits at all
+        if (advice := _folder_above(options, split) or _other_split(options, key, split)) is None:
             raise
         raise DataError(error.what, where=error.where, fix=advice) from error
 
