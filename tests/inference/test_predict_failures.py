@@ -159,7 +159,7 @@ def test_a_scene_without_a_place(run, expected, tmp_path, caplog):
 
 
 def test_a_scene_that_is_not_there(run, scene, tmp_path):
-    with pytest.raises(DataError, match=r"did you mean scene\.tif"):
+    with pytest.raises(DataError, match=r"did you mean 'scene\.tif'"):
         spectrain.predict(run, scene.with_name("scenes.tif"), tmp_path / "out.tif")
 
 
