@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from ..core.errors import SpectrainError, UsageError
+from ..core.launched import launched_world
 
 FAILURE, USAGE, INTERRUPTED = 1, 2, 130
+OTHERS_S = 5.0
 
 given: list[str] = []
 """The words behind ``spectrain``, as they were given: a training of several processes starts each with them."""
@@ -49,5 +52,7 @@ def _fail(message: str, words: Sequence[str], code: int = FAILURE) -> None:
     """Say what failed and exit; with ``--debug`` the failure goes on, and Python shows where it happened."""
     if "--debug" in words:
         raise
+    if launched_world()[0]:
+        time.sleep(OTHERS_S)  # of processes that fail for one reason the first says it, and torchrun ends the others
     print(f"spectrain: {message}", file=sys.stderr)
     sys.exit(code)
