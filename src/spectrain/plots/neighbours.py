@@ -42,7 +42,7 @@ def draw_neighbours(
         bands: of the images, for true colours and the unit on the bar.
         dpi: dots per inch.
     """
-    from .sheet import Sheet  # matplotlib takes half a second
+    from .sheet import Sheet, height_of  # matplotlib takes half a second
 
     shown_images = np.concatenate([query[None], images])
     shown_valid = np.concatenate([query_valid[None], valid])
@@ -50,7 +50,7 @@ def draw_neighbours(
     limits = [robust_limits(shown_images[:, channel], shown_valid[:, channel]) for channel in shown]
     across, lines = min(len(titles), _PER_LINE), -(-len(titles) // _PER_LINE)
     has_bar = len(shown) == 1
-    side = _SIDE * query.shape[1] / query.shape[2]
+    side = height_of(query, _SIDE)
     sheet = Sheet((_SIDE + _GAP) * across + _GAP + (_BARS if has_bar else 0), (_HEAD + side + _GAP) * lines, dpi=dpi)
     words = ["query", *(f"cosine {cosine:.3f}" for cosine in cosines)]
     for place, (title, word, image, seen) in enumerate(zip(titles, words, shown_images, shown_valid, strict=True)):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from .images import Limits, robust_limits, to_rgb
-from .sheet import Sheet
+from .sheet import Sheet, height_of
 
 VALUE, DEVIATION, ERROR = "viridis", "magma", "RdBu_r"
 """Colour maps: uniform to the eye and told apart without colour vision; that of errors is white at 0."""
@@ -72,7 +72,7 @@ def draw_samples(
     """
     across = 5 if samples and samples[0].deviation is not None else 4
     width = _LEFT + across * _SIDE + (across - 1) * _GAP + _RIGHT
-    side = _SIDE * (samples[0].y.shape[1] / samples[0].y.shape[2] if samples else 1)
+    side = height_of(samples[0].y, _SIDE) if samples else _SIDE
     block = _HEAD + len(samples) * (side + _GAP) + _BARS
     sheet = Sheet(width, block * len(names) if samples else 1.5, dpi=dpi, save_format=save_format)
     if not samples:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..core.bands import Bands
 from .images import to_rgb
 from .segmentation import MISSED, RIGHT, WRONG, coloured, compared, shades
-from .sheet import Sheet, name_row
+from .sheet import Sheet, height_of, name_row
 
 _LEFT, _HEAD, _SIDE, _GAP, _BAR, _BARS, _FOOT = 0.35, 0.35, 2.1, 0.08, 0.14, 0.5, 0.5
 """Inches: names of rows, words above, an image's width, between two, a bar's width, that with its numbers, legend."""
@@ -60,7 +60,7 @@ def draw_samples(
     binary = len(names) == 2
     titles = ["image", "labels", "found" if not binary else "right, wrong, missed"]
     titles.append(f"probability of {names[1]}" if binary else "probability of the class found")
-    side = _SIDE * (samples[0].y.shape[0] / samples[0].y.shape[1] if samples else 1)
+    side = height_of(samples[0].y, _SIDE) if samples else _SIDE
     foot = _HEAD + len(samples) * (side + _GAP)
     sheet = Sheet(
         _LEFT + len(titles) * (_SIDE + _GAP) + _BARS, foot + _FOOT if samples else 1.5, dpi=dpi, save_format=save_format

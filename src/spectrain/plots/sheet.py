@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 
 class Sheet:
@@ -97,6 +98,12 @@ class Sheet:
         bar.set_label(label, fontsize=size)
         bar.outline.set_visible(False)
         return bar.ax
+
+
+def height_of(image: NDArray[Any], side: float) -> float:
+    """Return how high the place of an image [...,H,W] is that is ``side`` wide; a strip's is no line and no tower."""
+    height, width = image.shape[-2:]
+    return side * min(max(height / width, 0.25), 1.5)
 
 
 def name_row(axes: Axes, name: str, size: float = 9) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from .images import first_band, robust_limits, shown_channels, to_rgb
-from .sheet import Sheet, name_row
+from .sheet import Sheet, height_of, name_row
 
 _PER_LINE = 6
 _LEFT, _HEAD, _SIDE, _GAP, _BAR, _BARS = 0.3, 0.42, 1.9, 0.08, 0.1, 0.5
@@ -56,7 +56,7 @@ def draw_columns(
     """
     across, lines = min(len(columns), _PER_LINE), -(-len(columns) // _PER_LINE)
     has_bar = any(column.images.shape[1] < 3 for column in columns)
-    side = _SIDE * (columns[0].images.shape[2] / columns[0].images.shape[3] if columns else 1)
+    side = height_of(columns[0].images, _SIDE) if columns else _SIDE
     line_height = _HEAD + (side + _GAP) * len(row_names) + (_BARS if has_bar else 0)
     sheet = Sheet(_LEFT + (_SIDE + _GAP) * max(across, 1), line_height * lines or 1.5, dpi=dpi, save_format=save_format)
     if not columns:
