@@ -102,7 +102,7 @@ class Sheet:
 
 def height_of(image: NDArray[Any], side: float) -> float:
     """Return how high the place of an image [...,H,W] is that is ``side`` wide; a strip's is no line and no tower."""
-    height, width = image.shape[-2:]
+    height, width = map(int, image.shape[-2:])
     return side * min(max(height / width, 0.25), 1.5)
 
 
