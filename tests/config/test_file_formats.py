@@ -243,6 +243,18 @@ def test_toml_leaf_given_twice(write, text):
     assert "first in a.toml:2" in problem.what
 
 
+def test_toml_double_of_many_lines_is_named_with_the_lines_where_each_begins(write):
+    problem = refused(write, "a.toml", "[darts]\nbands = [\n 1,\n]\nbands = [\n 1,\n]\n")
+    assert (problem.key, problem.origin) == ("darts.bands", "a.toml:5")
+    assert "first in a.toml:2" in problem.what
+
+
+@pytest.mark.parametrize("after", ['epochs "" = 2\n[', "[darts.x\n", "a\n", '"b""\n'])
+def test_toml_double_before_what_cannot_be_followed(write, after):
+    problem = refused(write, "a.toml", f"[darts]\nepochs = 1\nepochs = 2\n{after}")
+    assert (problem.key, problem.origin) == ("darts.epochs", "a.toml:3")
+
+
 def test_toml_exact_double_is_named_with_its_first_line(write):
     problem = refused(write, "a.toml", "[darts]\nepochs = 1\n# between\nepochs = 2\n")
     assert (problem.key, problem.origin) == ("darts.epochs", "a.toml:4")
@@ -264,6 +276,12 @@ def test_toml_that_cannot_be_read_says_so(write, text, words):
 
 names = st.text("abcxyz_-", min_size=1, max_size=5)
 toml_values = st.sampled_from(["1", "'a = [b'", '"""x\n[y]\n"""', "[1, # ]\n 2]", "{a = 1, b = '}'}", "true", '"\\"]"'])
+
+
+@given(st.text("[]=.#\"' \n\\ab", max_size=40))
+def test_toml_statements_of_any_text_come_to_an_end(text):
+    lines = [statement.line for statement in toml_file.statements(text)]
+    assert lines == sorted(set(lines)) and len(lines) <= text.count("\n") + 1
 
 
 @given(st.dictionaries(names, toml_values, min_size=1, max_size=6))

@@ -99,28 +99,33 @@ def _syntax(message: str, text: str, file: str) -> Problem:
     found = re.fullmatch(r"(.*) \(at (?:line (\d+), column \d+|end of document)\)", message)
     what, line = (found[1], int(found[2]) if found[2] else None) if found else (message, None)
     if line is not None and what.startswith(("Cannot overwrite", "Cannot declare", "Cannot mutate")):
-        twice = next((statement for statement in statements(text) if statement.line == line), None)
-        if twice is not None:
-            first = next(item.line for item in statements(text) if item.path[: len(twice.path)] == twice.path)
-            return Problem(".".join(twice.path), place(file, line), f"is given twice, first in {place(file, first)}")
+        # a value of many lines is refused at its end
+        before = [statement for statement in statements(text) if statement.line <= line]
+        same = [item.line for item in before if item.path[: len(before[-1].path)] == before[-1].path]
+        if len(same) > 1:
+            said = f"is given twice, first in {place(file, same[0])}"
+            return Problem(".".join(before[-1].path), place(file, same[-1]), said)
     return Problem(file, place(file, line), f"is not TOML: {what}")
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """Yield the tables and keys of a TOML document in order; the standard reader keeps no positions."""
-    position = 0
+    """Yield the tables and keys of a TOML document in order; the standard reader keeps no positions.
+
+    A document that is damaged ends where it can be followed no further.
+    """
+    position, counted, line = 0, 0, 1
     table: tuple[str, ...] = ()
     while (position := _skip(text, position)) < len(text):
-        line = text.count("\n", 0, position) + 1
+        line, counted = line + text.count("\n", counted, position), position
         header = _HEADER.match(text, position)
         path, position = _path(text, header.end() if header else position)
-        if not path:
+        position = text.find("]" if header else "=", position)
+        if not path or position < 0:
             return
         if header:
             table = path
-            position = text.find("]", position)
         else:
-            position = _value_end(text, text.find("=", position) + 1)
+            position = _value_end(text, position + 1)
             path = (*table, *path)
         yield Statement(path, line)
         position = text.find("\n", position)
