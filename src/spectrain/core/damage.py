@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import DataError, SpectrainError
+from .errors import ConfigError, DataError, SpectrainError
 
 WHOLE = "see that the file is whole, else copy or write it again"
 
@@ -32,9 +32,10 @@ def reading(
     try:
         yield
     except SpectrainError as error:
-        if error.where is None and isinstance(error, kind):  # said by what does not know which file it is of
-            raise type(error)(error.what, where=str(path), fix=error.fix) from error
-        raise
+        if error.where is not None or isinstance(error, ConfigError):
+            raise
+        same = type(error) if isinstance(error, kind) else kind  # said by what does not know which file it is of
+        raise same(error.what, where=str(path), fix=error.fix or fix) from error
     except MemoryError as error:
         raise kind(f"{what}: it asks for more memory than there is{_told(error)}", where=str(path), fix=fix) from error
     except Exception as error:
