@@ -15,7 +15,7 @@ ROOM    := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $
 help:
 	@echo "make setup     install spectrain and all it needs into .venv"
 	@echo "make demo      train a small contrastive model on real sea-surface temperature (3 minutes)"
-	@echo "make test      the tests (15 minutes at most)"
+	@echo "make test      the tests (15 minutes on a fast pair of cores)"
 	@echo "make test-all  the slow ones too"
 	@echo "make fuzz      read 10,000 damaged files of each kind (hours; DAMAGED=1000 for fewer)"
 	@echo "make lint      ruff and mypy"
