@@ -146,7 +146,7 @@ def test_a_newer_or_damaged_description_is_refused(folder, tmp_path):
     (place / "model.safetensors").unlink()
     with pytest.raises(RunError, match="weights of the exported model are missing"):
         load_trained(place)
-    with pytest.raises(RunError, match=r"(?s)no statistics of version.*changed"):
+    with pytest.raises(DataError, match=r"(?s)no statistics of version.*changed"):
         load_trained(changed(statistics={}))
     place = changed(bands=json.loads((folder / "model.json").read_text())["bands"][:3])
     with pytest.raises((RunError, ValueError, DataError)):

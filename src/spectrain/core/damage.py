@@ -34,8 +34,8 @@ def reading(
     except SpectrainError as error:
         if error.where is not None or isinstance(error, ConfigError):
             raise
-        same = type(error) if isinstance(error, kind) else kind  # said by what does not know which file it is of
-        raise same(error.what, where=str(path), fix=error.fix or fix) from error
+        # said by what does not know which file it is of
+        raise type(error)(error.what, where=str(path), fix=error.fix or fix) from error
     except MemoryError as error:
         raise kind(f"{what}: it asks for more memory than there is{_told(error)}", where=str(path), fix=fix) from error
     except Exception as error:

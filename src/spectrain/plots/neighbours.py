@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from .images import first_band, robust_limits, shown_channels, to_rgb
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from .sheet import Sheet, height_of
 
 _PER_LINE = 6
 _HEAD, _SIDE, _GAP, _BAR, _BARS = 0.45, 1.9, 0.08, 0.12, 0.75
@@ -42,8 +41,6 @@ def draw_neighbours(
         bands: of the images, for true colours and the unit on the bar.
         dpi: dots per inch.
     """
-    from .sheet import Sheet, height_of  # matplotlib takes half a second
-
     shown_images = np.concatenate([query[None], images])
     shown_valid = np.concatenate([query_valid[None], valid])
     shown = shown_channels(query.shape[0], bands)
