@@ -184,7 +184,7 @@ def test_onnx_takes_any_size(run, onnx_file):
         with torch.no_grad():
             wanted = model(batch)
         found = torch.from_numpy(session.run(None, {"image": image.numpy()})[0])
-        assert difference(torch.from_numpy(found), wanted) < TOLERANCE
+        assert difference(found, wanted) < TOLERANCE
 
 
 def test_onnx_carries_bands_and_classes(onnx_file):
