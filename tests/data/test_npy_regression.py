@@ -16,7 +16,7 @@ from spectrain.data.opening import open_patches
 from spectrain.inspection.data_set import inspect
 from spectrain.losses.regression import RegressionLoss
 from spectrain.tasks.regression import Regression
-from spectrain.training.inputs.label_figures import label_figures
+from spectrain.training.inputs.label_statistics import label_statistics
 
 SIZE = (14, 12, 10)
 
@@ -103,15 +103,15 @@ def test_whole_numbers_are_labels_as_they_are(tmp_path):
     patches = open_patches(path, "train", options)
     labels = patches.read(np.arange(4)).labels
     assert labels.dtype == np.int16 and labels[1, 1, 2:5].tolist() == [3] * 3 and (labels[3] == -1).all()
-    assert label_figures(patches, ()).count.tolist() == [labels.size]
-    assert label_figures(patches, (-1,)).count.tolist() == [(labels != -1).sum()]
+    assert label_statistics(patches, ()).count.tolist() == [labels.size]
+    assert label_statistics(patches, (-1,)).count.tolist() == [(labels != -1).sum()]
 
 
 def test_patches_without_a_label_are_counted_and_said_once(tmp_path, caplog, monkeypatch):
     path, options = hierarchy(tmp_path)
     patches = open_patches(path, "train", options)
     monkeypatch.setattr("spectrain.training.inputs.measured_labels._PIXELS", 3 * patches.shape[2] * patches.shape[3])
-    label_figures(patches, ())
+    label_statistics(patches, ())
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "1 of 4 patches have no labelled pixel" in record.getMessage()
 

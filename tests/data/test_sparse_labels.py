@@ -30,7 +30,7 @@ from spectrain.inspection.data_set import inspect
 from spectrain.losses.regression import RegressionLoss
 from spectrain.tasks.regression import Regression
 from spectrain.tasks.segmentation import Segmentation
-from spectrain.training.inputs.label_figures import label_figures
+from spectrain.training.inputs.label_statistics import label_statistics
 
 GOLDEN = Path(__file__).parent / "golden" / "patches_v2.zarr"
 COUNT, SIZE = 11, (6, 7)
@@ -135,7 +135,7 @@ def test_a_task_gets_the_same_targets_from_both(tmp_path):
     assert batch.target.shape == wanted.shape
     image = MemoryPatches(np.zeros((COUNT, 1, *SIZE)), labels=dense)
     image.labels = lambda index: dense[index]
-    found, expected = label_figures(open_patches(path, "all"), (-9999,)), label_figures(image, (-9999,))
+    found, expected = label_statistics(open_patches(path, "all"), (-9999,)), label_statistics(image, (-9999,))
     for name in ("count", "mean", "deviation", "lowest", "highest", "sample"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name))
 

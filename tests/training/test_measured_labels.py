@@ -10,8 +10,8 @@ from test_classes import Labelled
 from spectrain.config import load_config
 from spectrain.core.errors import DataError
 from spectrain.data.mixture import Mixture
-from spectrain.training.inputs import label_figures as label_figures_module
-from spectrain.training.inputs.label_figures import label_figures
+from spectrain.training.inputs import label_statistics as label_statistics_module
+from spectrain.training.inputs.label_statistics import label_statistics
 from spectrain.training.inputs.measured_labels import doubt_units, with_limits, with_measured
 
 
@@ -27,7 +27,7 @@ def drawn(share=0.1, shape=(7, 9, 9), seed=0, scale=3.0, centre=3000.0):
 
 @pytest.mark.parametrize("scale", [3.0, 0.01])
 def test_mean_and_deviation_are_of_all_measured_pixels(monkeypatch, scale):
-    monkeypatch.setattr(label_figures_module, "_PIXELS", 200)  # blocks of two images, the last of one
+    monkeypatch.setattr(label_statistics_module, "PIXELS", 200)  # blocks of two images, the last of one
     labels = drawn(scale=scale)
     labels[2:4] = np.nan
     cfg = found(labels)
@@ -84,7 +84,7 @@ def test_a_model_that_does_not_know_its_labels_is_drawn_by_those_of_the_test(cap
     assert with_limits(cfg, Labelled(labels)).task.limits == found(labels).task.limits
     assert with_limits(found(drawn()), Labelled(labels)).task.limits == found(drawn()).task.limits
     caplog.clear()
-    label_figures(Labelled(labels), (), remark=False)
+    label_statistics(Labelled(labels), (), remark=False)
     assert not caplog.text
     assert with_limits(cfg, Labelled(np.full((2, 4, 4), np.nan))) is cfg
     other = load_config("segmentation")
@@ -164,9 +164,9 @@ def test_rare_values_weigh_more_by_the_density_of_the_labels():
 
 
 def test_a_sample_is_taken_evenly(monkeypatch):
-    monkeypatch.setattr(label_figures_module, "KEPT", 50)
+    monkeypatch.setattr(label_statistics_module, "KEPT", 50)
     labels = np.arange(2000, dtype="f4").reshape(20, 10, 10)
-    (sample,) = label_figures(Labelled(labels), ()).sample
+    (sample,) = label_statistics(Labelled(labels), ()).sample
     assert sample.tolist() == list(range(0, 2000, 64))
 
 

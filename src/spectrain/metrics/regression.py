@@ -99,7 +99,7 @@ class RegressionSums(Summed):
     """Sums over the labelled pixels of an evaluation, those of `sums_of` and `figure_sums`: a row a quantity.
 
     Attributes:
-        limits: lowest and highest value of each quantity in figures; None makes no sums that are only drawn.
+        limits: lowest and highest value of each quantity in plots; None makes no sums that are only drawn.
     """
 
     def __init__(self, limits: Sequence[tuple[float, float]] | None = None) -> None:

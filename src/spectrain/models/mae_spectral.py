@@ -179,8 +179,8 @@ class MAESpectral(nn.Module):
         names = Bands.unnamed(x.shape[1])
         if wavelengths is not None:
             names = Bands(replace(band, wavelength=nm) for band, nm in zip(names, wavelengths, strict=True))
-        figures = Untouched((0.0,) * len(names), (1.0,) * len(names))
-        model = AnyBands(self, names, figures, "none", self.mask_channel).to(x.device)
+        statistics = Untouched((0.0,) * len(names), (1.0,) * len(names))
+        model = AnyBands(self, names, statistics, "none", self.mask_channel).to(x.device)
         seen = torch.isfinite(x) if valid is None else valid
         index = torch.arange(x.shape[0], device=x.device)
         found: Tensor = model(Batch(x, seen, NoTarget(), index, all_valid=False))

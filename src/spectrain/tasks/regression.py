@@ -54,7 +54,7 @@ class Regression(Task):
         interval: share of pixels that the bounds in maps are to hold, see `interval_of`.
         metric: a metric part, or None.
         plot: a show_prediction part, or None.
-        limits: lowest and highest value of each quantity in figures of its metric, one quantity after the other; none
+        limits: lowest and highest value of each quantity in the plots of its metric, one quantity after the other; none
             is 4 spreads about the centre.
 
     Raises:
@@ -89,7 +89,7 @@ class Regression(Task):
             0.9, "share that the bounds in maps are to hold: 0.5, 0.68, 0.9, 0.95, or that of a pair of loss.levels"
         )
         limits: list[float] = option(
-            [], "lowest and highest value of each quantity in figures; none takes those of the training's labels"
+            [], "lowest and highest value of each quantity in plots; none takes those of the training's labels"
         )
 
     def __init__(

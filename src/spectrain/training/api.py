@@ -269,8 +269,8 @@ def checkpoint_meta(session: Session, run: Run) -> dict[str, Any]:
     """Return what a checkpoint says of itself: all that is needed to use its weights elsewhere."""
     cfg, patches = session.cfg, session.train.patches
     first, *more = (
-        {"bands": one.bands.to_json(), "image_size": list(one.shape[2:]), "statistics": figures.to_json()}
-        for one, figures in zip(datasets_of(patches), session.statistics, strict=True)
+        {"bands": one.bands.to_json(), "image_size": list(one.shape[2:]), "statistics": statistics.to_json()}
+        for one, statistics in zip(datasets_of(patches), session.statistics, strict=True)
     )
     return {
         "recipe": cfg.recipe,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
@@ -17,6 +16,7 @@ from ..data.loader import Loader
 from ..data.mixture import ByDataset
 from ..data.values import Values
 from ..models.banded import BandedModel
+from .processes.devices import autocast
 
 What = Literal["features", "projection"]
 
@@ -30,7 +30,7 @@ def embed_batches(
     batches: Iterable[NDArray[np.int64]],
     *,
     what: What = "features",
-    autocast: torch.autocast | None = None,
+    amp: torch.dtype | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the indices [B] and embeddings float32 [B,D] of each batch, on the model's device.
 
@@ -47,7 +47,7 @@ def embed_batches(
         batches: indices; -1 for padding, which is yielded too.
         what: "features", the encoder's coarsest map averaged over its pixels; or "projection", the model's output,
             which is what the loss compared (the latents of the published code).
-        autocast: mixed precision, or None.
+        amp: type of mixed precision, or None.
 
     Raises:
         SpectrainError: the model has no such vector.
@@ -62,7 +62,7 @@ def embed_batches(
                 batch = centred(batch)
             if model.convolves:
                 batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
-            with autocast if autocast is not None else contextlib.nullcontext():
+            with autocast(device, amp):
                 rows = model.pooled(batch) if what == "features" else _projection(model, batch)
             yield raw.index, _without_unseen(rows.float(), model, batch)
     finally:

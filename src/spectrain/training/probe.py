@@ -90,7 +90,6 @@ class Probe:
         order = EvalOrder(len(rows), size, world_size(), rank(), group=len(rows))
         places = list(order.batches())
         indices = (np.where(place >= 0, rows[place], -1) for place in places)
-        autocast = None if session.amp is None else torch.autocast(session.device.type, dtype=session.amp)
         parts = [
             part
             for _, part in embed_batches(
@@ -99,7 +98,7 @@ class Probe:
                 source.values,
                 source.loader,
                 indices,
-                autocast=autocast,
+                amp=session.amp,
             )
         ]
         features = gather_rows(torch.cat(parts)).cpu()

@@ -173,7 +173,7 @@ def build_model(inputs: Inputs, *, fresh: bool = True) -> BandedModel:
         cfg.model,
         bands=patches.bands,
         statistics=statistics[0],
-        more=[(one.bands, figures) for one, figures in zip(datasets[1:], statistics[1:], strict=True)],
+        more=[(one.bands, known) for one, known in zip(datasets[1:], statistics[1:], strict=True)],
         image_size=(height, width),
         seed=cfg.general.seed,
         take_init_from=fresh,

@@ -23,6 +23,7 @@ from ..data.mixture import ByDataset, by_dataset, datasets_of
 from ..data.patches import Patches
 from ..data.values import Values
 from ..tasks.base import Task
+from .processes.devices import autocast
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,9 +115,7 @@ class Subject(Setting):
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Return the mixed-precision block, or one that does nothing."""
-        if self.amp is None:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, dtype=self.amp)
+        return autocast(self.device, self.amp)
 
 
 @dataclass

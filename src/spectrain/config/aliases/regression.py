@@ -68,7 +68,7 @@ def only_a_number(value: Any, theirs: Mapping[str, Any]) -> Settings:
 
 
 def drawn_limits(value: Any, theirs: Mapping[str, Any]) -> Settings:
-    """Return where figures of the labels begin and end, which ``min_gt`` and ``max_gt`` say together; 0 and 1000."""
+    """Return where plots of the labels begin and end, which ``min_gt`` and ``max_gt`` say together; 0 and 1000."""
     low, high = (number(theirs.get(name, otherwise)) for name, otherwise in (("min_gt", 0), ("max_gt", 1000)))
     if low >= high:
         key = "max_gt" if "max_gt" in theirs else "min_gt"

@@ -54,7 +54,7 @@ def write_splits(
                 loader,
                 order.batches(),
                 what=what,
-                autocast=None if amp is None else torch.autocast(device.type, dtype=amp),
+                amp=amp,
             )
             first = next(rows)
             ids = [str(name) for name in patches.metadata()["patch_id"]]

@@ -87,14 +87,14 @@ def _patches(trained: Trained) -> Samples:
 
 def noise(trained: Trained, count: int, size: tuple[int, int], *, holes: bool = True) -> Tensor:
     """Return images [count,C,*size] in physical values within the statistics, with a few holes, the same each time."""
-    figures = Statistics.from_json(trained.meta["statistics"])
-    draw = torch.randn(count, len(figures.mean), *size, generator=torch.Generator().manual_seed(0))
+    statistics = Statistics.from_json(trained.meta["statistics"])
+    draw = torch.randn(count, len(statistics.mean), *size, generator=torch.Generator().manual_seed(0))
 
     def column(values: tuple[float, ...], missing: float) -> Tensor:
         return torch.tensor([one if math.isfinite(one) else missing for one in values])[:, None, None]
 
-    image = draw * column(figures.std, 1.0) + column(figures.mean, 0.0)
-    image = image.clamp(column(figures.minimum, -math.inf), column(figures.maximum, math.inf))
+    image = draw * column(statistics.std, 1.0) + column(statistics.mean, 0.0)
+    image = image.clamp(column(statistics.minimum, -math.inf), column(statistics.maximum, math.inf))
     bands = Bands.from_json(trained.meta["bands"])
     if trained.model.standardise == "limits":  # what is beyond them is cut off, and would compare nothing
         limits = [band.limits or (0.0, 1.0) for band in bands]

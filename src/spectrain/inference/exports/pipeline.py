@@ -141,8 +141,8 @@ def _folded(trained: Trained, network: SmpNetwork, shift: Tensor, bands: int) ->
     name, layer = first[0] if len(first) == 1 else ("", None)
     # a subclass may pad by itself
     alone = type(layer) is nn.Conv2d and layer.padding == (0, 0) and layer.groups == 1 and layer.bias is not None
-    figures = trained.meta["statistics"]
-    missing = any(figures["missing"]) or not any(figures["count"])  # where nothing was counted, nobody knows
+    statistics = trained.meta["statistics"]
+    missing = any(statistics["missing"]) or not any(statistics["count"])  # where nothing was counted, nobody knows
     if not alone or missing:
         what = "what is missing is 0" if alone else "its first layer pads images with 0"
         by_limits = trained.model.standardise == "limits"

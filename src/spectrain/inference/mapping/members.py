@@ -16,7 +16,7 @@ from ...core.targets import NoTarget
 from ...data.scene import Scene
 from ...data.values import Values
 from ...models.any_bands import AnyBands
-from ...training.processes.devices import autocast_dtype
+from ...training.processes.devices import autocast, autocast_dtype
 from ...training.trained.members import Loaded
 from ...training.trained.turned import Turned
 from .bands import Chosen, choose_bands
@@ -107,7 +107,7 @@ class Member:
         """
         if self._channels_last:
             batch = batch.replace(image=batch.image.contiguous(memory_format=torch.channels_last))
-        with torch.autocast(self._device.type, dtype=self._amp or torch.bfloat16, enabled=self._amp is not None):
+        with autocast(self._device, self._amp):
             output: Tensor = self.model(batch)
         if output.dim() != 4 or output.shape[2:] != batch.image.shape[2:]:
             raise DataError(

@@ -99,14 +99,14 @@ def _training_statistics(cfg: Config, train: Patches, fingerprint: str) -> list[
     found = []
     datasets = datasets_of(train)
     for one in datasets:
-        figures = kept_statistics(one, cfg.dataset, fingerprint if len(datasets) == 1 else None)
-        figures.refuse_empty(one.bands, str(one.path))
-        for warning in figures.warnings(one.bands):
+        statistics = kept_statistics(one, cfg.dataset, fingerprint if len(datasets) == 1 else None)
+        statistics.refuse_empty(one.bands, str(one.path))
+        for warning in statistics.warnings(one.bands):
             log.warning(warning)
-        if figures.empty:
+        if statistics.empty:
             said = "%s, %s: %d of %d patches have no valid value and teach nothing"
-            log.warning(said, one.path, one.split, figures.empty, len(one))
-        found.append(figures)
+            log.warning(said, one.path, one.split, statistics.empty, len(one))
+        found.append(statistics)
     return found
 
 

@@ -19,12 +19,12 @@ from ...losses.rarity import fit_rarity
 from ...tasks.value_layers import VALUE
 from ..processes.shared_work import from_main
 from .begun import meta_of_weights
-from .label_figures import _PIXELS, LabelFigures, LabelSums, label_figures
+from .label_statistics import PIXELS, LabelStatistics, LabelSums, label_statistics
 
 log = logging.getLogger("spectrain")
 
 FAR, MARGIN = 4.0, 0.03
-"""Deviations from the mean label where figures end at most, and what is added to labels that lie nearer: a share."""
+"""Deviations from the mean label where plots end at most, and what is added to labels that lie nearer: a share."""
 MAGNITUDE = 8.0
 """Labels that are this many times as large as others, or as small, are about an order of magnitude from them."""
 COMMON, APART = 0.5, 20.0
@@ -57,8 +57,8 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     if options.centre and options.spread and not weighs:  # of a run that goes on, or as was said
         return cfg
     _refuse_images(cfg)
-    figures = from_main(lambda: label_figures(patches, options.ignore))
-    count, mean, deviation = figures.count, figures.mean, figures.deviation
+    known = from_main(lambda: label_statistics(patches, options.ignore))
+    count, mean, deviation = known.count, known.mean, known.deviation
     layers = len(count)
     where = f"{patches.path}, {patches.split}"
     if not count.all():
@@ -73,7 +73,7 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
         log.info(said, where, layers, ", ".join(names))
     if len(names) != layers:
         raise DataError(f"{len(names)} names for {layers} layers of labels", where="task.names", fix="name each layer")
-    from_main(lambda: _doubt_fill(figures, names, where))
+    from_main(lambda: _doubt_fill(known, names, where))
     if valid is not None and valid is not patches:
         from_main(lambda: _doubt_units(valid, options, mean, deviation, "of the training"))
     published = getattr(cfg.loss.options, "variance", None) == "published"
@@ -86,11 +86,11 @@ def with_measured(cfg: Config, patches: Patches, valid: Patches | None = None) -
     elif options.standardise == "none" or (options.standardise == "auto" and published):
         mean, deviation = np.zeros(layers), np.ones(layers)
     found: dict[str, Any] = {"names": names, "centre": mean.tolist(), "spread": deviation.tolist()}
-    found |= {"limits": _limits(figures)}
+    found |= {"limits": _limits(known)}
     labels = "the labels"
     numbers = labels if begun is None else "the weights of model.init_from"
     cfg = _filled(cfg, "task", found, {"names": labels, "limits": labels, "centre": numbers, "spread": numbers})
-    return _with_rarity(_with_bins(cfg, figures), figures, where)
+    return _with_rarity(_with_bins(cfg, known), known, where)
 
 
 def _refuse_images(cfg: Config) -> None:
@@ -114,47 +114,47 @@ def _filled(cfg: Config, group: str, found: dict[str, Any], origins: dict[str, s
     return made
 
 
-def _with_bins(cfg: Config, figures: LabelFigures) -> Config:
+def _with_bins(cfg: Config, known: LabelStatistics) -> Config:
     """Return the configuration with bins of the target that hold about as many labels each; of one quantity alone."""
     count = getattr(cfg.metric.options, "quantiles", 0)
-    if count < 2 or len(figures.sample) > 1:
+    if count < 2 or len(known.sample) > 1:
         return cfg
-    inner = np.quantile(figures.sample[0], np.linspace(0, 1, count + 1)[1:-1])
-    digits = 2 - int(np.floor(np.log10(figures.deviation[0])))
+    inner = np.quantile(known.sample[0], np.linspace(0, 1, count + 1)[1:-1])
+    digits = 2 - int(np.floor(np.log10(known.deviation[0])))
     edges = sorted({float(edge) for edge in np.round(inner, digits)})
     return _filled(cfg, "metric", {"bins": edges}, {"bins": "the labels"})
 
 
-def _with_rarity(cfg: Config, figures: LabelFigures, where: str) -> Config:
+def _with_rarity(cfg: Config, known: LabelStatistics, where: str) -> Config:
     """Return the configuration with the weights of rare values, where they are asked for."""
     power = getattr(cfg.loss.options, "rare", 0)
     if not power or cfg.loss.options.rare_edges:
         return cfg
-    if len(figures.sample) > 1:
+    if len(known.sample) > 1:
         raise DataError(
-            f"the labels have {len(figures.sample)} quantities, and weights of rare values are of one",
+            f"the labels have {len(known.sample)} quantities, and weights of rare values are of one",
             where=f"loss.rare, {where}",
             fix="set loss.rare=0, or train one quantity",
         )
-    edges, weights = fit_rarity(figures.sample[0], power=power, smooth=1.0)
+    edges, weights = fit_rarity(known.sample[0], power=power, smooth=1.0)
     origins = {"rare_edges": "the labels", "rare_weights": "the labels"}
     return _filled(cfg, "loss", {"rare_edges": edges, "rare_weights": weights}, origins)
 
 
 def with_limits(cfg: Config, patches: Patches) -> Config:
-    """Return the configuration of a test, whose figures end where its labels do if the model does not say where."""
+    """Return the configuration of a test, whose plots end where its labels do if the model does not say where."""
     if getattr(cfg.task.options, "limits", None) != []:
         return cfg
-    figures = label_figures(patches, cfg.task.options.ignore, remark=False)
-    if not figures.count.all():
+    known = label_statistics(patches, cfg.task.options.ignore, remark=False)
+    if not known.count.all():
         return cfg
-    return _filled(cfg, "task", {"limits": _limits(figures)}, {"limits": "the labels"})
+    return _filled(cfg, "task", {"limits": _limits(known)}, {"limits": "the labels"})
 
 
-def _limits(figures: LabelFigures) -> list[float]:
-    """Return where the figures of each quantity begin and end, one after the other: a little beyond its labels."""
-    mean, far = figures.mean, FAR * figures.deviation
-    low, high = np.maximum(figures.lowest, mean - far), np.minimum(figures.highest, mean + far)
+def _limits(known: LabelStatistics) -> list[float]:
+    """Return where the plots of each quantity begin and end, one after the other: a little beyond its labels."""
+    mean, far = known.mean, FAR * known.deviation
+    low, high = np.maximum(known.lowest, mean - far), np.minimum(known.highest, mean + far)
     margin = np.maximum(MARGIN * (high - low), 1e-6 * np.maximum(np.abs(mean), 1))
     found: list[float] = np.stack([low - margin, high + margin], 1).ravel().tolist()
     return found
@@ -190,11 +190,11 @@ def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbe
         if not one.has_labels:
             continue
         sums = LabelSums()
-        rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
+        rows = max(1, PIXELS // (one.shape[2] * one.shape[3]))
         index = np.unique(np.linspace(0, len(one) - 1, min(len(one), _LOOKED_AT)).astype(np.int64))
         for at in range(0, len(index), rows):
             sums.add(one, index[at : at + rows], options.ignore)
-        own = sums.figures()
+        own = sums.statistics()
         if not own.count.any():
             log.warning(
                 "%s, %s: none of %d patches that were looked at has a labelled pixel, so no score of them is known",
@@ -212,9 +212,9 @@ def _doubt_units(patches: Patches, options: Any, mean: Numbers, deviation: Numbe
             )  # fmt: skip
 
 
-def _doubt_fill(figures: LabelFigures, names: Sequence[str], where: str) -> None:
+def _doubt_fill(known: LabelStatistics, names: Sequence[str], where: str) -> None:
     """Warn of a label that may stand for "not measured": it is most of them, or comes again far from all others."""
-    for name, sample in zip(names, figures.sample, strict=True):
+    for name, sample in zip(names, known.sample, strict=True):
         values, counts = np.unique(sample, return_counts=True)
         if len(values) < 2:
             continue

@@ -143,7 +143,7 @@ def open_inputs(cfg: Config, checkpoint: dict[str, Any] | None = None) -> Inputs
 
 
 def _alike(one: Sequence[Statistics], other: Sequence[Statistics]) -> bool:
-    return [len(figures.mean) for figures in one] == [len(figures.mean) for figures in other]
+    return [len(statistics.mean) for statistics in one] == [len(statistics.mean) for statistics in other]
 
 
 def _open_splits(cfg: Config) -> tuple[Patches, Patches | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,11 @@ def autocast_dtype(use_amp: str | bool, device: torch.device) -> torch.dtype | N
     """Return bfloat16 where mixed precision is on, otherwise None; ``auto`` is on for CUDA only."""
     wanted = device.type == "cuda" if use_amp == "auto" else bool(use_amp)
     return torch.bfloat16 if wanted else None
+
+
+def autocast(device: torch.device, dtype: torch.dtype | None) -> contextlib.AbstractContextManager[Any]:
+    """Return the mixed-precision block of a type, or one that does nothing where it is None."""
+    return contextlib.nullcontext() if dtype is None else torch.autocast(device.type, dtype=dtype)
 
 
 def wants_compile(compile_option: str | bool, device: torch.device) -> bool:

@@ -123,10 +123,10 @@ def model_for(
             raise DataError("the model takes one band set", where=str(patches.path), fix="take one data set at a time")
         model.bands.require(patches.bands, where=f"{patches.path}, {patches.split}")
         return model if isinstance(model, AnyBands) else _by_limits_of(model, trained, patches)
-    known = [(model.band_set(number).bands, figures) for number, figures in enumerate(trained.statistics)]
+    known = [(model.band_set(number).bands, statistics) for number, statistics in enumerate(trained.statistics)]
     found = []
     for number, one in enumerate(datasets):
-        fitting = [figures for bands, figures in known if bands.same(one.bands)]
+        fitting = [statistics for bands, statistics in known if bands.same(one.bands)]
         if own is not None and own + number < len(known) and known[own + number][0].same(one.bands):
             found.append(known[own + number][1])
         elif fitting:
@@ -134,8 +134,8 @@ def model_for(
         else:
             found.append(_measured(trained, reference() if reference is not None else one))
     made = model.for_bands(datasets[0].bands, found[0])
-    for one, figures in zip(datasets[1:], found[1:], strict=True):
-        made.add_bands(one.bands, figures)
+    for one, statistics in zip(datasets[1:], found[1:], strict=True):
+        made.add_bands(one.bands, statistics)
     return made
 
 
@@ -151,8 +151,8 @@ def _by_limits_of(model: BandedModel, trained: Trained, patches: Patches) -> Ban
         "%s: bands are standardised by the limits of these data, which are not those of the training", patches.path
     )
     bands = Bands(replace(band, limits=limits) for band, limits in zip(model.bands, given, strict=True))
-    figures = trained.statistics[0]
-    other = BandedModel(model.network, bands, figures, "limits", model.mask_channel, model.image_size)
+    statistics = trained.statistics[0]
+    other = BandedModel(model.network, bands, statistics, "limits", model.mask_channel, model.image_size)
     return other.to(model.device).train(model.training)
 
 
@@ -163,9 +163,9 @@ def _measured(trained: Trained, patches: Patches) -> Statistics:
         patches.path,
         len(patches.bands),
     )
-    figures = kept_statistics(patches, trained.cfg.dataset)
-    figures.refuse_empty(patches.bands, str(patches.path))
-    return figures
+    statistics = kept_statistics(patches, trained.cfg.dataset)
+    statistics.refuse_empty(patches.bands, str(patches.path))
+    return statistics
 
 
 def checkpoint_of(path: Path) -> Path:

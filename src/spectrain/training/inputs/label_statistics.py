@@ -16,7 +16,7 @@ from ...tasks.regression import counted, measured
 
 log = logging.getLogger("spectrain")
 
-_PIXELS = 1 << 22
+PIXELS = 1 << 22
 KEPT = 1 << 18
 """Labels of a quantity that are held at most; of more every second, every fourth, ... is."""
 
@@ -24,8 +24,8 @@ Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LabelFigures:
-    """Figures of Q quantities.
+class LabelStatistics:
+    """Statistics of Q quantities.
 
     Attributes:
         count: of labels, [Q].
@@ -44,24 +44,24 @@ class LabelFigures:
     sample: list[Numbers]
 
 
-def label_figures(patches: Patches, ignore: Sequence[float], *, remark: bool = True) -> LabelFigures:
-    """Return the figures of all labels of a split.
+def label_statistics(patches: Patches, ignore: Sequence[float], *, remark: bool = True) -> LabelStatistics:
+    """Return the statistics of all labels of a split.
 
     Patches without any are said in a line, with ``remark``: they take no part in the loss.
     """
     sums = LabelSums()
     for one in datasets_of(patches):
-        rows = max(1, _PIXELS // (one.shape[2] * one.shape[3]))
+        rows = max(1, PIXELS // (one.shape[2] * one.shape[3]))
         starts = range(0, len(one), rows)
         empty = sum(sums.add(one, np.arange(at, min(at + rows, len(one))), ignore) for at in starts)
         if empty and remark:
             said = "%s, %s: %d of %d patches have no labelled pixel and teach nothing"
             log.warning(said, one.path, one.split, empty, len(one))
-    return sums.figures()
+    return sums.statistics()
 
 
 class LabelSums:
-    """Figures of labels, block by block.
+    """Statistics of labels, block by block.
 
     Blocks are joined by their means and squares about them, so that heights of 3,000 m that differ by centimetres keep
     their digits.
@@ -99,14 +99,14 @@ class LabelSums:
             sample.add(row[which])
         return empty
 
-    def figures(self) -> LabelFigures:
+    def statistics(self) -> LabelStatistics:
         """Return what all of them come to."""
         count, mean = self.count, self.mean
         deviation = np.sqrt(self.square / np.maximum(count, 1))
         varies = deviation > 1e-7 * np.abs(mean)  # less is what float32 leaves of labels that are all alike
         samples = [one.values.astype(np.float64) for one in self.samples]
         mean, deviation = np.where(count > 0, mean, 0), np.where(varies, deviation, 1.0)
-        return LabelFigures(count, mean, deviation, self.lowest, self.highest, samples)
+        return LabelStatistics(count, mean, deviation, self.lowest, self.highest, samples)
 
 
 class _Sample:
