@@ -11,6 +11,7 @@ from spectrain.config.keys import CHOICES, part_keys, scalars
 from spectrain.config.library import Library
 from spectrain.config.option import options_of
 from spectrain.preparation.options import PrepareOptions
+from spectrain.sweeps.options import SweepOptions
 
 # the options as the two documents print them, comments, `0.` and all
 NEWER = """{
@@ -332,6 +333,14 @@ def test_a_file_of_prepare_serves_a_training_too(write):
     text = "[darts]\nlabels = 'points'\npoints = ['a.csv']\npoints-value = 'h'\ncrs = 'EPSG:32633'\nworkers = 2\n"
     cfg = load_config("regression", config=write("a.toml", text), use_personal=False)
     assert {"points", "points_value", "crs", "workers"} <= set(cfg.left_alone)
+
+
+def test_a_file_of_sweep_serves_its_trainings(write):
+    """config/ may not import sweeps/ either."""
+    assert ELSEWHERE["sweep"] == set(options_of(SweepOptions))
+    text = "[darts]\nn_trials = 2\ntotal-trials = 3\nrunner = 'a'\nscore = 'last'\nsweep-seed = 1\nsweep-config = 's.yaml'\n"
+    cfg = load_config("segmentation", config=write("a.toml", text), use_personal=False)
+    assert {"n_trials", "total_trials", "runner", "score", "sweep_seed"} <= set(cfg.left_alone)
 
 
 # --- the published configuration of SpectralEye (names and values; its references written out)

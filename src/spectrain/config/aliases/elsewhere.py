@@ -18,5 +18,8 @@ ELSEWHERE: dict[str, frozenset[str]] = {
         "points_value", "points_filter", "points_xy", "points_crs", "points_merge", "points_diameter", "workers",
         "scheduler", "device",
     }),
-    "sweep": frozenset({"sweep_config", "sweep_db", "sweep_id", "n_trials", "n_folds", "n_randoms"}),
+    "sweep": frozenset({
+        "sweep_config", "recipe", "sweep_id", "sweep_db", "device", "devices", "runner", "n_trials", "total_trials",
+        "n_folds", "n_randoms", "score", "sweep_seed",
+    }),
 }
