@@ -29,10 +29,11 @@ GROUPS: dict[str, list[str]] = {
 
 _HEAD = """# Python
 
-This page is generated (`make docs`). These names are the whole public interface of the package: `import spectrain` is
-light, and each is imported when it is first used. The verbs are the command's, with the same names and arguments;
-`help(spectrain.train)` shows what each takes, returns and raises, and so does the site. Beside them, what the page on
-[extending](extending.md) imports is there for parts of your own. Everything else may change without notice.
+This page is generated (`make docs`). These names, and those of `spectrain.plugin` for
+[parts of your own](extending.md), are the whole public interface of the package: `import spectrain` is light, and each
+is imported when it is first used. The verbs are the command's, with the same names and arguments;
+`help(spectrain.train)` shows what each takes, returns and raises, and so does the site. Everything else may change
+without notice.
 """
 
 

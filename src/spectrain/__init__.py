@@ -1,6 +1,7 @@
 """spectrain trains models on images with any number of bands.
 
-The names below are the whole public interface; each is imported when it is first used.
+The names below are the whole public interface, with those of `spectrain.plugin` for parts of one's own; each is
+imported when it is first used.
 """
 
 from __future__ import annotations

@@ -338,7 +338,7 @@ def test_a_file_of_prepare_serves_a_training_too(write):
 def test_a_file_of_sweep_serves_its_trainings(write):
     """config/ may not import sweeps/ either."""
     assert ELSEWHERE["sweep"] == set(options_of(SweepOptions))
-    text = "[darts]\nn_trials = 2\ntotal-trials = 3\nrunner = 'a'\nscore = 'last'\nsweep-seed = 1\nsweep-config = 's.yaml'\n"
+    text = "[darts]\nn_trials = 2\ntotal-trials = 3\nrunner = 'a'\nscore = 'last'\nsweep-seed = 1\n"
     cfg = load_config("segmentation", config=write("a.toml", text), use_personal=False)
     assert {"n_trials", "total_trials", "runner", "score", "sweep_seed"} <= set(cfg.left_alone)
 

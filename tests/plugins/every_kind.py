@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from spectrain import register
-from spectrain.config.option import option
+from spectrain.plugin import option, register
 
 
 @register("reader", "test_reader")

@@ -9,15 +9,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from spectrain import Bands, register
-from spectrain.config.option import option
-from spectrain.core.fill import fill_invalid
-from spectrain.core.loss_sum import LossSum
-from spectrain.core.random import uniform
-from spectrain.data.fingerprint import content_fingerprint
-from spectrain.data.patches import Patches, Rows
-from spectrain.metrics.base import Metrics
-from spectrain.models.banded import ModelConfig
+from spectrain.plugin import (
+    Bands,
+    LossSum,
+    Metrics,
+    ModelConfig,
+    Patches,
+    Rows,
+    content_fingerprint,
+    fill_invalid,
+    option,
+    register,
+    uniform,
+)
 
 
 class NpzPatches(Patches):
