@@ -33,8 +33,10 @@ def compose_groups(choices: Mapping[str, str], library: Library) -> dict[str, An
     Raises:
         ConfigError: Hydra cannot compose a user's file, for example because its defaults list names no file.
     """
-    if library.config_dir is None and all(library.file(group, name) for group, name in choices.items()):
-        return copy.deepcopy(_ours(tuple(sorted(choices.items()))))
+    if library.config_dir is None:
+        files = {group: name for group, name in choices.items() if library.file(group, name)}
+        parts = {group: _node(name, registered(group)[name]) for group, name in choices.items() if group not in files}
+        return copy.deepcopy(_ours(tuple(sorted(files.items())))) | parts
     apart = {group for group, name in choices.items() if library.is_apart(group, name)}
     composed = _composed({**choices, **dict.fromkeys(apart, "none")}, library.config_dir)
     for group in apart:
