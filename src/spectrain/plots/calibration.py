@@ -18,6 +18,8 @@ COUNTS = "magma_r"
 _FAINT = 0.3  # where the colours of counts begin, so that a single label is seen on white
 _DECADE = 8.0  # an axis of deviations that differ by more is logarithmic
 _SIDE = 4.2
+_LEFT, _RIGHT, _BELOW, _LINE = 0.85, 0.15, 0.5, 0.17
+"""Inches: beside and below a panel for its numbers and their name, and a line of words above it."""
 
 
 class Histogram(NamedTuple):
@@ -84,7 +86,7 @@ class Retention:
 
 def draw_joint(found: Mapping[str, Joint], unit: str | None = None) -> Figure:
     """Return predicted against true values, a panel a quantity by name: colours are counts, on a logarithmic scale."""
-    figure, panels = _panels(found, width=_SIDE + 0.7)
+    figure, panels = _panels(found, lines=2, width=_SIDE + 0.7)
     for axes, joint in zip(panels, found.values(), strict=True):
         inner = joint.counts[1:-1, 1:-1].T
         low, high = joint.limits
@@ -113,7 +115,7 @@ def draw_joint(found: Mapping[str, Joint], unit: str | None = None) -> Figure:
 
 def draw_calibration(found: Mapping[str, Calibration], unit: str | None = None) -> Figure:
     """Return error against predicted deviation over a histogram of the latter, a panel a quantity by name."""
-    figure, grid = _panels(found, rows=(3.0, 1.0), height=_SIDE + 0.8)
+    figure, grid = _panels(found, lines=1, rows=(3.0, 1.0), height=_SIDE + 0.8)
     for (upper, lower), one in zip(grid.T, found.values(), strict=True):
         edges, counts = np.array(one.spread.edges), np.array(one.spread.counts)
         share = counts.cumsum() / counts.sum()
@@ -149,8 +151,7 @@ def draw_calibration(found: Mapping[str, Calibration], unit: str | None = None) 
 
 def draw_coverage(found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
     """Return the share of labels in intervals (``found``) against what it should be (``level``), by quantity."""
-    figure = Figure(figsize=(_SIDE, _SIDE - 0.2), dpi=110, layout="constrained")
-    axes: Any = figure.subplots()
+    figure, (axes,) = _panels({"": None})
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     for number, (name, curve) in enumerate(found.items()):
         colour = BLUE if len(found) == 1 else f"C{number % 10}"
@@ -161,11 +162,9 @@ def draw_coverage(found: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure:
             axes.annotate(f"{100 * held:.0f}", (level, held), offset, textcoords="offset points", fontsize=8, ha=side)
     axes.set_xlim(0, 1.05)
     axes.set_ylim(0, 1.05)
-    axes.set_aspect("equal")
     ticks = next(iter(found.values()))["level"]
     axes.set_xticks([0, 0.25, *ticks], ["0", "25", *(f"{100 * level:.0f}" for level in ticks)], fontsize=7)
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=""))
-    axes.grid(color="0.92")
     axes.set_xlabel("share that the interval should hold [%]")
     axes.set_ylabel("share of labels that it holds [%]")
     _say(axes, "too unsure", 0.03, 0.97, "top", colour=GREY)
@@ -192,17 +191,45 @@ def draw_retention(found: Mapping[str, Retention], unit: str | None = None) -> F
 
 
 def _panels(
-    found: Mapping[str, object], *, width: float = _SIDE, height: float = _SIDE - 0.2, rows: Sequence[float] = ()
+    found: Mapping[str, object],
+    *,
+    lines: int = 0,
+    width: float = _SIDE,
+    height: float = _SIDE - 0.2,
+    rows: Sequence[float] = (),
 ) -> tuple[Figure, Any]:
-    """Return a figure with a column a name: axes [Q], or [rows,Q] of the heights given."""
-    figure = Figure(figsize=(width * len(found), height), dpi=110, layout="constrained")
-    grid: Any = figure.subplots(max(len(rows), 1), len(found), squeeze=False, height_ratios=rows or None)
+    """Return a figure with a column a name: axes [Q], or [rows,Q] of the heights given.
+
+    Margins are given and not matplotlib's to find, which would draw everything twice.
+
+    Args:
+        found: by name; a single one is not named above its panel.
+        lines: of words above a panel besides.
+        width: of a column in inches.
+        height: of the figure in inches.
+        rows: heights of the panels of a column in relation to each other.
+    """
+    several = len(found) > 1
+    above = 0.15 + _LINE * (lines + several)
+    panel = (width - _LEFT - _RIGHT, (height - above - _BELOW - _LINE * max(len(rows) - 1, 0)) / max(len(rows), 1))
+    figure = Figure(figsize=(width * len(found), height), dpi=110)
+    places = {
+        "left": _LEFT / width / len(found),
+        "right": 1 - _RIGHT / width / len(found),
+        "bottom": _BELOW / height,
+        "top": 1 - above / height,
+        "wspace": (_LEFT + _RIGHT) / panel[0],
+        "hspace": _LINE / panel[1],
+        "height_ratios": rows or None,
+    }
+    grid: Any = figure.subplots(max(len(rows), 1), len(found), squeeze=False, gridspec_kw=places)
     for axes in grid.flat:
         axes.grid(color="0.92")
         axes.set_axisbelow(True)
+        axes.tick_params(labelsize=8)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-    for axes, name in zip(grid[0], found if len(found) > 1 else (), strict=False):
+    for axes, name in zip(grid[0], found if several else (), strict=False):
         axes.set_title(name, fontsize=10, loc="left")
     return figure, grid if rows else grid[0]
 

@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backend_bases import get_registered_canvas_class
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..core.bands import Bands
-from .images import Limits, first_band, robust_limits, shown_channels, to_rgb
-from .sheet import name_row
+from .images import first_band, robust_limits, shown_channels, to_rgb
+from .sheet import Sheet, height_of, name_row
 
-_SIDE, _PLOT, _TITLE, _FOOT = 2.0, 3.0, 0.35, 0.55
-"""Inches: an image's side and a row's height, a plot's width, the words above and below all rows."""
+_SIDE, _SPACE, _ROW = 2.0, 0.08, 1.2
+"""Inches: an image's side, the space between two, and the least height of a row, which its plots need."""
+_PLOT, _NUMBERS, _BAR = 2.3, 0.75, 0.85
+"""Inches: a plot's width, that of the numbers at its left, and that of a colour bar with its words."""
+_NAME, _TITLE, _FOOT, _LETTER = 0.3, 0.35, 0.5, 0.08
+"""Inches: the words at the left of, above and below all rows, and a letter of these."""
 _MASKED = 0.5
 _INPUT, _OUTPUT = "black", "tab:orange"
 _GAP = 3.0  # times the usual step between bands
@@ -63,49 +66,59 @@ def draw_rows(rows: Sequence[Row], bands: Bands, *, dpi: int = 150, save_format:
     """
     titles = ["RGB"] if any(row.rgb is not None for row in rows) else []
     titles += ["original", "masked input", "reconstruction"]
-    has_bar = len(bands) < 3
-    widths = [_SIDE] * len(titles) + [_PLOT, _PLOT]
-    size = (sum(widths) + (0.9 if has_bar else 0.3), _SIDE * max(1, len(rows)) + _TITLE + _FOOT)
-    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
-    get_registered_canvas_class(save_format)(figure)
-    if not rows:
-        figure.text(0.5, 0.5, "no images", ha="center", va="center")
-        return figure
-    grid: Any = figure.subplots(len(rows), len(widths), squeeze=False, width_ratios=widths)
     axis = _BandAxis(bands)
-    for line, row in zip(grid, rows, strict=True):
-        _draw_images(figure, list(line[:-2]), row, bands)
-        _draw_error(line[-2], row, axis)
-        _draw_spectra(line[-1], row, axis)
-    for axes, title in zip(grid[0], [*titles, "error of masked values", "mean of masked pixels"], strict=True):
-        axes.set_title(title, fontsize=10)
-    for number, line in enumerate(grid, start=1):
-        for axes, name in zip(line[-2:], ("RMSE", "value"), strict=True):
+    high = max([_ROW, *(height_of(row.original, _SIDE) for row in rows)])
+    images = len(titles) * (_SIDE + _SPACE)
+    beside = _NAME + images + (_BAR if len(bands) < 3 else 0)
+    plots = [beside + number * (_NUMBERS + _PLOT) + _NUMBERS for number in range(2)]
+    sheet = Sheet(
+        plots[-1] + _PLOT + 0.15, _TITLE + high * max(1, len(rows)) + axis.foot, dpi=dpi, save_format=save_format
+    )
+    if not rows:
+        return sheet.without_images()
+    for number, row in enumerate(rows):
+        top, last = _TITLE + number * high, number == len(rows) - 1
+        shown = _draw_images(sheet, row, bands, top, high - _SPACE, "RGB" in titles)
+        error, spectra = (sheet.axes(left, top, _PLOT, high - 2 * _SPACE) for left in plots)
+        _draw_error(error, row, axis)
+        _draw_spectra(spectra, row, axis)
+        for axes, name in ((error, "RMSE"), (spectra, "value")):
             axes.set_ylabel(f"{name}{axis.unit}", fontsize=9)
-            axis.dress(axes, last=number == len(rows))
-    figure.align_ylabels(grid[:, -2:])
-    grid[0, -1].legend(fontsize=8, loc="best", framealpha=0.7, borderpad=0.3)
-    return figure
+            axes.yaxis.set_label_coords(-(_NUMBERS - 0.2) / _PLOT, 0.5)
+            axis.dress(axes, last=last)
+        if number == 0:
+            names = [*titles, "error of masked values", "mean of masked pixels"]
+            for axes, title in zip([*shown, error, spectra], names, strict=True):
+                axes.set_title(title, fontsize=10)
+            spectra.legend(fontsize=8, loc="best", framealpha=0.7, borderpad=0.3)
+    return sheet.figure
 
 
-def _draw_images(figure: Figure, line: list[Axes], row: Row, bands: Bands) -> None:
+def _draw_images(sheet: Sheet, row: Row, bands: Bands, top: float, high: float, with_rgb: bool) -> list[Axes]:
+    """Draw the images of a row, each in a place ``high`` inches high; return their axes."""
     shown = list(shown_channels(len(row.original), bands))
     limits = [robust_limits(row.original[channel], row.valid[channel]) for channel in shown]
     original = to_rgb(row.original, row.valid, bands, limits)
-    pictures = [
+    pictures: list[NDArray[Any] | None] = [row.rgb] if with_rgb else []
+    pictures += [
         original,
         _seen(original, row, shown),
         to_rgb(row.composed, row.valid & np.isfinite(row.composed), bands, limits),
     ]
-    for axes, picture in zip(line[-3:], pictures, strict=True):
-        axes.imshow(picture, interpolation="nearest")
-    if len(line) > len(pictures) and row.rgb is not None:
-        line[0].imshow(row.rgb, interpolation="nearest")
-    for axes in line:
-        axes.axis("off")
+    line = []
+    for number, picture in enumerate(pictures):
+        left = _NAME + number * (_SIDE + _SPACE)
+        if picture is None:
+            line.append(sheet.axes(left, top, _SIDE, high))
+            line[-1].axis("off")
+        else:
+            line.append(sheet.picture(left, top, _SIDE, high, picture))
     name_row(line[0], row.name)
     if len(shown) == 1:
-        _colour_bar(figure, line[-1], limits[0], bands)
+        scale, words = first_band(limits[0], bands)
+        right = _NAME + len(line) * (_SIDE + _SPACE) + 0.02
+        sheet.bar(right, top + 0.08 * high, 0.12, 0.84 * high, scale, words, ticks=5)
+    return line
 
 
 def _seen(original: NDArray[np.float32], row: Row, shown: Sequence[int]) -> NDArray[np.float32]:
@@ -116,15 +129,6 @@ def _seen(original: NDArray[np.float32], row: Row, shown: Sequence[int]) -> NDAr
     hidden = np.where(masked.all(axis=-1, keepdims=True), np.float32(_MASKED), np.float32(0))
     seen: NDArray[np.float32] = np.where(masked & observed, hidden, original)
     return seen
-
-
-def _colour_bar(figure: Figure, axes: Axes, limits: Limits, bands: Bands) -> None:
-    """Draw the bar of the first band at the right, with its name and unit."""
-    scale, words = first_band(limits, bands)
-    bar = figure.colorbar(scale, ax=axes, location="right", shrink=0.85, aspect=14, pad=0.03)
-    bar.ax.tick_params(labelsize=8)
-    bar.ax.locator_params(nbins=5)
-    bar.set_label(words, fontsize=8)
 
 
 def _draw_error(axes: Axes, row: Row, axis: _BandAxis) -> None:
@@ -178,6 +182,10 @@ class _BandAxis:
         units = {band.unit for band in bands}
         unit = units.pop() if len(units) == 1 else None
         self.unit = f" [{unit}]" if unit and unit != "1" else ""
+        self._named = not self._spectral and len(bands) <= _NAMED and bands != Bands.unnamed(len(bands))
+        self._upright = self._named and (len(bands) > 4 or sum(map(len, bands.names)) * _LETTER > _PLOT)
+        self.foot = max(_FOOT, 0.2 + _LETTER * max(map(len, bands.names))) if self._upright else _FOOT
+        """Inches below the rows."""
 
     def line(self, axes: Axes, values: NDArray[np.float64], *, color: str, label: str = "", wide: bool = False) -> None:
         """Draw a value a band; bands that stand alone are points, and so are all where there are few."""
@@ -197,15 +205,14 @@ class _BandAxis:
         axes.tick_params(labelsize=8, labelbottom=last)
         axes.grid(alpha=0.3, linewidth=0.5)
         axes.locator_params(axis="y", nbins=5)
-        named = not self._spectral and len(self._bands) <= _NAMED and self._bands != Bands.unnamed(len(self._bands))
-        if named:
-            axes.set_xticks(self._places, self._bands.names, rotation=90 if len(self._bands) > 4 else 0)
+        if self._named:
+            axes.set_xticks(self._places, self._bands.names, rotation=90 if self._upright else 0)
         elif len(self._places) == 1:
             axes.set_xticks(self._places)
         elif not self._spectral:
             axes.locator_params(axis="x", integer=True, nbins=8)
         if last:
-            axes.set_xlabel("wavelength [nm]" if self._spectral else "" if named else "band", fontsize=9)
+            axes.set_xlabel("wavelength [nm]" if self._spectral else "" if self._named else "band", fontsize=9)
 
     def _breaks(self) -> NDArray[np.intp]:
         """Return before which places the line is broken: where a step is several times the usual one."""

@@ -12,14 +12,15 @@ from torch import Tensor
 
 from .sheet import Sheet
 
+_LETTER = 0.07  # inches
 _MOST_NUMBERS = 12  # classes of a matrix whose cells hold numbers
 
 
 def draw_confusion(matrix: NDArray[np.float64], names: Sequence[str]) -> Figure:
     """Return a confusion matrix [K,K] (true, predicted): colour and number are shares of the true class."""
-    side = 2.2 + 0.55 * len(names)
-    figure = Figure(figsize=(side + 0.8, side), dpi=110, layout="constrained")
-    axes = figure.subplots()
+    side, words = max(1.6, 0.55 * len(names)), 0.4 + _LETTER * max(map(len, names))
+    sheet = Sheet(words + side + 1.1, 0.15 + side + words, dpi=110)
+    axes = sheet.axes(words, 0.15, side, side)
     there = matrix.sum(1, keepdims=True)
     share = np.divide(matrix, there, out=np.full_like(matrix, np.nan), where=there > 0)
     shown = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
@@ -33,8 +34,8 @@ def draw_confusion(matrix: NDArray[np.float64], names: Sequence[str]) -> Figure:
             axes.text(
                 column, row, text, ha="center", va="center", fontsize=7, color="white" if value > 0.6 else "black"
             )
-    figure.colorbar(shown, ax=axes, shrink=0.8, label="share of what is there")
-    return figure
+    sheet.bar(words + side + 0.15, 0.15 + 0.1 * side, 0.12, 0.8 * side, shown, "share of what is there", ticks=5)
+    return sheet.figure
 
 
 def draw_roc(curves: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
