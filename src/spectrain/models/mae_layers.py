@@ -52,8 +52,8 @@ class Place(nn.Module):
         self.positions, self.table = positions, table
         self._last: tuple[tuple[int, int, float, torch.device], Tensor] | None = None
         if positions == "learned":
-            self.spatial = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[1] * table[2], dim), std=0.02))
-            self.spectral = nn.Parameter(nn.init.trunc_normal_(torch.empty(table[0], dim), std=0.02))
+            self.spatial = nn.init.trunc_normal_(nn.Parameter(torch.empty(table[1] * table[2], dim)), std=0.02)
+            self.spectral = nn.init.trunc_normal_(nn.Parameter(torch.empty(table[0], dim)), std=0.02)
         else:
             self.bands = nn.Linear(group_size * CODE, dim)
 
@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.embed = nn.Linear(fed, sizes.dim)
         self.place = place
-        self.cls = nn.Parameter(nn.init.normal_(torch.empty(2, sizes.dim), std=0.02)) if class_token else None
+        self.cls = nn.init.normal_(nn.Parameter(torch.empty(2, sizes.dim)), std=0.02) if class_token else None
         self.blocks = nn.ModuleList(Block(sizes.dim, sizes.heads, sizes.mlp_ratio) for _ in range(sizes.depth))
         self.norm = nn.LayerNorm(sizes.dim)
 
@@ -134,7 +134,7 @@ class Decoder(nn.Module, ABC):
         super().__init__()
         dim = sizes.decoder_dim
         self.embed = nn.Linear(sizes.dim, dim)
-        self.mask_token = nn.Parameter(nn.init.normal_(torch.empty(dim), std=0.02))
+        self.mask_token = nn.init.normal_(nn.Parameter(torch.empty(dim)), std=0.02)
         self.place = place
         self.blocks = nn.ModuleList(
             self.block(dim, sizes.decoder_heads, sizes.mlp_ratio) for _ in range(sizes.decoder_depth)

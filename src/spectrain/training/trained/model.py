@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from ...config import Config, load_config
 from ...core.bands import Bands
@@ -74,21 +76,39 @@ def load_trained(path: str | Path, plugins: Sequence[str] = ()) -> Trained:
         return _built(path, read_trained(path), plugins)
 
 
+class NothingDrawn(TorchFunctionMode):
+    """Leaves parameters as they were allocated where a model is built: to draw what is overwritten takes seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _DRAWS and isinstance(drawn := args[0] if args else kwargs["tensor"], nn.Parameter):
+            return drawn
+        return func(*args, **kwargs)
+
+
+_DRAWS = {Tensor.normal_, Tensor.uniform_, nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_}
+"""What fills tensors by chance; the other initialisations of torch are made of these."""
+
+
 def _built(path: Path, record: dict[str, Any], plugins: Sequence[str]) -> Trained:
     """Return the model of a checkpoint, with its weights."""
     meta = record["meta"]
     cfg = _config_of(meta, plugins, path)
     size = meta["image_size"]
-    model = build_banded(
-        cfg.model,
-        bands=Bands.from_json(meta["bands"]),
-        statistics=Statistics.from_json(meta["statistics"]),
-        image_size=None if size is None else (size[0], size[1]),
-        seed=cfg.general.seed,
-        take_init_from=False,
-        channels=meta.get("channels"),
-        more=[(Bands.from_json(one["bands"]), Statistics.from_json(one["statistics"])) for one in meta.get("more", [])],
-    )
+    more = [(Bands.from_json(one["bands"]), Statistics.from_json(one["statistics"])) for one in meta.get("more", [])]
+    with NothingDrawn():
+        model = build_banded(
+            cfg.model,
+            bands=Bands.from_json(meta["bands"]),
+            statistics=Statistics.from_json(meta["statistics"]),
+            image_size=None if size is None else (size[0], size[1]),
+            seed=cfg.general.seed,
+            take_init_from=False,
+            channels=meta.get("channels"),
+            more=more,
+        )
     try:
         model.load_state_dict(record["model"])
     except RuntimeError as error:  # a description that was changed by hand
