@@ -31,6 +31,7 @@ def mae(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module("mae", monkeypatch)
 
 
+@pytest.mark.slow
 def test_every_kind_of_row_of_the_mae_benchmark_runs_at_toy_size(mae):
     found = {row["row"]: row for row in mae.rows(toy=True)}
     kinds = ["full", "full, holes", "published loss", "cross", "resident", "end to end"]

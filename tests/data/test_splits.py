@@ -78,6 +78,12 @@ def test_a_ring_that_crosses_itself_shares_the_ground_that_it_encloses():
     assert {tuple(pair) for pair in shared_pairs(places, places).tolist() if pair[0] < pair[1]} == {(0, 1)}
 
 
+def test_a_polygon_that_breaks_off_is_told():
+    whole = shapely.to_wkb(shapely.box(0, 0, 1, 1))
+    with pytest.raises(DataError, match="polygons cannot be read"):
+        footprints(pd.DataFrame({"geometry": [whole, whole[:-20]]}))
+
+
 def test_areas_are_equal_at_any_latitude():
     table = pd.DataFrame({"lat_s": [0.0, 60.0], "lat_n": [0.1, 60.1], "lon_w": [0.0, 0.0], "lon_e": [0.1, 0.2]})
     areas = [place.area for place in footprints(table)]

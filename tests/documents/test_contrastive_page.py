@@ -107,7 +107,15 @@ def test_the_python_of_the_page(folder, monkeypatch):
     np.testing.assert_allclose(np.linalg.norm(names["latents"], axis=1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("block", "command"), SHELL, ids=[command[:60] for _, command in SHELL])
+@pytest.mark.parametrize(
+    ("block", "command"),
+    [
+        pytest.param(
+            block, command, id=command[:60], marks=[pytest.mark.slow] if command.startswith("torchrun") else []
+        )
+        for block, command in SHELL
+    ],
+)
 def test_the_commands_of_the_page(folder, run, block: Block, command: str, monkeypatch, request, capsys):
     monkeypatch.chdir(folder)
     words = shlex.split(command.replace("RUN", str(run)))

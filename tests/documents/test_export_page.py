@@ -35,6 +35,7 @@ def folder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_page(folder, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     names: dict[str, object] = {}

@@ -119,6 +119,7 @@ def test_hdf5_with_a_filter_that_is_not_there(tmp_path):
         {"chunks": [10**9, 2, 6, 5]},
         {"chunks": [0, 2, 6, 5]},
         {"chunks": [1, 2, 10**9, 10**9]},
+        {"shape": [float("inf"), 2, 6, 5]},
         {"dtype": "object"},
         {"dtype": "|O"},
         {"dtype": "V4000000000"},

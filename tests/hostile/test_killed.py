@@ -52,7 +52,11 @@ def killed(commands, made, undisturbed, name, points, seed):
     return deaths
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize(
+    "name",
+    # a killed runner is a quick test of sweeps
+    [pytest.param(name, marks=pytest.mark.slow) if name == "sweep" else name for name in FAULTS],
+)
 def test_killed_once(commands, made, undisturbed, name):
     killed(commands, made, undisturbed, name, 1, 0)
 

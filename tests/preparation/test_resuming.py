@@ -116,6 +116,7 @@ def test_several_processes_write_the_same_bytes(whole, data, tmp_path):
     assert found == expected
 
 
+@pytest.mark.slow
 def test_the_workers_of_a_scheduler_write_the_same_bytes(whole, data, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed")
     monkeypatch.chdir(tmp_path)
@@ -151,6 +152,7 @@ def pointed(shared_data, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow  # as scenes above
 def test_points_killed_and_started_again_end_with_the_same_bytes(pointed, tmp_path):
     whole = start(tmp_path / "whole", pointed, base=POINTS)
     assert whole.wait() == 0, whole.stdout.read()

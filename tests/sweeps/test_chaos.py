@@ -46,8 +46,9 @@ def test_four_runners_on_postgresql_are_killed_and_the_server_too(tmp_path, serv
     check(chaos)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("url", ["sqlite:///{}/study.db", pytest.param("journal:{}/study.log", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("url", ["sqlite:///{}/study.db", "journal:{}/study.log"])
 def test_two_runners_on_a_file_are_killed(tmp_path, url):
     chaos = wild(tmp_path, url.format(tmp_path), runners=2, kills=10, stops=1, total=6, epoch=0.06)
     counts = driven(chaos)

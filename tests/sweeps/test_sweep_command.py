@@ -91,6 +91,7 @@ def test_a_sweep_from_its_file_to_its_runs_and_on(place, caplog, capsys):
     assert len(found.store.trials()) == 2
 
 
+@pytest.mark.slow  # two runners are quick in test_many_runners.py
 def test_two_devices_are_two_runners_of_one_sweep(place, capfd):
     code = command(
         "sweep.yaml", "dataset.path=data", *SMALL, "--n-folds", "2", "--n-randoms", "1", "--devices", "cpu,cpu",

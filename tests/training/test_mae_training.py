@@ -122,6 +122,7 @@ def test_two_processes_equal_one(folder, two_processes, data, case):
         assert_same(result[f"{data}: {case}"], whole)
 
 
+@pytest.mark.slow  # its steps are compared above
 def test_a_whole_run_in_two_processes_equals_one(folder, tmp_path):
     """With validation, statistics, checkpoint and the rest, sharded and recomputed; then one process tests it."""
     path = place(folder, "mixture")

@@ -174,7 +174,7 @@ def command(*words: str) -> None:
     assert done.returncode == 0, f"{done.stderr[:6000]}\n...\n{done.stderr[-2000:]}"  # the starter has the last words
 
 
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize("parallel", ["ddp", pytest.param("fsdp", marks=pytest.mark.slow)])
 def test_one_process_a_device_is_started_and_another_number_continues_the_run(data, tmp_path, parallel, capsys):
     run = tmp_path / "run"
     words = [f"dataset.path={data}", "dataset.labels_key={split}_toy_dense", "task=toy_dense", "model=toy_net"]

@@ -68,6 +68,7 @@ def test_killed_in_its_steps(place, whole, tmp_path):
     assert_same(whole, spectrain.train(resume=out).folder)
 
 
+@pytest.mark.slow
 def test_stopped_in_its_test(place, whole, tmp_path, monkeypatch):
     """All epochs are there, and what was to come after them is not: it comes by resuming."""
 

@@ -148,7 +148,7 @@ def killed_and_resumed(data: Path, out: Path, kills: int, seed: int, workers: in
     return killed
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_and_resumed_is_bit_identical(data, unbroken, tmp_path, workers):
     out = tmp_path / "run"
     assert killed_and_resumed(data, out, kills=2, seed=workers, workers=workers) >= 1

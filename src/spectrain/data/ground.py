@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.damage import reading
 from ..core.errors import DataError, needs
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def footprints(metadata: pd.DataFrame) -> Polygons | None:
     if "geometry" in metadata:
         values = metadata["geometry"].to_numpy()
         first = next((value for value in values if value is not None), None)
-        degrees = shapely.from_wkb(values) if isinstance(first, bytes | bytearray) else np.array(values, dtype=object)
+        with reading("the metadata table", fix="write its column geometry as WKB", what="its polygons cannot be read"):
+            degrees = shapely.from_wkb(values) if isinstance(first, bytes | bytearray) else np.array(values, object)
     else:
         degrees = shapely.box(*(metadata[name].to_numpy(dtype=np.float64) for name in BOX))
     lacking = shapely.is_missing(degrees) | shapely.is_empty(degrees)

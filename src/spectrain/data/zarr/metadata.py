@@ -85,7 +85,7 @@ def read_array(path: Path) -> ZarrArray:
     record = _json(file)
     try:
         return _third(path, record) if file.name == "zarr.json" else _second(path, record)
-    except (LookupError, TypeError, ValueError, AttributeError, struct.error) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, struct.error) as error:
         raise DataError(
             f"the metadata of the array are damaged, or of a kind that is not read: {error}",
             where=str(file),
