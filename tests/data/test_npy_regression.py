@@ -110,7 +110,7 @@ def test_whole_numbers_are_labels_as_they_are(tmp_path):
 def test_patches_without_a_label_are_counted_and_said_once(tmp_path, caplog, monkeypatch):
     path, options = hierarchy(tmp_path)
     patches = open_patches(path, "train", options)
-    monkeypatch.setattr("spectrain.training.inputs.measured_labels._PIXELS", 3 * patches.shape[2] * patches.shape[3])
+    monkeypatch.setattr("spectrain.training.inputs.measured_labels.PIXELS", 3 * patches.shape[2] * patches.shape[3])
     label_statistics(patches, ())
     (record,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "1 of 4 patches have no labelled pixel" in record.getMessage()
