@@ -37,7 +37,8 @@ class FakePart:
 @st.composite
 def archives(draw):
     """Return names, outlines and parts of scenes near each other, some on one place, some on another map."""
-    overlap, size = draw(st.integers(0, 20)), draw(st.integers(21, 40))
+    # steps of 11 px and more: of one pixel, thousands of windows would each share ground with as many of every scene
+    overlap, size = draw(st.integers(0, 10)), draw(st.integers(21, 40))
     names, rasters, parts = [], [], []
     for number in range(draw(st.integers(1, 7))):
         height, width = draw(st.integers(10, 120)), draw(st.integers(10, 120))
@@ -78,7 +79,7 @@ def assert_apart(tables):
             assert not len(shared_pairs(one, other))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(archives(), options(st.sampled_from([None, None, 300.0, 1000.0])), st.data())
 def test_nothing_is_shared(archive, chosen, data):
     names, outlines, parts = archive
