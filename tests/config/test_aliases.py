@@ -6,12 +6,8 @@ import pytest
 
 from spectrain.config import load_config
 from spectrain.config.aliases import EVERYWHERE, RECIPES, derived_names, known_elsewhere, table_of
-from spectrain.config.aliases.elsewhere import ELSEWHERE
 from spectrain.config.keys import CHOICES, part_keys, scalars
 from spectrain.config.library import Library
-from spectrain.config.option import options_of
-from spectrain.preparation.options import PrepareOptions
-from spectrain.sweeps.options import SweepOptions
 
 # the options as the two documents print them, comments, `0.` and all
 NEWER = """{
@@ -325,22 +321,6 @@ def test_no_alias_hides_an_option():
         assert not {f"{group}={name}" for group in CHOICES for name in Library().names(group)} & set(table_of(recipe))
     assert known_elsewhere("epochs") == "contrastive"
     assert known_elsewhere("nonsense") is None
-
-
-def test_a_file_of_prepare_serves_a_training_too(write):
-    """config/ may not import preparation/, so its options are written down there once more."""
-    assert ELSEWHERE["prepare"] == {*options_of(PrepareOptions), "sentinel2_dir"}
-    text = "[darts]\nlabels = 'points'\npoints = ['a.csv']\npoints-value = 'h'\ncrs = 'EPSG:32633'\nworkers = 2\n"
-    cfg = load_config("regression", config=write("a.toml", text), use_personal=False)
-    assert {"points", "points_value", "crs", "workers"} <= set(cfg.left_alone)
-
-
-def test_a_file_of_sweep_serves_its_trainings(write):
-    """config/ may not import sweeps/ either."""
-    assert ELSEWHERE["sweep"] == set(options_of(SweepOptions))
-    text = "[darts]\nn_trials = 2\ntotal-trials = 3\nrunner = 'a'\nscore = 'last'\nsweep-seed = 1\n"
-    cfg = load_config("segmentation", config=write("a.toml", text), use_personal=False)
-    assert {"n_trials", "total_trials", "runner", "score", "sweep_seed"} <= set(cfg.left_alone)
 
 
 # --- the published configuration of SpectralEye (names and values; its references written out)
