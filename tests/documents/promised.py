@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -79,9 +80,11 @@ class Document:
     promises: tuple[Promise, ...]
 
 
+@cache
 def documents() -> list[Document]:
     """Return all documents; an entry without words of its own has those of the same id in the file that is ``like``."""
-    raw = {stem: yaml.safe_load((FOLDER / f"{stem}.yaml").read_text(encoding="utf-8")) for stem in ORDER}
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # seconds faster
+    raw = {stem: yaml.load((FOLDER / f"{stem}.yaml").read_text(encoding="utf-8"), loader) for stem in ORDER}
     return [_document(stem, raw) for stem in ORDER]
 
 

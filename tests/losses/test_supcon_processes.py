@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn import functional as F
+from warm_processes import together
 
 from spectrain.losses.supcon import SupConLoss
 
@@ -37,9 +37,9 @@ def loss_and_gradient(case, part):
     return result.sum.detach(), result.weight, rows.grad
 
 
-def process(number, folder):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=number, world_size=WORLD)
+def process(folder):
+    dist.init_process_group("gloo")
+    number = dist.get_rank()
     part = slice(number * EACH, (number + 1) * EACH)
     results = {case: loss_and_gradient(case, part) for case in CASES}
     torch.save(results, f"{folder}/{number}.pt")
@@ -49,7 +49,7 @@ def process(number, folder):
 @pytest.fixture(scope="module")
 def of_two(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
-    mp.spawn(process, (str(folder),), nprocs=WORLD)
+    together(process, str(folder), world=WORLD)
     return [torch.load(folder / f"{number}.pt") for number in range(WORLD)]
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
 import rasterio.warp
+from warm_processes import Command
 
 from spectrain.preparation import prepare
 
@@ -22,23 +21,10 @@ WORDS = [
 ]  # fmt: skip
 
 
-def interruptible():
-    """Undo in a child what it inherits where the tests run in the background of a shell: SIGINT is ignored there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def start(folder, data, *words, base=WORDS):
     folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "spectrain", "prepare", "scenes", f"data_dir={data}", *base, *words]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "COLUMNS": "99"},
-        preexec_fn=interruptible,
-    )
+    words = ["prepare", "scenes", f"data_dir={data}", *base, *words]
+    return Command(words, cwd=folder, env={**os.environ, "COLUMNS": "99"})
 
 
 def digest(folder):
@@ -69,7 +55,7 @@ def data(shared_data, tmp_path_factory):
 def whole(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     process = start(folder, data)
-    output = process.communicate()[0]
+    output = "".join(process.communicate())
     assert process.returncode == 0, output
     return digest(folder / "out")
 
@@ -92,7 +78,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_p
         while process.poll() is None and not moment():
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL if number else signal.SIGINT)
-        output = process.communicate()[0]
+        output = "".join(process.communicate())
         killed += process.returncode == -signal.SIGKILL
         if number == 0:
             assert process.returncode == 130 and "give the same command again" in output
@@ -100,7 +86,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_p
             assert 3 <= parts(tmp_path) < SCENES
     assert killed >= 1
     process = start(tmp_path, data)
-    output = process.communicate()[0]
+    output = "".join(process.communicate())
     assert process.returncode == 0, output
     assert f"of {SCENES} scenes are there already" in output or "nothing to do" in output
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
@@ -109,7 +95,7 @@ def test_killed_and_started_again_it_ends_with_the_same_bytes(whole, data, tmp_p
 
 def test_several_processes_write_the_same_bytes(whole, data, tmp_path):
     process = start(tmp_path, data, "--workers", "2")
-    output = process.communicate()[0]
+    output = "".join(process.communicate())
     assert process.returncode == 0, output
     found = digest(tmp_path / "out")
     assert found.pop("config.toml") != (expected := dict(whole)).pop("config.toml")  # it says workers = 2
@@ -155,7 +141,7 @@ def pointed(shared_data, tmp_path_factory):
 @pytest.mark.slow  # as scenes above
 def test_points_killed_and_started_again_end_with_the_same_bytes(pointed, tmp_path):
     whole = start(tmp_path / "whole", pointed, base=POINTS)
-    assert whole.wait() == 0, whole.stdout.read()
+    assert whole.wait() == 0, whole.communicate()
     assert (tmp_path / "whole" / "out" / "cross-val.zarr" / "y_index").is_dir()
     place = tmp_path / "again"
     moments = [
@@ -174,6 +160,6 @@ def test_points_killed_and_started_again_end_with_the_same_bytes(pointed, tmp_pa
         killed += process.returncode == -signal.SIGKILL
     assert killed >= 2
     process = start(place, pointed, base=POINTS)
-    assert process.wait() == 0, process.stdout.read()
+    assert process.wait() == 0, process.communicate()
     assert not [path for path in (place / "out").iterdir() if path.name.startswith(".")]
     assert digest(place / "out") == digest(tmp_path / "whole" / "out")

@@ -1,12 +1,7 @@
-"""Optimiser steps of a toy task, in one process or under torchrun; the tests compare what comes out.
-
-torchrun --nproc-per-node 2 tests/training/steps_of.py CASES.json OUT.pt
-"""
+"""Optimiser steps of a toy task, in one process or in one of several; the tests compare what comes out."""
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -145,19 +140,13 @@ def full(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def main() -> None:
+def steps_of_all(data: Path, cases: dict[str, tuple[str, list[str]]], out: Path) -> None:
+    """Be one process of a world: write what it finds of each case to ``OUT.RANK``."""
     from spectrain.core.distributed import rank
     from spectrain.training.processes.parallel import process_group
 
-    torch.set_num_threads(1)
-    data, cases = json.loads(Path(sys.argv[1]).read_text())
     with process_group("cpu"):
         results = {
-            name: steps_of(Path(data), kind, more, double=kind in (*RESNETS, "mae"))
-            for name, (kind, more) in cases.items()
+            name: steps_of(data, kind, more, double=kind in (*RESNETS, "mae")) for name, (kind, more) in cases.items()
         }
-        torch.save(results, f"{sys.argv[2]}.{rank()}")
-
-
-if __name__ == "__main__":
-    main()
+        torch.save(results, f"{out}.{rank()}")

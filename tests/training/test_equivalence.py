@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from steps_of import RESNETS, steps_of, write_data
+from steps_of import RESNETS, steps_of, steps_of_all, write_data
+from warm_processes import together
 
 KINDS = ["toy_mean", "toy_class_map", "toy_dense", "toy_sparse"]
 SHARDED = ["toy_sparse", "contrastive"]  # how weights are shared has no part in how losses add up: not every kind
@@ -30,8 +28,8 @@ def whole(data):
 
 @pytest.fixture(scope="module")
 def two_processes(data, tmp_path_factory):
-    """Every case once under a real torchrun, in one start."""
-    folder = tmp_path_factory.mktemp("torchrun")
+    """Every case once in a world of two processes, in one start."""
+    folder = tmp_path_factory.mktemp("two")
     cases = {}
     for kind in [*KINDS, "contrastive"]:
         cases[f"{kind} ddp norm"] = (kind, HALF)
@@ -53,13 +51,7 @@ def two_processes(data, tmp_path_factory):
             [*quarter, *PLAIN, f"general.parallel={parallel}"],
         )
         cases[f"contrastive {parallel} cached"] = ("contrastive", [*quarter, *PLAIN, f"general.parallel={parallel}"])
-    (folder / "cases.json").write_text(json.dumps([str(data), cases]))
-    script = Path(__file__).with_name("steps_of.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(
-        [*command, str(folder / "cases.json"), str(folder / "out")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    together(steps_of_all, data, cases, folder / "out")
     return [torch.load(folder / f"out.{rank}", weights_only=True) for rank in range(2)]
 
 

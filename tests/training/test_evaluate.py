@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from validation_of import validation_of
+from validation_of import validation_of, validation_of_all
+from warm_processes import together
 
 import spectrain
 from spectrain.config import load_config
@@ -205,15 +204,10 @@ def cases(data) -> dict[str, list[str]]:
 
 @pytest.fixture(scope="module")
 def two_processes(cases, tmp_path_factory) -> dict[str, dict[str, float]]:
-    """Every case once under a real torchrun, in one start."""
-    folder = tmp_path_factory.mktemp("torchrun")
-    (folder / "cases.json").write_text(json.dumps(cases))
-    script = Path(__file__).with_name("validation_of.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    command += [str(folder / "two"), str(folder / "cases.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads((folder / "two").read_text())
+    """Every case once in a world of two processes, in one start."""
+    out = tmp_path_factory.mktemp("two") / "found.json"
+    together(validation_of_all, cases, out)
+    return json.loads(out.read_text())
 
 
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import signal
 import subprocess
@@ -17,9 +16,10 @@ import pytest
 import small_mae
 import torch
 from small_mae import config, words
-from steps_of import steps_of
+from steps_of import steps_of, steps_of_all
 from test_equivalence import assert_same
-from test_resume import assert_equal_runs, environment
+from test_resume import assert_equal_runs
+from warm_processes import run, together
 
 import spectrain
 from spectrain.training.checkpoint import load_checkpoint
@@ -99,17 +99,11 @@ def test_recomputed_blocks_give_the_same_bits(folder):
 
 @pytest.fixture(scope="module")
 def two_processes(folder, tmp_path_factory):
-    """Every case once under a real torchrun, in one start."""
-    out = tmp_path_factory.mktemp("torchrun")
+    """Every case once in a world of two processes, in one start."""
+    out = tmp_path_factory.mktemp("two")
     paths = {data: words(place(folder, data))[0] for data, _ in CASES}
     cases = {f"{data}: {case}": ("mae", [paths[data], *PROCESSES[case]]) for data, case in CASES}
-    (out / "cases.json").write_text(json.dumps([str(folder / "holes.h5"), cases]))
-    script = Path(__file__).with_name("steps_of.py")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(
-        [*command, str(out / "cases.json"), str(out / "out")], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    together(steps_of_all, folder / "holes.h5", cases, out / "out")
     return [torch.load(out / f"out.{rank}", weights_only=True) for rank in range(2)]
 
 
@@ -130,7 +124,7 @@ def test_a_whole_run_in_two_processes_equals_one(folder, tmp_path):
     more = [*HALF, *FSDP, *AGAIN, "hparams.epochs=2", f"out_dir={tmp_path / 'two'}"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "spectrain", "train", "mae", *words(path, *more)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     with h5py.File(one.folder / "curves.h5") as first, h5py.File(tmp_path / "two" / "curves.h5") as second:
         for name in ("loss_step_train", "loss_train", "loss_valid", "loss_sam_valid", "mse_masked_valid", "psnr_valid"):
@@ -159,8 +153,7 @@ def test_stopped_in_mid_epoch_and_continued_in_a_fresh_process_is_bit_identical(
     assert stopped.info["status"] == "interrupted"
     progress = load_checkpoint(stopped.checkpoint("last"))["progress"]
     assert progress["step"] == 9 and progress["step_in_epoch"] > 0
-    command = [sys.executable, "-m", "spectrain", "train", "--resume", str(stopped.folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
+    done = run(["train", "--resume", stopped.folder])
     assert done.returncode == 0, done.stderr[-3000:]
     assert "not bit-identically" not in done.stderr
     assert_equal_runs(unbroken.folder, stopped.folder)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from steps_of import TASKS, config, write_data
+from warm_processes import together
 
 import spectrain
 from spectrain.config import load_config
@@ -129,10 +129,10 @@ def measure(data, record):
     return measured.measure(cfg, train, valid, record)
 
 
-def process(number, folder):
+def process(folder):
     """Say what this process found and looked at, and how each failure came to it."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=number, world_size=WORLD)
+    dist.init_process_group("gloo")
+    number = dist.get_rank()
     with pytest.MonkeyPatch.context() as patch:
         passes = watched(patch)
         session = of(Path(folder) / "toy.h5", "hparams.batch_size=4")
@@ -166,7 +166,7 @@ def of_two(tmp_path_factory):
     with h5py.File(folder / "empty.h5", "w") as file:
         file["train"] = file["valid"] = np.full((8, 2, 16, 16), np.nan, np.float32)
     write_data(folder / "empty0.h5")  # the first machine has the data, the second does not
-    mp.spawn(process, (str(folder),), nprocs=WORLD)
+    together(process, str(folder), world=WORLD)
     return [torch.load(folder / f"{number}.pt") for number in range(WORLD)]
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from steps_of import TASKS
+from warm_processes import Command, run
 
 from spectrain.cli import main
 from spectrain.training.checkpoint import load_checkpoint
@@ -56,15 +55,15 @@ def command(data: Path, out: Path, *more: str, epochs: int = EPOCHS) -> list[str
         "general.device=cpu",
         *more,
     ]
-    return [sys.executable, "-m", "spectrain", "train", "contrastive", "--plugin", str(TASKS), *options]
+    return ["train", "contrastive", "--plugin", str(TASKS), *options]
 
 
 def resume(out: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "spectrain", "train", "--resume", str(out), "--plugin", str(TASKS), *more]
+    return ["train", "--resume", str(out), "--plugin", str(TASKS), *more]
 
 
-def run(words: list[str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment())
+def finished(words: list[str]) -> subprocess.CompletedProcess[str]:
+    done = run(words)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     return done
 
@@ -73,27 +72,21 @@ def here(words: list[str], monkeypatch) -> int:
     """Run a command in this process, where nothing depends on its own; return its exit code."""
     monkeypatch.delenv("SPECTRAIN_CONFIG", raising=False)
     with pytest.raises(SystemExit) as stopped:
-        main(words[3:])
+        main(words)
     return int(stopped.value.code or 0)
-
-
-def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "SPECTRAIN_CONFIG"}
 
 
 def kill_while_running(words: list[str], out: Path, after: float) -> bool:
     """Start the training, kill it ``after`` seconds from its first log line; say whether it was still running."""
     log = out / "metrics.jsonl"
     size = log.stat().st_size if log.is_file() else 0
-    process = subprocess.Popen(
-        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment(), start_new_session=True
-    )
+    process = Command(words)
     while process.poll() is None and (not log.is_file() or log.stat().st_size <= size):
         time.sleep(0.01)
     time.sleep(after)
     alive = process.poll() is None
     if alive:
-        os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
     process.wait()
     return alive
 
@@ -131,7 +124,7 @@ def assert_same(one, two, where: str) -> None:
 @pytest.fixture(scope="module")
 def unbroken(data, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("unbroken") / "run"
-    run(command(data, out))
+    finished(command(data, out))
     return out
 
 
@@ -144,7 +137,7 @@ def killed_and_resumed(data: Path, out: Path, kills: int, seed: int, workers: in
             break
         killed += 1
         words = resume(out)
-    run(resume(out))
+    finished(resume(out))
     return killed
 
 
@@ -166,16 +159,16 @@ def test_ten_times_killed_at_random_moments(data, unbroken, tmp_path, seed, work
 
 def test_a_stop_request_writes_a_checkpoint_and_the_rest_is_identical(data, unbroken, tmp_path):
     out = tmp_path / "run"
-    process = subprocess.Popen(command(data, out), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, env=environment())
+    process = Command(command(data, out))
     while not (out / "metrics.jsonl").is_file():
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b"--resume" in said
+    assert "--resume" in said
     step = load_checkpoint(out / "checkpoints" / "last.pt")["progress"]["step"]
     before = load_checkpoint(out / "checkpoints" / "last.pt")["model"]
-    run(resume(out))
+    finished(resume(out))
     after = load_checkpoint(out / "checkpoints" / "last.pt")
     assert after["progress"]["step"] > step
     assert any(not torch.equal(before[name], value) for name, value in after["model"].items())
@@ -185,8 +178,8 @@ def test_a_stop_request_writes_a_checkpoint_and_the_rest_is_identical(data, unbr
 def test_other_threads_are_said(data, tmp_path, monkeypatch):
     out = tmp_path / "run"
     assert here(command(data, out, epochs=2), monkeypatch) == 0
-    done = run(resume(out, "hparams.epochs=3", "general.threads=2"))
-    assert "continues, not bit-identically: threads 1 → 2" in done.stderr
+    said = finished(resume(out, "hparams.epochs=3", "general.threads=2"))
+    assert "continues, not bit-identically: threads 1 → 2" in said.stderr
     assert load_checkpoint(out / "checkpoints" / "last.pt")["progress"]["epoch"] == 3
 
 
@@ -195,10 +188,10 @@ def test_changed_data_and_other_models_are_refused(data, tmp_path, monkeypatch, 
     copy.write_bytes(data.read_bytes())
     assert here(command(copy, out, epochs=1), monkeypatch) == 0
     words = resume(out, "hparams.epochs=2", "model.batch_norm=false")
-    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment())
-    assert done.returncode == 1
-    assert "another model" in done.stderr
-    assert "Traceback" not in done.stderr
+    refused = run(words)
+    assert refused.returncode == 1
+    assert "another model" in refused.stderr
+    assert "Traceback" not in refused.stderr
     with h5py.File(copy, "r+") as file:
         file["train"][0] = 3
     capsys.readouterr()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from steps_of import TASKS, write_data
+from warm_processes import Command
 
 from spectrain.core.errors import RunError
 from spectrain.core.launched import FIRST_PORT, PORTS, first_host, launched_world, meeting_place
@@ -117,26 +116,17 @@ def test_a_port_that_is_taken_is_said_with_its_mend(slurm):
     assert "MASTER_PORT" in str(error.value.fix)
 
 
-def start(data: Path, out: Path, tasks: int = 2, **changes: str) -> list[subprocess.Popen]:
+def start(data: Path, out: Path, tasks: int = 2, **changes: str) -> list[Command]:
     """Start a training of two steps as srun would: one process a task, each with its variables."""
     clean = {name: v for name, v in os.environ.items() if not name.startswith("SLURM_") and name not in OTHERS}
     options = ["task=toy_mean", "model=toy_net", "model.outputs=2", "augmentation=none", "optimizer=sgd", "metric=none"]
     options += ["show_prediction=none", "trackers=[]", "hparams.batch_size=4", "hparams.epochs=1", "general.threads=1"]
     options += ["general.device=cpu", f"dataset.path={data}", f"out_dir={out}"]
-    command = [sys.executable, "-m", "spectrain", "train", "contrastive", "--plugin", str(TASKS), *options]
-    return [
-        subprocess.Popen(
-            command,
-            env=clean | step(number, tasks, **changes),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(tasks)
-    ]
+    words = ["train", "contrastive", "--plugin", str(TASKS), *options]
+    return [Command(words, env=clean | step(number, tasks, **changes)) for number in range(tasks)]
 
 
-def ended(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
+def ended(processes: list[Command]) -> list[tuple[int, str]]:
     """Return code and text of each; none outlives the test."""
     try:
         texts = ["".join(process.communicate(timeout=60)) for process in processes]

@@ -1,15 +1,9 @@
-"""What a validation says, in one process or under torchrun; the tests compare.
-
-torchrun --nproc-per-node 2 tests/training/validation_of.py OUT.json CASES.json
-"""
+"""What a validation says, in one process or in one of several; the tests compare."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-
-import torch
 
 
 def validation_of(overrides: list[str]) -> dict[str, float]:
@@ -25,17 +19,12 @@ def validation_of(overrides: list[str]) -> dict[str, float]:
     return found | probes
 
 
-def main() -> None:
+def validation_of_all(cases: dict[str, list[str]], out: Path) -> None:
+    """Be one process of a world; the first writes what is found of each case."""
     from spectrain.core.distributed import rank
     from spectrain.training.processes.parallel import process_group
 
-    torch.set_num_threads(1)
     with process_group("cpu"):
-        cases = json.loads(Path(sys.argv[2]).read_text())
         found = {name: validation_of(words) for name, words in cases.items()}
         if rank() == 0:
-            Path(sys.argv[1]).write_text(json.dumps(found))
-
-
-if __name__ == "__main__":
-    main()
+            out.write_text(json.dumps(found))
