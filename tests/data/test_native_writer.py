@@ -17,6 +17,7 @@ from reader_contract import CASES, content, in_child
 
 from spectrain.core.bands import Band, Bands
 from spectrain.core.errors import DataError
+from spectrain.data.native import writer as native_writer
 from spectrain.data.native.convert import write_native
 from spectrain.data.native.patches import NativePatches
 from spectrain.data.native.writer import NativeWriter
@@ -54,6 +55,14 @@ def test_zarr_metadata_are_as_documented(tmp_path):
     assert group.metadata.zarr_format == 3
     last = (tmp_path / "a.zarr/x/c.2.0.0.0").stat().st_size
     assert last == 3 * case.image[0].nbytes + 16 * 4 + 4
+
+
+def test_a_shard_of_small_patches_has_few_enough_rows_for_its_index(tmp_path, monkeypatch):
+    monkeypatch.setattr(native_writer, "SHARD_ROWS", 2)
+    path = commit(tmp_path / "a.zarr", images(5), TWO)
+    assert len(list((path / "x").glob("c*"))) == 3
+    np.testing.assert_array_equal(zarr.open_group(path, mode="r")["x"][...], images(5))
+    np.testing.assert_array_equal(NativePatches.open(path).read(np.arange(5)).image, images(5))
 
 
 def test_cf_attributes_decode_to_physical_values(tmp_path):

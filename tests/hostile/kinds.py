@@ -157,7 +157,8 @@ def _native(folder: Path, name: str = "patches.zarr", folds=()) -> Path:
     splits = {"format": {"name": "spectrain.splits", "version": 1}, "splits": {"train": ids[:3], "valid": ids[3:]}}
     if folds:
         splits |= {"splits": {"cross-val": ids}, "folds": list(folds)}
-    with NativeWriter(folder / name, Bands([Band("blue", 450.0), Band("red", 650.0)])) as writer:
+    bands = Bands([Band("blue", 450.0), Band("red", 650.0)])
+    with NativeWriter(folder / name, bands, shard_bytes=2 * images()[:1].nbytes) as writer:
         writer.append(Rows(images(), images("uint8")[:, :1] > 9, images("uint8")[:, 0]), table)
         writer.commit(splits={"fingerprint": None, "folds": [], **splits})
     return folder / name

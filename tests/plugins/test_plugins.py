@@ -141,10 +141,13 @@ def test_installed_plugins_are_loaded(tmp_path, monkeypatch):
     (tmp_path / "installed_parts.py").write_text(PLUGIN.read_text())
     monkeypatch.syspath_prepend(tmp_path)
     point = EntryPoint("mine", "installed_parts", plugins.ENTRY_POINTS)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point] if group == plugins.ENTRY_POINTS else [])
+    plugins._installed.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(plugins, "entry_points", lambda group: [point] if group == plugins.ENTRY_POINTS else [])
+        assert plugins._installed() == (point,)
     assert load_config("contrastive", overrides=["loss=test_loss"]).loss.name == "test_loss"
     broken = EntryPoint("broken", "no_such_module", plugins.ENTRY_POINTS)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])
+    monkeypatch.setattr(plugins, "_installed", lambda: (broken,))
     with pytest.raises(ConfigError, match="plugin broken: cannot be found"):
         load_config("contrastive")
 

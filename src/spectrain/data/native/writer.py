@@ -46,6 +46,8 @@ from .shards import file_crc32c, write_shard
 
 SHARD_BYTES = 96 * 2**20
 """Images in one shard, unless told otherwise; masks and labels have as many rows a shard and fewer bytes."""
+SHARD_ROWS = 1 << 16
+"""Rows that a shard has at most: its index, of 16 bytes a row, is read whole when the folder is opened."""
 SHARD_VALUES = 1 << 20
 """Values in one shard of labels that are index and value."""
 OF_PATCHES = Mending(
@@ -71,7 +73,7 @@ class NativeWriter:
     Args:
         path: the folder to make.
         bands: one a channel.
-        shard_bytes: images in one shard, 64 to 128 MB for real data.
+        shard_bytes: images in one shard, 64 to 128 MB for real data; of small patches at most `SHARD_ROWS`.
         crs: of a column ``geometry`` in the tables, as PROJJSON; None is longitude and latitude (OGC:CRS84).
 
     Raises:
@@ -119,7 +121,7 @@ class NativeWriter:
             given[LABELS] = rows.labels
         self._expect_fitting(given, metadata, sparse)
         if not self._arrays:
-            per_shard = max(1, self._shard_bytes // max(1, rows.image[:1].nbytes))
+            per_shard = min(SHARD_ROWS, max(1, self._shard_bytes // max(1, rows.image[:1].nbytes)))
             self._arrays = {name: ArrayBuffer(name, part, per_shard) for name, part in given.items()}
         if sparse is not None:
             self._counts.append(np.bincount(sparse.row, minlength=len(sparse)))
