@@ -302,6 +302,19 @@ def test_a_damaged_chunk_is_named_by_its_patches(file):
         patches.read(np.arange(9))
 
 
+@pytest.mark.parametrize("settings", [{"chunks": (3, 4, 5)}, {"chunks": (3, 2, 5), "compression": "gzip"}])
+def test_an_index_that_points_so_far_that_ends_overflow_is_refused(file, settings):
+    file.create_dataset("train", data=np.random.default_rng(0).random((9, 4, 5)), **settings)
+    there = file["train"].id.get_chunk_info(1).byte_offset.to_bytes(8, "little")
+    path = Path(file.filename)
+    file.close()
+    raw = path.read_bytes()
+    assert raw.count(there) == 1
+    path.write_bytes(raw.replace(there, (2**63 - 1).to_bytes(8, "little")))
+    with pytest.raises(DataError, match="its index places data up to byte 92233720368547"):
+        open_patches(path, "train")
+
+
 def test_a_chunk_that_unpacks_to_another_length_is_damaged(file):
     import zlib
 

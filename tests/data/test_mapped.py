@@ -17,7 +17,8 @@ from reader_contract import in_child
 
 from spectrain.core.errors import DataError
 from spectrain.data.stored import mapped
-from spectrain.data.stored.mapped import MappedFiles
+from spectrain.data.stored.mapped import MappedFiles, expect_within
+from spectrain.data.stored.rows import MappedArray
 
 
 @pytest.fixture(params=[True, False], ids=["mapped", "by position"])
@@ -54,6 +55,30 @@ def test_any_places_of_any_length(files):
         assert gather(files, places, length) == [content[file][at : at + length] for file, at in places]
 
     check()
+
+
+FAR = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "end"),
+    [(90, 11, 101), (FAR, 41, FAR + 41), (FAR, FAR, 2 * FAR), (0, FAR, FAR), (101, 0, 101), (5, -1, 4)],
+)
+def test_a_place_beyond_its_file_is_told_though_its_end_overflows(tmp_path, offset, size, end):
+    files = MappedFiles([tmp_path / "a", tmp_path / "b"], [2**40, 100])
+    file, sound = np.array([0, 1, 1, 2]), np.array([[2**40 - 1, 1], [0, 100], [100, 0], [-1, FAR]])
+    expect_within(files, file, *sound.T)
+    with pytest.raises(DataError, match=f"up to byte {end}, it has 100(.|\n)*{tmp_path / 'b'}"):
+        expect_within(files, np.append(file, 1), *np.vstack([sound, [offset, size]]).T)
+
+
+@pytest.mark.parametrize("offset", [FAR, FAR - 4000, 0])
+@pytest.mark.parametrize("rows", [2, 2**61])
+def test_an_array_beyond_its_file_is_refused_before_it_is_read(tmp_path, offset, rows):
+    (tmp_path / "a").write_bytes(bytes(799))
+    files, place = MappedFiles([tmp_path / "a"], [799]), np.array([0])
+    with pytest.raises(DataError, match="the file is damaged: its index places data up to byte"):
+        MappedArray(files, np.dtype("f8"), (rows, 50), run=rows, file=place, offset=np.array([offset]))
 
 
 def test_one_file_for_all_places(files):

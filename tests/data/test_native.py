@@ -177,11 +177,12 @@ class TestDamage:
             open_patches(path, "all")
         assert str(shard) in str(caught.value)
 
-    def test_an_index_that_points_outside_is_found_when_it_is_opened(self, path):
+    @pytest.mark.parametrize("place", [10**9, 2**63 - 1, 2**63, 2**64 - 2])
+    def test_an_index_that_points_outside_is_found_when_it_is_opened(self, path, place):
         shard = path / "x" / "c.1.0.0.0"
         raw = shard.read_bytes()
         index = np.frombuffer(raw[-68:-4], "<u8").reshape(4, 2).copy()
-        index[2, 0] = 10**9
+        index[2, 0] = place
         shard.write_bytes(raw[:-68] + index.tobytes() + google_crc32c.value(index.tobytes()).to_bytes(4, "little"))
         with pytest.raises(DataError, match="does not fit its content"):
             open_patches(path, "all")

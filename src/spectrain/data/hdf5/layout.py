@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ...core.damage import reading
 from ...core.errors import DataError
-from ..stored.mapped import MappedFiles, cut_short
+from ..stored.mapped import MappedFiles, expect_within
 from ..stored.rows import MappedArray, StoredArray, StoredValues, native_order
 from .chunks import READABLE, ChunkedArray, ChunkTable
 
@@ -137,10 +137,9 @@ def _chunk_table(dataset: h5py.Dataset, files: MappedFiles) -> ChunkTable:
         table.offset[place], table.size[place], table.skipped[place] = chunk.byte_offset, chunk.size, chunk.filter_mask
 
     dataset.id.chunk_iter(note)
-    end = int((table.offset + table.size).max(initial=0))
-    if end > files.sizes[0]:
-        raise cut_short(files.paths[0], files.sizes[0], end)
-    return ChunkTable(table.offset.ravel(), table.size.ravel(), table.skipped.ravel())
+    offset, size = table.offset.ravel(), table.size.ravel()
+    expect_within(files, np.zeros_like(offset), offset, size)
+    return ChunkTable(offset, size, table.skipped.ravel())
 
 
 class LibraryArray:

@@ -259,8 +259,8 @@ def _chunk_offsets(shard: Path, size: int, chunks: int, chunk_bytes: int) -> NDA
     """Return where each chunk of a shard begins, -1 where it is not stored."""
     index = read_index(shard, size, chunks)
     stored = index[:, 0] != MISSING
-    room = size - index_bytes(chunks) - chunk_bytes
-    if (index[stored, 1] != chunk_bytes).any() or (index[stored, 0].astype(np.int64) > room).any():
+    room = size - index_bytes(chunks) - chunk_bytes  # compared as they are stored, without a sign
+    if (index[stored, 1] != chunk_bytes).any() or (index[stored, 0] > np.uint64(max(0, room))).any():
         raise DataError(
             "the index of the shard does not fit its content", where=str(shard), fix="copy or prepare the data again"
         )

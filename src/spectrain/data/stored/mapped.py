@@ -25,6 +25,8 @@ except ImportError:  # Windows has none
 
 Bytes = NDArray[np.void]
 
+MOST = 1 << 62
+"""Bytes that no file has; whole numbers up to here do not overflow when one is taken from another."""
 _ADVISES = hasattr(mmap.mmap, "madvise")
 _ANNOUNCED = 256
 """Gathers that announce their places after one that had to wait; the next one then finds out anew."""
@@ -288,6 +290,31 @@ def cut_short(path: Path, found: int, size: int) -> DataError:
         where=str(path),
         fix="copy or write it again, whole; a run that was training from it can then be resumed",
     )
+
+
+def expect_within(
+    files: MappedFiles, file: NDArray[np.int64], offset: NDArray[np.int64], size: NDArray[np.int64]
+) -> None:
+    """Raise a `DataError` where a place ends beyond its file: reading there would read other memory, or die.
+
+    No sum is compared: of the numbers that a damaged index may hold it overflows.
+
+    Args:
+        files: the files.
+        file: [places], which file each place is in.
+        offset: [places], where it begins; below 0 where nothing is stored.
+        size: [places], its bytes, at most `MOST`.
+    """
+    length = np.asarray([*files.sizes, 0], dtype=np.int64)[file]
+    late = (offset >= 0) & ((size < 0) | (size > length) | (offset > length - np.maximum(size, 0)))
+    if late.any():
+        place = int(np.flatnonzero(late)[0])
+        end = int(offset[place]) + int(size[place])
+        raise DataError(
+            f"the file is damaged: its index places data up to byte {end}, it has {length[place]}",
+            where=str(files.paths[int(file[place])]),
+            fix="copy or write it again",
+        )
 
 
 def _waiting_faults() -> int:

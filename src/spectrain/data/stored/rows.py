@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.errors import DataError
-from .mapped import MappedFiles
+from .mapped import MOST, MappedFiles, expect_within
 
 StoredValues = NDArray[np.generic]
 
@@ -102,19 +102,12 @@ class MappedArray:
         self.shape = shape
         self.dtype = native_order(dtype)
         self._files, self._stored, self._run, self._file, self._offset = files, dtype, run, file, offset
-        self._row_bytes = dtype.itemsize * int(np.prod(shape[1:], dtype=np.int64))
+        self._row_bytes = dtype.itemsize * math.prod(shape[1:])
         self._fill = fill
         self._holes = bool((offset < 0).any())
         rows = np.minimum(run, shape[0] - run * np.arange(len(offset)))
-        ends = np.where(offset < 0, 0, offset + rows * self._row_bytes)
-        size = np.asarray(files.sizes, dtype=np.int64)[file]
-        if (late := ends > size).any():
-            place = int(np.flatnonzero(late)[0])
-            raise DataError(
-                f"the file is damaged: its index places data up to byte {ends[place]}, it has {size[place]}",
-                where=str(files.paths[file[place]]),
-                fix="copy or write it again",
-            )
+        row_bytes = min(self._row_bytes, MOST // max(1, run))  # a header may say so much that the product overflows
+        expect_within(files, file, offset, rows * row_bytes)
 
     @property
     def files(self) -> Sequence[Path]:

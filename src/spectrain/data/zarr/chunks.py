@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...core.errors import DataError
 from ..stored.chunk_grid import ChunkSlices, Stretches, chunk_windows, rows_by_block
-from ..stored.mapped import MappedFiles, cut_short
+from ..stored.mapped import MappedFiles, cut_short, expect_within
 from ..stored.rows import StoredValues, native_order
 from ..stored.unpacking import array_numbers, cache, in_threads
 from .codecs import Unpacker
@@ -115,15 +115,7 @@ class ChunksInFiles:
         self, files: MappedFiles, file: NDArray[np.int64], offset: NDArray[np.int64], size: NDArray[np.int64]
     ) -> None:
         self._files, self._file, self._offset, self._size = files, file, offset, size
-        ends = np.where(offset < 0, 0, offset + size)
-        lengths = np.asarray([*files.sizes, 0], dtype=np.int64)[file]
-        if (late := (ends > lengths)).any():
-            chunk = int(np.flatnonzero(late)[0])
-            raise DataError(
-                f"the file is damaged: its index places data up to byte {ends[chunk]}, it has {lengths[chunk]}",
-                where=str(self.place(chunk)),
-                fix="copy or write it again",
-            )
+        expect_within(files, file, offset, size)
 
     @property
     def files(self) -> Sequence[Path]:
