@@ -6,24 +6,19 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 from html import escape
 from pathlib import Path
 
 import pytest
+from warm_processes import run
 
 pytest.importorskip("rasterio")
 pytest.importorskip("segmentation_models_pytorch")
 
 
 def demo(folder: Path, task: str, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "spectrain", "demo", task, *words],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "SPECTRAIN_CACHE": ""},
-        capture_output=True,
-        text=True,
-    )
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "SPECTRAIN_CACHE": ""}
+    return run(["demo", task, *words], cwd=folder, env=env)
 
 
 def lines_of(folder: Path, task: str, *words: str) -> list[str]:
@@ -56,7 +51,7 @@ def test_a_short_demo_leaves_pages_a_map_and_commands_that_are_right(tmp_path, t
     assert all((tmp_path / one).is_file() for one in shown["the map"].split(", "))
     commands = [shlex.split(line) for line in lines if line.startswith("  spectrain ")]
     assert [command[1] for command in commands] == ["train", "test", "predict"]
-    done = subprocess.run([sys.executable, "-m", *commands[2]], cwd=tmp_path, capture_output=True, text=True)
+    done = run(commands[2][1:], cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / commands[2][commands[2].index("-o") + 1]).is_file()
 

@@ -194,6 +194,7 @@ def test_onnx_carries_bands_and_classes(onnx_file):
     assert (said["task"], said["activation"]) == ("segmentation", "logits")
 
 
+@pytest.mark.slow  # a second graph of the same network
 def test_weights_that_are_too_large_for_an_onnx_file_lie_beside_it(run, tmp_path, monkeypatch):
     monkeypatch.setattr(export_graph, "MOST_INLINE", 0)
     made = spectrain.export(run, "onnx", tmp_path / "m.onnx")
@@ -336,7 +337,10 @@ def test_a_difference_is_seen():
     assert difference(torch.zeros(2), wanted) == float("inf")
 
 
-@pytest.mark.parametrize(("to", "name"), [("safetensors", "m"), ("torch-export", "m.pt2"), ("pipeline", "m.ckpt")])
+@pytest.mark.parametrize(
+    ("to", "name"),
+    [("safetensors", "m"), pytest.param("torch-export", "m.pt2", marks=pytest.mark.slow), ("pipeline", "m.ckpt")],
+)
 def test_what_differs_is_not_kept(by_limits, to, name, tmp_path, monkeypatch):
     monkeypatch.setattr(export_check, "TOLERANCE", -1.0)
     with pytest.raises(RunError, match=r"differs from the run's model by .* of its output's range"):
@@ -354,7 +358,10 @@ def test_what_cannot_be_traced_says_so(run, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize(("to", "name"), [("safetensors", "m"), ("torch-export", "m.pt2"), ("pipeline", "m.ckpt")])
+@pytest.mark.parametrize(
+    ("to", "name"),
+    [("safetensors", "m"), pytest.param("torch-export", "m.pt2", marks=pytest.mark.slow), ("pipeline", "m.ckpt")],
+)
 def test_a_full_disk_is_told_and_leaves_nothing(by_limits, to, name, tmp_path, monkeypatch):
     from spectrain.core import atomic
 

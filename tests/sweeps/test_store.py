@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from warm_processes import CONTEXT
 
 from spectrain.core.errors import SpectrainError
 from spectrain.sweeps import store as module
@@ -131,9 +131,8 @@ def _claims(url, queue):
 
 @pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
 def test_processes_share_trials_and_double_none(store, url):
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    workers = [context.Process(target=_claims, args=(url, queue)) for _ in range(3)]
+    queue = CONTEXT.Queue()
+    workers = [CONTEXT.Process(target=_claims, args=(url, queue)) for _ in range(3)]
     for worker in workers:
         worker.start()
     found, left = [], len(workers)
@@ -204,9 +203,8 @@ def test_a_trial_that_somebody_may_still_be_at_is_free_when_its_lease_is_out(sto
 
 
 def test_a_dead_process_of_this_machine_is_not_waited_for(store):
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    worker = context.Process(target=_claim_and_die, args=(store.url, queue))
+    queue = CONTEXT.Queue()
+    worker = CONTEXT.Process(target=_claim_and_die, args=(store.url, queue))
     worker.start()
     assert queue.get(timeout=60) == 0
     worker.join()

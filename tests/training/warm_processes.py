@@ -6,6 +6,7 @@ found, or is launched by `torchrun` has tests that start real ones.
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,6 +35,14 @@ CONTEXT.set_forkserver_preload(
         "torch.distributed.fsdp",
     ]
 )
+
+
+@atexit.register
+def _end() -> None:
+    """End the server by force: one of the libraries that it has imported takes its leave with a page of text."""
+    number = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    if number is not None:
+        os.kill(number, signal.SIGKILL)
 
 
 class Command:
