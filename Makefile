@@ -4,8 +4,10 @@ PYTHON ?= python3
 UV      = .uv/bin/uv
 BIN     = .venv/bin
 READY   = .venv/.ready
-# Each process comes to 5 GB. A file's tests stay together, and files in their order: the long ones are not last.
-WORKERS ?= 2
+# One process more than cores, as some tests wait for others; each comes to 5 GB. A file's tests stay together, and files
+# in their order: the long ones are not last.
+WORKERS ?= $(shell $(PYTHON) -c "import os; memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'); \
+	print(max(1, min(os.cpu_count() + 1, memory // (6 * 10**9))))")
 DAMAGED ?= 10000
 # The tests' files lie in memory where there is room: to remove their folders from a disk takes minutes.
 ROOM    := $(shell df -k --output=avail /dev/shm 2>/dev/null | awk 'NR == 2 && $$1 > 8e6 { print "-p /dev/shm" }')

@@ -228,7 +228,7 @@ def filled_in(run: Path, paths: list[Path], split: str, masking: str) -> list[Su
     sums = [Sums() for _ in paths]
 
     def each(step: Step, batch: Batch) -> None:
-        made, held, of = step.output, model.band_set(batch.member), sums[batch.member]
+        made, held, of = step.output, model.band_set(batch.dataset), sums[batch.dataset]
         mean, std = held.mean.view(-1, 1, 1), held.std.view(-1, 1, 1)
         target = (made.target - mean) / std
         hidden, visible = made.masked, ~made.masked

@@ -286,3 +286,13 @@ def test_windows_of_a_split_keep_the_order_of_files(tmp_path):
     for number, one in enumerate(table.itertuples()):
         assert np.array_equal(image[number], arrays[int(one.file[0])][:, :, one.column : one.column + 12])
     assert table["file"].is_monotonic_increasing and set(table["column"]) == {0, 4}
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+def test_an_image_that_covers_no_ground_is_named(tmp_path, scale):
+    for number in range(2):
+        write(tmp_path / "images" / f"{number}.tif", np.ones((2, 32, 32)), at=(0, 40 * number))
+    with rasterio.open(tmp_path / "images" / "1.tif", "r+") as file:
+        file.transform = rasterio.Affine.scale(scale) @ file.transform
+    with pytest.raises(DataError, match=r"(covers no ground on the Earth|Reprojection failed)(.|\n)*1\.tif"):
+        open_patches(tmp_path, "train")

@@ -8,9 +8,10 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse.csgraph import connected_components
 
 from spectrain.core.errors import DataError
-from spectrain.data.ground import footprints, shared_pairs
+from spectrain.data.ground import footprints, joined_groups, shared_pairs, sharing
 from spectrain.data.splits import SplitPlan, make_splits, patch_id, refuse_without_positives
 from spectrain.data.splits_file import read_splits
 
@@ -51,7 +52,7 @@ def test_blocks_with_a_buffer_share_no_pixel_on_real_windows_of_several_dates(oc
         sides = [places[[row[one] for one in ids]] for ids in part.values()]
         assert all(len(side) for side in sides)
         assert len(shared_pairs(*sides)) == 0
-        assert len(shared_pairs(*sides, within_m=900.0)) == 0
+        assert len(sharing(*sides, within_m=900.0)) == 0
     assert content["checked"] == "ground polygons"
 
 
@@ -63,7 +64,41 @@ def test_blocks_without_a_buffer_tear_overlapping_windows_apart_and_are_refused(
 def test_neighbours_that_only_touch_do_not_share_pixels():
     places = footprints(grid(2))
     assert [tuple(pair) for pair in shared_pairs(places[:1], places)] == [(0, 0)]
-    assert len(shared_pairs(places[:1], places, within_m=10.0)) == 4
+    assert sharing(places, places[:1]).tolist() == [0]
+    assert len(sharing(places, places[:1], within_m=10.0)) == 4
+
+
+def squares(corners, size=10):
+    return shapely.box(*np.hstack([corners, np.array(corners) + size]).T.astype(float))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40), st.integers(1, 6))
+def test_what_shares_ground_is_found_as_by_looking_at_each_pair(seed, count, names):
+    rng = np.random.default_rng(seed)
+    places, others = (squares(rng.integers(0, 60, (size, 2))) for size in (count, 30))
+    area = shapely.area(shapely.intersection(places[:, None], others))
+    assert sorted(map(tuple, shared_pairs(places, others))) == list(zip(*np.nonzero(area > 1), strict=True))
+    assert sharing(places, others).tolist() == np.flatnonzero((area > 1).any(1)).tolist()
+    near = shapely.distance(places[:, None], others) <= 5
+    assert sharing(places, others, within_m=5).tolist() == np.flatnonzero(near.any(1)).tolist()
+    groups = [f"g{rng.integers(names)}" for _ in places]
+    names_of = sorted(set(groups))
+    linked = np.eye(len(names_of), dtype=bool)
+    for a, b in zip(*np.nonzero(shapely.area(shapely.intersection(places[:, None], places)) > 1), strict=True):
+        linked[names_of.index(groups[a]), names_of.index(groups[b])] = True
+    part = connected_components(linked)[1] if groups else []
+    first = {name: min(np.array(names_of)[part == part[at]]) for at, name in enumerate(names_of)}
+    assert joined_groups(groups, places) == [first[name] for name in groups]
+
+
+def test_windows_one_pixel_apart_are_joined_in_bounded_time():
+    """Each shares ground with nearly a thousand others, of which those of its own scene need not be looked at."""
+    corners = np.stack(np.meshgrid(range(32), range(64)), -1).reshape(-1, 2)
+    places = squares(corners, size=32)
+    scene = np.select([corners[:, 1] < 16, corners[:, 1] < 50], ["a", "b"], "c")
+    assert set(joined_groups(list(scene), places)) == {"a"}
+    assert sharing(places, places[scene == "a"]).tolist() == np.flatnonzero(corners[:, 1] < 15 + 32).tolist()
 
 
 def test_a_ring_that_crosses_itself_shares_the_ground_that_it_encloses():

@@ -73,6 +73,21 @@ def test_a_scene_of_the_whole_earth_is_left_as_it_is():
     assert outlines(ring)[0].equals(shapely.polygons(ring)[0])
 
 
+@pytest.mark.parametrize("lost", [np.nan, np.inf, -np.inf])
+def test_points_beside_the_earth_are_left_out(lost):
+    """The corners of a satellite's whole disk lie nowhere."""
+    ring = np.array([[[0.0, 0], [4, 0], [4, 4], [2, 5], [0, 4]]])
+    for points in ([3], [3, 4]):
+        gone = ring.copy()
+        gone[0, points, 0] = lost
+        rest = np.delete(ring[0], points, axis=0)
+        assert outlines(gone)[0].equals(shapely.polygons(rest))
+    gone[0, 1:] = lost
+    assert outlines(gone)[0].is_empty
+    gone[:] = lost
+    assert outlines(np.concatenate([ring, gone]))[1].is_empty
+
+
 @pytest.mark.parametrize("north", [90.0, 54.1445])
 def test_an_extent_of_half_the_earth_in_degrees(tmp_path, north):
     scene = scene_at(tmp_path, UTM, "EPSG:32633")

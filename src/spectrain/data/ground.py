@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,8 @@ EQUAL_AREA = 6933  # EPSG: the world in an equal-area cylinder, metres, to 86 de
 BOX = ("lon_w", "lat_s", "lon_e", "lat_n")
 SHARED_M2 = 1.0
 """Polygons that share less than this many square metres only touch."""
+AT_ONCE = 64
+"""Places whose neighbours are looked for at once: of windows one pixel apart each has thousands."""
 
 Polygons = NDArray[np.object_]
 
@@ -69,25 +71,71 @@ def mended(places: Polygons) -> Polygons:
     return places
 
 
-def shared_pairs(first: Polygons, second: Polygons, within_m: float = 0.0) -> NDArray[np.int64]:
+def shared_pairs(first: Polygons, second: Polygons) -> NDArray[np.int64]:
     """Return the pairs [P,2] of places in ``first`` and ``second`` that share ground.
 
     Args:
         first: polygons in metres.
         second: polygons in metres.
-        within_m: where more than 0, pairs nearer than this count too.
     """
+    found = [pairs[_share(first[pairs[:, 0]], second[pairs[:, 1]])] for pairs in _near(first, second)]
+    return np.concatenate([np.empty((0, 2), np.int64), *found])
+
+
+def sharing(first: Polygons, second: Polygons, within_m: float = 0.0) -> NDArray[np.int64]:
+    """Return which places of ``first`` share ground with any of ``second``, by number, in order.
+
+    Args:
+        first: polygons in metres.
+        second: polygons in metres.
+        within_m: where more than 0, those nearer than this count too.
+    """
+    found = [np.empty(0, np.int64)]
+    for pairs in _near(first, second, within_m):
+        found.append(pairs[:, 0] if within_m > 0 else _that_share(pairs[:, 0], first, second, pairs))
+    return np.unique(np.concatenate(found))
+
+
+def _near(first: Polygons, second: Polygons, within_m: float = 0.0) -> Iterator[NDArray[np.int64]]:
+    """Yield the pairs [P,2] of places that touch or are near enough, of some places of ``first`` at a time."""
     shapely, _ = packages()
-    if not len(first) or not len(second):
-        return np.empty((0, 2), np.int64)
     tree = shapely.STRtree(second)
-    if within_m > 0:
-        pairs = tree.query(first, predicate="dwithin", distance=within_m)
-    else:
-        pairs = tree.query(first, predicate="intersects")
-        shared = shapely.area(shapely.intersection(first[pairs[0]], second[pairs[1]])) > SHARED_M2
-        pairs = pairs[:, shared]
-    return np.ascontiguousarray(pairs.T).astype(np.int64)
+    near = {"predicate": "dwithin", "distance": within_m} if within_m > 0 else {"predicate": "intersects"}
+    for begin in range(0, len(first), AT_ONCE):
+        pairs = tree.query(first[begin : begin + AT_ONCE], **near)
+        yield pairs.T.astype(np.int64) + np.array([begin, 0])
+
+
+def _share(first: Polygons, second: Polygons) -> NDArray[np.bool_]:
+    """Return for each pair of places whether it shares ground."""
+    shapely, _ = packages()
+    shared: NDArray[np.bool_] = shapely.area(shapely.intersection(first, second)) > SHARED_M2
+    return shared
+
+
+def _that_share(keys: NDArray[np.int64], first: Polygons, second: Polygons, pairs: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the keys of which a pair shares ground.
+
+    Of each key few pairs are looked at, then twice as many of those still in doubt: of windows that overlap by nearly
+    all, thousands of pairs say what the first one does.
+
+    Args:
+        keys: [P], of the pairs.
+        first: polygons in metres.
+        second: polygons in metres.
+        pairs: [P,2], numbers in ``first`` and ``second``.
+    """
+    order = np.argsort(keys, kind="stable")
+    keys, pairs = keys[order], pairs[order]
+    rank = np.arange(len(keys)) - np.searchsorted(keys, keys)
+    found, seen = [keys[:0]], 1
+    while len(keys):
+        now = rank < seen
+        shared = _share(first[pairs[now, 0]], second[pairs[now, 1]])
+        found.append(np.unique(keys[now][shared]))
+        left = ~now & ~np.isin(keys, found[-1])
+        keys, pairs, rank, seen = keys[left], pairs[left], rank[left], 2 * seen + 1
+    return np.concatenate(found)
 
 
 def joined_groups(groups: Sequence[str], places: Polygons) -> list[str]:
@@ -97,11 +145,21 @@ def joined_groups(groups: Sequence[str], places: Polygons) -> list[str]:
         groups: of each place.
         places: polygons in metres.
     """
-    return joined(groups, shared_pairs(places, places).tolist())
+    names = sorted(set(groups))
+    numbers = {name: number for number, name in enumerate(names)}
+    number = np.array([numbers[group] for group in groups], dtype=np.int64)
+    links = np.empty(0, np.int64)
+    for pairs in _near(places, places):
+        one, other = number[pairs].T
+        link = one * len(names) + other
+        new = (one < other) & ~np.isin(link, links)  # of a group's own pairs there may be very many
+        links = np.append(links, _that_share(link[new], places, places, pairs[new]))
+    group_of = joined(names, np.stack(np.divmod(links, max(1, len(names))), 1).tolist())
+    return [group_of[one] for one in number]
 
 
 def joined(groups: Sequence[str], pairs: Iterable[Sequence[int]]) -> list[str]:
-    """Return the group of each row, with the groups of each pair of rows as one."""
+    """Return the group of each row, with the groups of each pair of rows as one, by the name that sorts first."""
     parent = {group: group for group in groups}
 
     def root(group: str) -> str:
@@ -111,7 +169,8 @@ def joined(groups: Sequence[str], pairs: Iterable[Sequence[int]]) -> list[str]:
         return group
 
     for one, other in pairs:
-        parent[root(groups[one])] = root(groups[other])
+        first, second = sorted((root(groups[one]), root(groups[other])))
+        parent[second] = first
     return [root(group) for group in groups]
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core.errors import DataError, perhaps
 from ..core.keys import Key, shuffled
-from .ground import Polygons, footprints, joined, refuse_shared, shared_pairs
+from .ground import Polygons, footprints, joined, refuse_shared, sharing
 from .splits_file import FORMAT, VERSION
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def _buffered(parts: dict[str, RowNumbers], places: Polygons | None, plan: Split
     result = dict(parts)
     for number, name in enumerate(names):
         later = np.concatenate([parts[other] for other in names[number + 1 :]] or [np.empty(0, np.int64)])
-        near = [shared_pairs(places[parts[name]], places[later], within)[:, 0] for within in {0.0, plan.buffer_m}]
+        near = [sharing(places[parts[name]], places[later], within) for within in {0.0, plan.buffer_m}]
         result[name] = np.delete(parts[name], np.unique(np.concatenate(near)))
     return result
 

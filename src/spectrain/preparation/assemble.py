@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..core.atomic import atomic_write, disk_errors
 from ..core.bands import Bands
 from ..core.errors import DataError
-from ..data.ground import footprints, shared_pairs
+from ..data.ground import footprints, sharing
 from ..data.native.convert import with_sparse
 from ..data.native.writer import SHARD_BYTES, NativeWriter
 from ..data.patches import Rows, physical_values
@@ -84,8 +84,7 @@ def by_split(
         for later in (TEST, VAL):
             earlier = np.isin(split, SPLITS[: SPLITS.index(later)])
             mine, theirs = np.flatnonzero(earlier), np.flatnonzero(split == later)
-            shared = np.unique(shared_pairs(ground[mine], ground[theirs])[:, 0])
-            split[mine[shared]] = ""
+            split[mine[sharing(ground[mine], ground[theirs])]] = ""
     lost = int((split == "").sum())
     if lost:
         dropped[SHARED] += lost

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.damage import reading
+from ...core.errors import DataError
 from ..ground import footprints, joined_groups, mended, packages
 from ..window_grid import Cut
 from .rasters import Raster, Transform, rasterio_package
@@ -76,7 +77,8 @@ class RasterGround:
         for crs in dict.fromkeys(self.crs):
             of = systems == crs
             if of.any():
-                where = str(self.files[int(places[of][0, 0])]) if self.files else crs
+                farthest = np.nan_to_num(np.maximum(np.abs(x), np.abs(y))[of].max(axis=1), nan=np.inf).argmax()
+                where = str(self.files[int(places[of][farthest, 0])]) if self.files else crs
                 with reading(where, fix=PLACE):
                     found = rasterio.warp.transform(
                         warp.crs.CRS.from_wkt(crs), "EPSG:4326", x[of].ravel().tolist(), y[of].ravel().tolist()
@@ -89,9 +91,11 @@ def outlines(rings: NDArray[np.float64]) -> NDArray[np.object_]:
     """Return the polygons of rings [N,P,2] in degrees; one across the antimeridian has a part on either side of it.
 
     Joined as it is, such a ring would lie around the Earth: on all other ground of its latitudes, and not on its own.
-    One that goes around a pole stays as it is. One that crosses itself becomes the parts that it encloses.
+    One that goes around a pole stays as it is. One that crosses itself becomes the parts that it encloses. Points that
+    lie nowhere on the Earth (NaN or infinite) are left out; a polygon of fewer than three points is empty.
     """
     shapely, _ = packages()
+    rings = _on_earth(rings)
     found: NDArray[np.object_] = shapely.polygons(rings)
     jumps = (np.abs(np.diff(rings[..., 0], axis=1, append=rings[:, :1, 0])) > 180).sum(axis=1)
     for number in np.flatnonzero((jumps > 0) & (jumps % 2 == 0)):
@@ -102,8 +106,25 @@ def outlines(rings: NDArray[np.float64]) -> NDArray[np.object_]:
     return mended(found)
 
 
+def _on_earth(rings: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rings whose points that are not finite are the one before in their ring, or 0 where there is none."""
+    there: NDArray[np.bool_] = np.all(np.isfinite(rings), axis=2)
+    if there.all():
+        return rings
+    rings = rings.copy()
+    for ring, finite in zip(rings, there, strict=True):
+        last = np.maximum.accumulate(np.where(finite, np.arange(len(ring)), -1))
+        last[last < 0] = last[-1]
+        ring[:] = ring[last] if finite.any() else 0.0
+    return rings
+
+
 def file_polygons(rasters: Sequence[Raster]) -> list[bytes] | None:
-    """Return the polygon of each file as WKB in longitude and latitude; None where one has no place."""
+    """Return the polygon of each file as WKB in longitude and latitude; None where one has no place.
+
+    Raises:
+        DataError: a file covers no ground.
+    """
     ground = RasterGround.of(rasters)
     if ground is None:
         return None
@@ -111,7 +132,11 @@ def file_polygons(rasters: Sequence[Raster]) -> list[bytes] | None:
     places = np.zeros((len(rasters), 3), dtype=np.int64)
     places[:, 0] = np.arange(len(rasters))
     sizes = np.array([raster.shape[1:] for raster in rasters], dtype=np.int64)
-    return list(shapely.to_wkb(outlines(ground.rings(places, sizes))))
+    found = outlines(ground.rings(places, sizes))
+    if (nowhere := shapely.is_empty(found)).any():
+        lost = rasters[int(np.flatnonzero(nowhere)[0])].path
+        raise DataError("the image covers no ground on the Earth", where=str(lost), fix=PLACE)
+    return list(shapely.to_wkb(found))
 
 
 def joined_by_ground(groups: Sequence[str], polygons: Sequence[bytes]) -> list[str]:
