@@ -106,7 +106,8 @@ class MappedArray:
         self._fill = fill
         self._holes = bool((offset < 0).any())
         rows = np.minimum(run, shape[0] - run * np.arange(len(offset)))
-        row_bytes = min(self._row_bytes, MOST // max(1, run))  # a header may say so much that the product overflows
+        most = MOST // max(1, int(rows.max(initial=0)))  # a header may say so much that the product overflows
+        row_bytes = min(self._row_bytes, most)
         expect_within(files, file, offset, rows * row_bytes)
 
     @property
