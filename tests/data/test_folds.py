@@ -17,7 +17,7 @@ from spectrain.config.schema import DatasetOptions
 from spectrain.core.errors import DataError
 from spectrain.data import duplicates
 from spectrain.data.folds import drawn_folds, expect_positives, strata, undrawn, unshuffled
-from spectrain.data.ground import footprints, shared_pairs
+from spectrain.data.ground import footprints, shared_pairs, sharing
 from spectrain.data.opening import open_patches, run_folds
 
 DEGREE_M = 111_000.0
@@ -78,7 +78,7 @@ def test_no_two_sides_share_ground(count, side, overlap, dates, method, folds, b
         held_out += fold["valid"]
         assert len(train) and len(valid)
         assert len(shared_pairs(places[train], places[valid])) == 0
-        assert not buffer_m or len(shared_pairs(places[train], places[valid], 0.9 * buffer_m)) == 0
+        assert not buffer_m or len(sharing(places[train], places[valid], 0.9 * buffer_m)) == 0
     assert sorted(held_out) == sorted(table["patch_id"])
     assert content == drawn_folds(pool(table), options)
 
