@@ -24,6 +24,7 @@ from spectrain.plots.reconstruction import RgbPlot
 
 ZERO = LossSum(torch.zeros(()), torch.zeros(()))
 GREY = 0.5
+LONG = "AVIRIS radiance, scaled"
 
 
 def spectral(*wavelengths, unit=None):
@@ -301,10 +302,15 @@ def _tick_labels(axis):
     return [label for label in labels if label.get_visible()]
 
 
-@pytest.mark.parametrize("count", [1, 4, 12, 30])
-@pytest.mark.parametrize("rows", [1, 4])
-def test_words_do_not_overlap(count, rows):
-    bands = Bands(Band(f"band {number}", unit="K") for number in range(count))
+@pytest.mark.parametrize(
+    ("count", "rows", "unit"),
+    [
+        *((count, rows, unit) for count in (1, 4, 12, 30) for rows, unit in ((1, "K"), (4, LONG))),
+        (1, 2, f"{LONG}, {LONG}, {LONG}"),
+    ],
+)
+def test_words_do_not_overlap(count, rows, unit):
+    bands = Bands(Band(f"band {number}", unit=unit) for number in range(count))
     figure = draw(made(bands, batch=rows, height=32, width=32), dpi=72)
     boxes = []
     for axes in figure.axes:

@@ -19,7 +19,7 @@ from small_mae import config, words
 from steps_of import steps_of, steps_of_all
 from test_equivalence import assert_same
 from test_resume import assert_equal_runs
-from warm_processes import run, together
+from warm_processes import environment, run, together
 
 import spectrain
 from spectrain.training.checkpoint import load_checkpoint
@@ -124,7 +124,7 @@ def test_a_whole_run_in_two_processes_equals_one(folder, tmp_path):
     more = [*HALF, *FSDP, *AGAIN, "hparams.epochs=2", f"out_dir={tmp_path / 'two'}"]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "spectrain", "train", "mae", *words(path, *more)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment())
     assert done.returncode == 0, done.stderr[-3000:]
     with h5py.File(one.folder / "curves.h5") as first, h5py.File(tmp_path / "two" / "curves.h5") as second:
         for name in ("loss_step_train", "loss_train", "loss_valid", "loss_sam_valid", "mse_masked_valid", "psnr_valid"):

@@ -45,6 +45,11 @@ def _end() -> None:
         os.kill(number, signal.SIGKILL)
 
 
+def environment() -> dict[str, str]:
+    """Return the variables of this process, but for the personal defaults of whoever runs the tests."""
+    return {name: value for name, value in os.environ.items() if name != "SPECTRAIN_CONFIG"}
+
+
 class Command:
     """``spectrain WORDS``, running; asked as a `subprocess.Popen`.
 
@@ -58,7 +63,7 @@ class Command:
         self.words = [str(word) for word in words]
         self._folder = TemporaryDirectory()
         self._said = Path(self._folder.name)
-        env = {name: one for name, one in os.environ.items() if name != "SPECTRAIN_CONFIG"} if env is None else env
+        env = environment() if env is None else env
         self._process = CONTEXT.Process(target=_command, args=(self.words, dict(env), str(cwd or "."), self._said))
         self._process.start()
 
@@ -74,8 +79,12 @@ class Command:
 
     def kill(self) -> None:
         """Kill it with its workers."""
-        if self.returncode is None:
+        if self.returncode is not None:
+            return
+        try:
             os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it leads no group yet
+            os.kill(self._process.pid, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait until it has ended; return its exit code.

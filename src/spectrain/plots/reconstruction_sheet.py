@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,15 @@ from numpy.typing import NDArray
 
 from ..core.bands import Bands
 from .images import first_band, robust_limits, shown_channels, to_rgb
-from .sheet import Sheet, height_of, name_row
+from .sheet import LETTER, Sheet, height_of, name_row
 
 _SIDE, _SPACE, _ROW = 2.0, 0.08, 1.2
 """Inches: an image's side, the space between two, and the least height of a row, which its plots need."""
 _PLOT, _NUMBERS, _BAR = 2.3, 0.75, 0.85
 """Inches: a plot's width, that of the numbers at its left, and that of a colour bar with its words."""
-_NAME, _TITLE, _FOOT, _LETTER = 0.3, 0.35, 0.5, 0.08
-"""Inches: the words at the left of, above and below all rows, and a letter of these."""
+_NAME, _TITLE, _FOOT = 0.3, 0.35, 0.5
+_LETTER, _LINE = 9 * LETTER, 0.2
+"""Inches: the words at the left of, above and below all rows; a letter of these, and a line of them."""
 _MASKED = 0.5
 _INPUT, _OUTPUT = "black", "tab:orange"
 _GAP = 3.0  # times the usual step between bands
@@ -70,7 +72,10 @@ def draw_rows(rows: Sequence[Row], bands: Bands, *, dpi: int = 150, save_format:
     high = max([_ROW, *(height_of(row.original, _SIDE) for row in rows)])
     images = len(titles) * (_SIDE + _SPACE)
     beside = _NAME + images + (_BAR if len(bands) < 3 else 0)
-    plots = [beside + number * (_NUMBERS + _PLOT) + _NUMBERS for number in range(2)]
+    # a unit may have more words than there is room for beside a row
+    words = [wrap(f"{name}{axis.unit}", int(high / _LETTER)) for name in ("RMSE", "value")]
+    numbers = _NUMBERS + _LINE * (max(map(len, words)) - 1)
+    plots = [beside + number * (numbers + _PLOT) + numbers for number in range(2)]
     sheet = Sheet(
         plots[-1] + _PLOT + 0.15, _TITLE + high * max(1, len(rows)) + axis.foot, dpi=dpi, save_format=save_format
     )
@@ -82,8 +87,8 @@ def draw_rows(rows: Sequence[Row], bands: Bands, *, dpi: int = 150, save_format:
         error, spectra = (sheet.axes(left, top, _PLOT, high - 2 * _SPACE) for left in plots)
         _draw_error(error, row, axis)
         _draw_spectra(spectra, row, axis)
-        for axes, name in ((error, "RMSE"), (spectra, "value")):
-            axes.set_ylabel(f"{name}{axis.unit}", fontsize=9)
+        for axes, lines in zip((error, spectra), words, strict=True):
+            axes.set_ylabel("\n".join(lines), fontsize=9)
             axes.yaxis.set_label_coords(-(_NUMBERS - 0.2) / _PLOT, 0.5)
             axis.dress(axes, last=last)
         if number == 0:

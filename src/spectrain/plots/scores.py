@@ -10,15 +10,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .sheet import Sheet
+from .sheet import LETTER, Sheet
 
-_LETTER = 0.07  # inches
 _MOST_NUMBERS = 12  # classes of a matrix whose cells hold numbers
 
 
 def draw_confusion(matrix: NDArray[np.float64], names: Sequence[str]) -> Figure:
     """Return a confusion matrix [K,K] (true, predicted): colour and number are shares of the true class."""
-    side, words = max(1.6, 0.55 * len(names)), 0.4 + _LETTER * max(map(len, names))
+    side, words = max(1.6, 0.55 * len(names)), 0.4 + 8 * LETTER * max(map(len, names))
     sheet = Sheet(words + side + 1.1, 0.15 + side + words, dpi=110)
     axes = sheet.axes(words, 0.15, side, side)
     there = matrix.sum(1, keepdims=True)

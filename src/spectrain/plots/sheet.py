@@ -10,6 +10,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+LETTER = 0.0085
+"""Inches that a letter of one point is wide, about."""
+
 
 class Sheet:
     """A figure without global state whose parts have their places in inches, from its upper left corner.
@@ -81,7 +84,7 @@ class Sheet:
             width: of the place.
             height: of the place.
             scale: norm and colour map.
-            label: name and unit.
+            label: name and unit; cut where it is longer than the bar and a fifth.
             ticks: at most, roughly.
             size: of the words, in points.
             extend: "both" where values may lie beyond the ends.
@@ -95,7 +98,8 @@ class Sheet:
         )
         bar.ax.locator_params(nbins=ticks)
         bar.ax.tick_params(labelsize=size)
-        bar.set_label(label, fontsize=size)
+        letters = int(1.2 * max(width, height) / (LETTER * size))
+        bar.set_label(label if len(label) <= letters else f"{label[: letters - 1]}…", fontsize=size)
         bar.outline.set_visible(False)
         return bar.ax
 
