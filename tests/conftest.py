@@ -56,6 +56,15 @@ def ctrl_c_is_heard():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module")
+def narrow():
+    """Networks of an eighth of their width, for tests that ask what is done with a network and not how large it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("resnet", "unet"):
+            patch.setattr(f"spectrain.models.{name}.WIDTH", 8)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data that is not in the repository."""

@@ -23,6 +23,8 @@ from spectrain.inference import embed as module
 from spectrain.inference.embeddings.file import facts_of
 from spectrain.training.trained.model import load_trained
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 QUICK = [
     "model.backbone=resnet18",
     "model.stem=large",
@@ -75,7 +77,7 @@ def by_hand(run: Path, images: np.ndarray, what: str) -> np.ndarray:
         return F.adaptive_avg_pool2d(model.features(view)[-1][1], 1).flatten(1).numpy()
 
 
-@pytest.mark.parametrize(("what", "dim"), [("features", 512), ("projection", 8)])
+@pytest.mark.parametrize(("what", "dim"), [("features", 64), ("projection", 8)])
 def test_embeddings_of_every_split_in_order_with_their_ids(folder, run, tmp_path, what, dim):
     found = spectrain.embed(run, folder / "images.h5", tmp_path / "out.h5", what=what)
     with h5py.File(found.path) as file, h5py.File(folder / "images.h5") as data:
@@ -122,7 +124,7 @@ def test_principal_components_and_umap_are_added_to_what_is_there(folder, run, t
     with h5py.File(path) as file:
         np.testing.assert_array_equal(file["train"][()], before)
         components, mean = file["pca/components"][()], file["pca/mean"][()]
-        assert components.shape == (3, 512)
+        assert components.shape == (3, 64)
         assert file["pca"].attrs["fitted_on"].tolist() == ["train"]
         np.testing.assert_allclose(file["train_pca"][()], (before - mean) @ components.T, atol=1e-4)
         assert np.isnan(file["valid_pca"][4]).all() and np.isfinite(file["valid_pca"][3]).all()

@@ -53,6 +53,12 @@ class ModelContract:
         """Shape of the output for ``count`` images of ``size``."""
         raise AssertionError("say what comes out")
 
+    @pytest.fixture(autouse=True)
+    def _narrow(self, monkeypatch):
+        """Nothing here asks how large a network is."""
+        for name in ("resnet", "unet"):
+            monkeypatch.setattr(f"spectrain.models.{name}.WIDTH", 8)
+
     def build(self, bands: int = 4, size: tuple[int, int] | None = None, **options: Any) -> BandedModel:
         part = part_of(self.name, **{**self.options, **options})
         return build_banded(

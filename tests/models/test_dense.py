@@ -15,6 +15,8 @@ from spectrain.models.banded import build_banded
 from spectrain.models.dense import DenseBands, DenseNetwork
 from spectrain.training.trained.model import load_trained
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 class TestDense(ModelContract):
     name = "dense"

@@ -13,11 +13,16 @@ from spectrain.models.smp import SmpNetwork
 
 ARCHS = ["Unet", "MAnet", "UPerNet", "Segformer"]
 ENCODERS = ["resnet50", "resnext50_32x4d", "mit_b2", "tu-convnextv2_tiny", "tu-maxvit_tiny_rw_224"]
+PAIRS = [  # each decoder and each encoder at once, and every pair in the slow tests
+    pytest.param(arch, encoder, marks=[] if place % len(ARCHS) == number else pytest.mark.slow)
+    for place, encoder in enumerate(ENCODERS)
+    for number, arch in enumerate(ARCHS)
+]
 
 
 class TestUnet(ModelContract):
     name = "smp"
-    options = {"arch": "Unet", "encoder": "resnet18"}  # noqa: RUF012
+    options = {"arch": "Unet", "encoder": "tu-test_efficientnet"}  # noqa: RUF012
     size = (32, 32)
 
     def output_shape(self, count, size):
@@ -36,8 +41,7 @@ def network(arch, encoder, size=(64, 64), bands=10, channels=1, **options):
     )
 
 
-@pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize(("arch", "encoder"), PAIRS)
 def test_every_pair_of_the_document_takes_ten_bands(arch, encoder):
     with torch.device("cpu" if encoder.startswith("mit") else "meta"):  # which looks at its numbers
         net = SmpNetwork(arch, encoder, in_channels=10, channels=3)
@@ -106,7 +110,7 @@ def test_weights_of_an_encoder_for_other_bands_are_spread(tmp_path, caplog):
 )
 def test_what_cannot_be_built_is_refused_before_training(options, message):
     with pytest.raises(DataError, match=message):
-        network(**{"arch": "Unet", "encoder": "resnet18", **options})
+        network(**{"arch": "Unet", "encoder": "tu-test_efficientnet", **options})
 
 
 def test_weights_of_another_encoder_are_refused(tmp_path):

@@ -20,6 +20,8 @@ from spectrain.models.banded import BandedModel
 from spectrain.models.supcon_resnet import SupConResNet
 from spectrain.tasks.contrastive import Contrastive
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 STUFF = [0.0, math.nan, math.inf, 1e30]
 
 

@@ -21,6 +21,8 @@ from spectrain.core.errors import ConfigError, RunError
 from spectrain.core.targets import NoTarget
 from spectrain.training.session import build_session
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 QUICK = ["augmentation.crop=12", "augmentation.jitter=2", "hparams.batch_size=4", "hparams.epochs=1"]
 QUICK += ["general.device=cpu", "show_prediction=none", "model.feat_dim=8"]
 
@@ -82,13 +84,13 @@ def test_features_of_a_run(data, first):
     maps = model.features(batch)
     assert [stride for stride, _ in maps] == [2, 4, 8, 16, 32]
     assert [tuple(found.shape[1:]) for _, found in maps] == [
-        (64, 8, 8),
-        (64, 4, 4),
-        (128, 2, 2),
-        (256, 1, 1),
-        (512, 1, 1),
+        (8, 8, 8),
+        (8, 4, 4),
+        (16, 2, 2),
+        (32, 1, 1),
+        (64, 1, 1),
     ]
-    assert model.pooled(batch).shape == (len(batch.index), 512)
+    assert model.pooled(batch).shape == (len(batch.index), 64)
 
 
 def test_other_bands_are_named(data, first, tmp_path, caplog):

@@ -13,6 +13,8 @@ import pytest
 import spectrain
 from spectrain.cli import main
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 SMALL = [
     "model.backbone=resnet18",
     "model.stem=large",

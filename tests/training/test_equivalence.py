@@ -9,6 +9,8 @@ import torch
 from steps_of import RESNETS, steps_of, steps_of_all, write_data
 from warm_processes import together
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 KINDS = ["toy_mean", "toy_class_map", "toy_dense", "toy_sparse"]
 SHARDED = ["toy_sparse", "contrastive"]  # how weights are shared has no part in how losses add up: not every kind
 HALF = ["hparams.batch_size=4"]

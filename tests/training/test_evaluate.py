@@ -22,6 +22,8 @@ from spectrain.training import probe
 from spectrain.training.evaluate import evaluate
 from spectrain.training.session import build_session
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 SMALL = [
     "model.backbone=resnet18",
     "model.stem=large",

@@ -20,7 +20,7 @@ from spectrain.training.train import train
 
 SMALL = (
     *("hparams.epochs=1", "hparams.batch_size=4", "general.device=cpu", "model.encoder_weights=null"),
-    *("hparams.valid_interval=1", "model.encoder=resnet18", "augmentation=none", "show_prediction=none"),
+    *("hparams.valid_interval=1", "model.encoder=tu-test_resnet", "augmentation=none", "show_prediction=none"),
 )
 
 

@@ -15,6 +15,8 @@ from spectrain.core.random import Key
 from spectrain.data.statistics import Statistics
 from spectrain.training.session import build_session
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 WORDS = [
     "dataset.transform=log10",
     "augmentation.demean=band",

@@ -15,6 +15,8 @@ from spectrain.training.evaluate import evaluate
 from spectrain.training.session import build_session
 from spectrain.training.testing import test as run_test
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 CONTRASTIVE = [
     "model.backbone=resnet18",
     "model.stem=large",

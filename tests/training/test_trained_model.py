@@ -9,6 +9,8 @@ from spectrain import Bands
 from spectrain.config import load_config
 from spectrain.training.trained.model import NothingDrawn
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 @pytest.mark.parametrize(
     ("recipe", "words"),

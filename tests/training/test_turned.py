@@ -73,7 +73,7 @@ def run(tmp_path_factory):
     words = [f"dataset.path={a}", f"dataset.labels_path={b}", f"out_dir={folder / 'R'}", "hparams.epochs=1"]
     words += ["hparams.batch_size=2", "trackers=[]", "show_prediction=none", "general.device=cpu", "general.threads=1"]
     words += ["hparams.test_at_end=false", "hparams.save_freq=0", "model=smp", "model.arch=Unet"]
-    return spectrain.train("regression", overrides=[*words, "model.encoder=resnet18"]).folder
+    return spectrain.train("regression", overrides=[*words, "model.encoder=tu-test_resnet"]).folder
 
 
 def test_tests_and_maps_see_each_image_turned(run, tmp_path):

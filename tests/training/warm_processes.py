@@ -21,6 +21,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from spectrain.models import resnet, unet
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
@@ -64,7 +66,8 @@ class Command:
         self._folder = TemporaryDirectory()
         self._said = Path(self._folder.name)
         env = environment() if env is None else env
-        self._process = CONTEXT.Process(target=_command, args=(self.words, dict(env), str(cwd or "."), self._said))
+        given = self.words, dict(env), str(cwd or "."), self._said, _widths()
+        self._process = CONTEXT.Process(target=_command, args=given)
         self._process.start()
 
     @property
@@ -125,7 +128,8 @@ def together(work: Callable[..., None], *given: object, world: int = 2) -> None:
         processes = []
         for rank in range(world):
             own = {name: str(value) for name, value in {**names, "RANK": rank, "LOCAL_RANK": rank}.items()}
-            processes.append(CONTEXT.Process(target=_rank, args=(work, given, {**os.environ, **own}, said[rank])))
+            for_it = work, given, {**os.environ, **own}, said[rank], _widths()
+            processes.append(CONTEXT.Process(target=_rank, args=for_it))
             processes[-1].start()
         while any(one.exitcode is None for one in processes) and not any(one.exitcode for one in processes):
             time.sleep(0.02)
@@ -136,8 +140,14 @@ def together(work: Callable[..., None], *given: object, world: int = 2) -> None:
         assert not failed, (said[failed[0]] / "err").read_text()[-3000:]
 
 
-def _alone(env: dict[str, str], said: Path) -> None:
-    """Be a process like one that a shell starts: with an environment, a group and output of its own."""
+def _widths() -> tuple[int, int]:
+    """Return how wide networks are here, where a test may have asked for narrow ones."""
+    return resnet.WIDTH, unet.WIDTH
+
+
+def _alone(env: dict[str, str], said: Path, widths: tuple[int, int]) -> None:
+    """Be a process like one that a shell starts, with an environment, a group and output of its own, and our widths."""
+    resnet.WIDTH, unet.WIDTH = widths
     os.setpgid(0, 0)
     os.environ.clear()
     os.environ.update(env)
@@ -147,8 +157,8 @@ def _alone(env: dict[str, str], said: Path) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _command(words: list[str], env: dict[str, str], folder: str, said: Path) -> None:
-    _alone(env, said)
+def _command(words: list[str], env: dict[str, str], folder: str, said: Path, widths: tuple[int, int]) -> None:
+    _alone(env, said, widths)
     os.chdir(folder)
     sys.argv = ["spectrain", *words]
     from spectrain.cli import main
@@ -156,9 +166,11 @@ def _command(words: list[str], env: dict[str, str], folder: str, said: Path) -> 
     main(words)
 
 
-def _rank(work: Callable[..., None], given: Sequence[object], env: dict[str, str], said: Path) -> None:
+def _rank(
+    work: Callable[..., None], given: Sequence[object], env: dict[str, str], said: Path, widths: tuple[int, int]
+) -> None:
     import torch
 
-    _alone(env, said)
+    _alone(env, said, widths)
     torch.set_num_threads(1)
     work(*given)

@@ -8,6 +8,9 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+WIDTH = 64
+"""Channels of the stem and of the first stage; each stage after it is twice as wide."""
+
 ResNetName = Literal["resnet18", "resnet34", "resnet50", "resnet101"]
 Stem = Literal["small", "large"]
 
@@ -102,10 +105,10 @@ class ResNet(nn.Module):
         depths, bottleneck = _DEPTHS[name]
         block = Bottleneck if bottleneck else BasicBlock
         small = stem == "small"
-        self.conv1 = _convolution(in_channels, 64, 3) if small else _convolution(in_channels, 64, 7, 2)
-        self.bn1 = nn.BatchNorm2d(64)
+        self.conv1 = _convolution(in_channels, WIDTH, 3) if small else _convolution(in_channels, WIDTH, 7, 2)
+        self.bn1 = nn.BatchNorm2d(WIDTH)
         self.pool = nn.Identity() if small else nn.MaxPool2d(3, stride=2, padding=1)
-        widths, stages, inside = (64, 128, 256, 512), [], 64
+        widths, stages, inside = [WIDTH * 2**stage for stage in range(4)], [], WIDTH
         for depth, width, stride in zip(depths, widths, (1, 2, 2, 2), strict=True):
             stage = nn.Sequential()
             for number in range(depth):
@@ -116,7 +119,7 @@ class ResNet(nn.Module):
         self.dim = inside
         maps = tuple(width * block.expansion for width in widths)
         self.strides = (1, 2, 4, 8) if small else (2, 4, 8, 16, 32)
-        self.channels = maps if small else (64, *maps)
+        self.channels = maps if small else (WIDTH, *maps)
         self._initialise()
 
     def _initialise(self) -> None:
