@@ -65,6 +65,13 @@ def narrow():
         yield
 
 
+@pytest.fixture
+def wide(monkeypatch):
+    """Networks of their published width, in a file whose other tests take narrow ones."""
+    for name in ("resnet", "unet"):
+        monkeypatch.setattr(f"spectrain.models.{name}.WIDTH", 64)
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real data that is not in the repository."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import torch
 
+from spectrain.models import resnet
+
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 OPTIONS = {
@@ -45,8 +47,12 @@ OPTIONS = {
 
 
 def shapes(backbone: str, channels: int = 1, feat_dim: int = 128) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the reference, written out: encoder, shortcuts, and the head of two layers."""
+    """The names and shapes of the reference, written out: encoder, shortcuts, and the head of two layers.
+
+    They are as wide as networks are here: 64 channels first, or fewer where a test asked for narrow ones.
+    """
     found: dict[str, tuple[int, ...]] = {}
+    first = resnet.WIDTH
 
     def convolution(name: str, *shape: int) -> None:
         found[f"{name}.weight"] = shape
@@ -56,10 +62,12 @@ def shapes(backbone: str, channels: int = 1, feat_dim: int = 128) -> dict[str, t
             found[f"{name}.{part}"] = (width,)
         found[f"{name}.num_batches_tracked"] = ()
 
-    convolution("encoder.conv1", 64, channels, 3, 3)
-    norm("encoder.bn1", 64)
-    expansion, inside = (4 if backbone == "resnet50" else 1), 64
-    for stage, (depth, width) in enumerate(zip(DEPTHS[backbone], (64, 128, 256, 512), strict=True), start=1):
+    convolution("encoder.conv1", first, channels, 3, 3)
+    norm("encoder.bn1", first)
+    expansion, inside = (4 if backbone == "resnet50" else 1), first
+    for stage, (depth, width) in enumerate(
+        zip(DEPTHS[backbone], (first, 2 * first, 4 * first, 8 * first), strict=True), start=1
+    ):
         for number in range(depth):
             block = f"encoder.layer{stage}.{number}"
             stride = 2 if stage > 1 and number == 0 else 1

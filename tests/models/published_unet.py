@@ -5,15 +5,22 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from spectrain.models import unet
+
 EPS = 1e-5
-LEVELS = {"inc.": (None, 64), "down1.maxpool_conv.1.": (64, 128), "down2.maxpool_conv.1.": (128, 256)}
-LEVELS |= {"down3.maxpool_conv.1.": (256, 512), "down4.maxpool_conv.1.": (512, 512)}
-UPS = {"up1.conv.": (1024, 512, 256), "up2.conv.": (512, 256, 128), "up3.conv.": (256, 128, 64)}
-UPS |= {"up4.conv.": (128, 64, 32)}
+LEVELS = {"inc.": (None, 2), "down1.maxpool_conv.1.": (2, 4), "down2.maxpool_conv.1.": (4, 8)}
+LEVELS |= {"down3.maxpool_conv.1.": (8, 16), "down4.maxpool_conv.1.": (16, 16)}
+UPS = {"up1.conv.": (32, 16, 8), "up2.conv.": (16, 8, 4), "up3.conv.": (8, 4, 2)}
+UPS |= {"up4.conv.": (4, 2, 1)}
+"""Channels, in those of the heads: 32 as published."""
 
 
 def shapes(channels: int) -> dict[str, tuple[int, ...]]:
-    """The names of the published weights, in their order, with their shapes."""
+    """The names of the published weights, in their order, with their shapes.
+
+    They are as wide as networks are here: 32 channels in the heads, or fewer where a test asked for narrow ones.
+    """
+    least = unet.WIDTH // 2
     found: dict[str, tuple[int, ...]] = {}
 
     def double(prefix, inside, middle, outside):
@@ -24,11 +31,11 @@ def shapes(channels: int) -> dict[str, tuple[int, ...]]:
             found[f"{prefix}double_conv.{place + 1}.num_batches_tracked"] = ()
 
     for prefix, (inside, outside) in LEVELS.items():
-        double(prefix, channels if inside is None else inside, outside, outside)
+        double(prefix, channels if inside is None else least * inside, least * outside, least * outside)
     for prefix, (inside, middle, outside) in UPS.items():
-        double(prefix, inside, middle, outside)
+        double(prefix, least * inside, least * middle, least * outside)
     for head in ("meanlayer.conv", "stdlayer.out.0"):
-        found[f"{head}.weight"], found[f"{head}.bias"] = (1, 32, 1, 1), (1,)
+        found[f"{head}.weight"], found[f"{head}.bias"] = (1, least, 1, 1), (1,)
     return found
 
 

@@ -60,7 +60,8 @@ def test_published_weights_give_the_published_numbers(size):
 
 @pytest.mark.parametrize("bilinear", [True, False])
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (3, 2), (33, 95)])
-def test_any_size_in_and_the_same_out(size, bilinear):
+def test_any_size_in_and_the_same_out(size, bilinear, monkeypatch):
+    monkeypatch.setattr("spectrain.models.unet.WIDTH", 8)
     network = UNet(num_ch=2, bilinear=bilinear).to(memory_format=torch.channels_last)
     x = images(3, 2, size).contiguous(memory_format=torch.channels_last)
     found = network(x)
@@ -92,7 +93,8 @@ def test_another_number_of_bands_than_said_is_refused():
     assert TestUNet().build(4, num_ch=4, mask_channel=True).network.num_ch == 8
 
 
-def test_recomputed_blocks_give_the_same_gradients():
+def test_recomputed_blocks_give_the_same_gradients(monkeypatch):
+    monkeypatch.setattr("spectrain.models.unet.WIDTH", 8)
     torch.manual_seed(0)
     one, other = UNet(num_ch=2), UNet(num_ch=2)
     other.load_state_dict(one.state_dict())

@@ -13,6 +13,8 @@ from test_schedules import published_rates
 
 import spectrain
 
+pytestmark = pytest.mark.usefixtures("narrow")
+
 OPTIONS = {
     "ssl_method": "SupCon", "ssl_model": "resnet18", "nchannels": 2, "learning_rate": 0.05, "batch_size_train": 8,
     "batch_size_valid": 4, "epochs": 3, "feat_dim": 8, "temp": 0.5, "weight_decay": 1e-4, "momentum": 0.9,
