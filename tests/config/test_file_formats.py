@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spectrain.config import json_file, toml_file, yaml_file
 from spectrain.config.entries import flatten
-from spectrain.config.sources import LARGEST, read_file
+from spectrain.config.sources import LARGEST, read_file, read_values
 from spectrain.core.errors import ConfigError
 
 
@@ -26,6 +26,42 @@ def refused(write, name, text):
         read_file(Path(write(name, text)))
     (problem,) = failure.value.problems
     return problem
+
+
+# --- in memory
+
+
+def test_values_in_memory_are_read_as_those_of_a_file(write):
+    values = {"hparams": {"epochs": 5}, "optimizer.lr": 1e-4, "num-workers": 2, "trackers": [], "augmentation": {}}
+    entries, problems = read_values(values, "here")
+    there, _ = read_file(Path(write("a.json", json.dumps(values))))
+    assert not problems and {entry.origin for entry in entries} == {"here"}
+    assert [(entry.key, entry.value, entry.text) for entry in entries] == [
+        (entry.key, entry.value, entry.text) for entry in there
+    ]
+
+
+class Nested(dict):
+    """A table that holds itself."""
+
+    def __init__(self):
+        super().__init__(inner=self)
+
+
+@pytest.mark.parametrize(
+    ("values", "key", "words"),
+    [
+        ([1], "here", "must hold keys and values here, not list"),
+        ({"hparams": {3: 1}}, "hparams.3", "has a key that is not a word"),
+        ({"hparams": {"epochs": [object()]}}, "hparams.epochs", "cannot hold a value of type object"),
+        (Nested(), "here", "nested too deeply"),
+    ],
+)
+def test_other_values_in_memory_are_refused(values, key, words):
+    with pytest.raises(ConfigError) as failure:
+        read_values(values, "here")
+    (problem,) = failure.value.problems
+    assert problem.key == key and problem.origin == "here" and words in problem.what
 
 
 # --- YAML

@@ -47,13 +47,13 @@ def made(bands, batch=2, height=12, width=10, **changes):
     return Reconstruction(**parts, data_range=1.0, bands=bands)
 
 
-def draw(output, index=None, **options):
+def draw(output, index=None, dpi=40, **options):
     image = torch.zeros(len(output.target), 1, 1, 1)
     index = torch.arange(len(image)) if index is None else torch.tensor(index)
     batch = Batch(image, everywhere(image.shape, image.device), NoTarget(), index, all_valid=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = RgbPlot(**options)(Step(ZERO, output=output), batch)
+        figure = RgbPlot(dpi=dpi, **options)(Step(ZERO, output=output), batch)
         figure.savefig(io.BytesIO())
     return figure
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from .parts import Node, flat, shown_key
 from .plugins import load_plugins
 from .recipes import recipe_entries
 from .schema import GROUPS, SECTIONS, Config, TopLevel
-from .sources import read_file
+from .sources import read_file, read_values
 from .targets import part_of, refused
 from .translate import Layer, Setting
 
@@ -42,7 +42,7 @@ _TEXT = Option("text", str, "", {})
 
 def load_config(
     recipe: str | None = None,
-    config: str | Path | None = None,
+    config: str | Path | Mapping[str, Any] | None = None,
     overrides: Sequence[str] = (),
     flags: Sequence[str] = (),
     plugins: Sequence[str | Path] = (),
@@ -56,7 +56,8 @@ def load_config(
 
     Args:
         recipe: name of the recipe; None takes the key ``recipe`` of ``config``.
-        config: options file (JSON with comments, TOML or YAML), in our names or in those the recipe's users know.
+        config: options file (JSON with comments, TOML or YAML), in our names or in those the recipe's users know; or
+            what would stand in it, as nested values.
         overrides: ``key=value`` words.
         flags: ``--key value``, ``--key=value``, ``--key``, ``--no-key`` words.
         plugins: modules or files to import first; they register parts.
@@ -71,13 +72,18 @@ def load_config(
     return _Resolver(Library(config_dir)).resolve(recipe, personal, config, overrides, flags)
 
 
-def personal_file(config: str | Path | None) -> Path | None:
+def personal_file(config: str | Path | Mapping[str, Any] | None) -> Path | None:
     """Return the file of personal defaults, unless there is none or it is the options file itself."""
     named = os.environ.get(PERSONAL_VARIABLE)
     path = Path(named or PERSONAL).expanduser()
     if not named and not path.is_file():
         return None
-    return None if config is not None and Path(config).absolute() == path.absolute() else path
+    return None if isinstance(config, str | Path) and Path(config).absolute() == path.absolute() else path
+
+
+def _named(config: str | Path | Mapping[str, Any]) -> str:
+    """Return how messages call what was given as ``config``."""
+    return "the options given" if isinstance(config, Mapping) else str(config)
 
 
 class _Resolver:
@@ -93,13 +99,13 @@ class _Resolver:
         self,
         recipe: str | None,
         personal: Path | None,
-        config: str | Path | None,
+        config: str | Path | Mapping[str, Any] | None,
         overrides: Sequence[str],
         flags: Sequence[str],
     ) -> Config:
-        files = [self._file(personal), self._file(None if config is None else Path(config))]
+        files = [self._given(personal), self._given(config)]
         words = [*self._kept(override_entries(overrides)), *self._kept(flag_entries(flags))]
-        asked = f"{ORIGIN}, {config}" if config is not None else ORIGIN
+        asked = f"{ORIGIN}, {_named(config)}" if config is not None else ORIGIN
         name = self._recipe_name(recipe, [*files, words], asked)
         nothing: tuple[list[Entry], list[Problem], list[str]] = ([], [], [name])
         found = recipe_entries(name, self.library) if name in self.library.names("recipe") else nothing
@@ -127,9 +133,13 @@ class _Resolver:
             raise ConfigError(self.problems)
         return self._config(name, values, {group: part for group, part in parts.items() if part is not None})
 
-    def _file(self, path: Path | None) -> list[Entry]:
+    def _given(self, options: str | Path | Mapping[str, Any] | None) -> list[Entry]:
         try:
-            return [] if path is None else self._kept(read_file(path))
+            if options is None:
+                return []
+            if isinstance(options, Mapping):
+                return self._kept(read_values(options, _named(options)))
+            return self._kept(read_file(Path(options)))
         except ConfigError as error:
             self.problems += error.problems
             return []

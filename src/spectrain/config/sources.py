@@ -1,12 +1,15 @@
-"""Options files by their ending: JSON, TOML or YAML, each to entries with file and line."""
+"""Options files by their ending: JSON, TOML or YAML, each to entries with file and line; and options in memory."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ..core.errors import ConfigError, Problem, nearest
 from . import json_file, toml_file, yaml_file
-from .entries import Entry, flatten
+from .coerce import plain_text
+from .entries import Entry, Leaf, Row, flatten
 from .render import with_first_origins
 
 LARGEST = 1 << 20
@@ -35,6 +38,47 @@ def read_file(path: Path) -> tuple[list[Entry], list[Problem]]:
         return toml_file.entries_of(text, file)
     entries, problems = flatten(_TABLES[kind](text, file), file)
     return with_first_origins(entries, text), problems
+
+
+def read_values(values: Mapping[str, Any], where: str) -> tuple[list[Entry], list[Problem]]:
+    """Return the entries of nested plain values, as `read_file` does those of a file.
+
+    Args:
+        values: keys with None, truth values, numbers, text, and lists and tables of these.
+        where: the origin of all of them.
+
+    Raises:
+        ConfigError: they are nothing of the kind, as those of a damaged file may be.
+    """
+    try:
+        return flatten(_rows(values, where, ""), where)
+    except RecursionError:
+        raise ConfigError([Problem(where, where, "is nested too deeply to be read")]) from None
+
+
+def _rows(values: Any, where: str, prefix: str) -> list[Row]:
+    if not isinstance(values, Mapping):
+        kind = type(values).__name__
+        raise ConfigError([Problem(prefix.rstrip(".") or where, where, f"must hold keys and values here, not {kind}")])
+    rows = []
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if not isinstance(name, str):
+            raise ConfigError([Problem(key, where, "has a key that is not a word")])
+        below = isinstance(value, Mapping) and len(value) > 0
+        plain = None if below else _plain(value, key, where)
+        rows.append(Row(name, None, _rows(value, where, f"{key}.") if below else Leaf(plain, plain_text(plain))))
+    return rows
+
+
+def _plain(value: Any, key: str, where: str) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item, key, where) for item in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item, key, where) for name, item in value.items()}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ConfigError([Problem(key, where, f"cannot hold a value of type {type(value).__name__}")])
 
 
 def _text(path: Path) -> str:

@@ -6,6 +6,7 @@ Tags are the standard ones; anything that names a class, and any other tag, is a
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -145,5 +146,17 @@ def scalar(text: str) -> Any:
 
 def dumped(value: Any) -> str:
     """Return a value on one line of YAML, as `rows_of` reads it back."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return _dumped_scalar(value, repr(value))
+    return _dumped(value)
+
+
+@functools.lru_cache(maxsize=4096, typed=True)
+def _dumped_scalar(value: Any, _: str) -> str:
+    """Return a scalar on one line; its other text tells 0.0 from -0.0."""
+    return _dumped(value)
+
+
+def _dumped(value: Any) -> str:
     text = yaml.dump(value, Dumper=PlainDumper, default_flow_style=True, width=10**9, allow_unicode=True)
     return text.removesuffix("\n...\n").strip()

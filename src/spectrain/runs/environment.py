@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -17,6 +18,11 @@ GIT_SECONDS = 5.0  # a repository on a slow network disk must not hold a trainin
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the installed packages that a training uses."""
+    return dict(_versions())
+
+
+@functools.cache  # a process keeps what it has imported, and looking takes as long as a page of a report
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,11 +149,8 @@ def chosen_bands(names: Sequence[str], channels: int, otherwise: Bands) -> Bands
 
 
 def configuration(recipe: str, options: Mapping[str, Any], overrides: list[str]) -> Config:
-    """Return the configuration of an options file with these options, and of the overrides."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "options.json"
-        file.write_text(json.dumps(json_values(options)))
-        return load_config(recipe, config=file, overrides=overrides, use_personal=False)
+    """Return the configuration of these options and of the overrides."""
+    return load_config(recipe, config=json_values(options), overrides=overrides, use_personal=False)
 
 
 def fill(network: torch.nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

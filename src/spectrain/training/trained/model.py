@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import logging
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from ...config import Config, load_config
 from ...core.bands import Bands
 from ...core.damage import reading
-from ...core.errors import ConfigError, DataError, RunError
+from ...core.errors import ConfigError, DataError, Problem, RunError
 from ...data.mixture import datasets_of
 from ...data.patches import Patches
 from ...data.statistics import Statistics
@@ -219,11 +217,9 @@ def _config_of(meta: dict[str, Any], plugins: Sequence[str], path: Path) -> Conf
     Raises:
         ConfigError: it is none, with the checkpoint as the place of each mistake.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.yaml"
-        file.write_text(yaml.safe_dump(meta["config"]))
-        try:
-            return load_config(meta["recipe"], config=file, plugins=plugins, use_personal=False)
-        except ConfigError as error:
-            problems = [replace(one, origin=one.origin.replace(str(file), str(path))) for one in error.problems]
-            raise ConfigError(problems) from error
+    if not isinstance(meta["config"], Mapping):
+        raise ConfigError([Problem("config", str(path), "must hold keys and values")])
+    try:
+        return load_config(meta["recipe"], config=meta["config"], plugins=plugins, use_personal=False)
+    except ConfigError as error:
+        raise ConfigError([replace(one, origin=str(path)) for one in error.problems]) from error
