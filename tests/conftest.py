@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gc
 import os
 import signal
@@ -62,6 +63,17 @@ def narrow():
     with pytest.MonkeyPatch.context() as patch:
         for name in ("resnet", "unet"):
             patch.setattr(f"spectrain.models.{name}.WIDTH", 8)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undrawn():
+    """Figures are saved as one pixel, for tests that do not look at them: drawing takes longer than training."""
+    pixel = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure.savefig", lambda _, path, **options: Path(path).write_bytes(pixel))
         yield
 
 

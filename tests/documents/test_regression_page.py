@@ -17,6 +17,8 @@ from spectrain.cli import main
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "training"))
 import regression_runs as small
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 QUICK = ["model=pixel_net", "hparams.epochs=2", "hparams.batch_size=2", "optimizer.lr=3e-2", "trackers=[]"]
 QUICK += ["general.device=cpu", "hparams.plot_interval=0", "hparams.save_freq=0", "general.threads=1"]
 

@@ -18,6 +18,8 @@ from spectrain.training.inputs.classes import with_classes
 from spectrain.training.session import build_session
 from spectrain.training.train import train
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SMALL = (
     *("hparams.epochs=1", "hparams.batch_size=4", "general.device=cpu", "model.encoder_weights=null"),
     *("hparams.valid_interval=1", "model.encoder=tu-test_resnet", "augmentation=none", "show_prediction=none"),

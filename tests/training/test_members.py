@@ -24,6 +24,8 @@ from spectrain.training.testing import test as run_test
 from spectrain.training.trained.ensembles import read_ensemble
 from spectrain.training.whole_run import StoppedError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 WORDS = ["model=pixel_net", "hparams.epochs=3", "hparams.batch_size=2", "trackers=[]", "general.device=cpu"]
 WORDS += ["general.threads=1", "general.seed=7", "hparams.save_freq=0", "show_prediction=none", "optimizer.lr=3e-2"]
 

@@ -16,6 +16,8 @@ from spectrain.metrics.distributions import half_width
 from spectrain.metrics.regression import LEVELS
 from spectrain.training.trained.model import load_trained
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SIDE, SHARE = 48, 0.02
 TRAIN, VALID, TEST = 96, 24, 12
 """Images. The test's are measured everywhere: 27,648 labels, so chance moves a share by 0.3 points."""

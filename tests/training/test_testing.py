@@ -30,6 +30,8 @@ from spectrain.training.parts import evaluate_model_dataloader, load_trained_mod
 from spectrain.training.testing import test as run_test
 from spectrain.training.trained.model import load_trained
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 SPLIT = ["dataset.test_fraction=0.2", "dataset.valid_fraction=0.2"]
 MEANS = ("mse_masked", "sam_masked", "psnr_masked", "mse", "sam", "psnr")
 

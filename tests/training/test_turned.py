@@ -19,6 +19,8 @@ from spectrain.core.targets import NoTarget
 from spectrain.training.trained.model import load_trained
 from spectrain.training.trained.turned import Turned, turn
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 class Slanted(nn.Module):
     """Sees what lies to the right of a pixel; where all bands are missing it says 9."""
