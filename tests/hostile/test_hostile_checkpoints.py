@@ -99,6 +99,26 @@ def test_a_checkpoint_with_odd_figures(tmp_path):
         assert str(path) in refused(lambda: load_trained(path))
 
 
+def test_a_checkpoint_whose_configuration_is_none(tmp_path):
+    """What stands there is the options themselves: the name of a file would be read, and any file could be named."""
+    from spectrain.training.trained.model import load_trained
+
+    path, file = tmp_path / "a.pt", tmp_path / "options.yaml"
+    file.write_text("hparams.epochs: many\n")
+    deep = json.loads("[" * 900 + "]" * 900)
+    for config, words in (
+        (str(file), "must hold keys and values"),
+        ([1], "must hold keys and values"),
+        (None, "must hold keys and values"),
+        ({"hparams": {"epochs": "many"}}, "hparams.epochs"),
+        ({"trackers": deep}, "nested too deeply"),
+    ):
+        meta = json.dumps({"recipe": "mae", "config": config})
+        torch.save({"model": {}, "meta_json": meta, "format": {"name": "spectrain.checkpoint", "version": 1}}, path)
+        said = refused(lambda: load_trained(path))
+        assert str(path) in said and words in said, config
+
+
 @pytest.mark.parametrize("way", ["compressed", "overlapping"])
 def test_an_archive_that_unfolds(tmp_path, way):
     """Zeros of 256 MiB in a quarter of one, or the same bytes many times over: torch itself would unpack them."""
