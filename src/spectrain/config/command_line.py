@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from ..core.errors import Problem
 from .entries import Entry, normal
-from .yaml_file import scalar
 
 ORIGIN = "command line"
 _OVERRIDE = re.compile(r"\+{0,2}([A-Za-z_][\w.\-]*)=(.*)", re.DOTALL)
@@ -40,6 +39,8 @@ def split_tokens(tokens: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def override_entries(overrides: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
     """Return the entries of ``key=value`` words, and a problem for each that is none."""
+    from .yaml_file import scalar  # a command's help splits words, and reads none
+
     entries: list[Entry] = []
     problems: list[Problem] = []
     for token in overrides:
@@ -56,6 +57,8 @@ def flag_entries(flags: Sequence[str]) -> tuple[list[Entry], list[Problem]]:
     ``--key`` without a value is true. ``--no-key`` never takes a value and is kept as the key ``no_key``: whether it
     denies ``key`` is for the resolver to say, which knows the keys.
     """
+    from .yaml_file import scalar
+
     entries: list[Entry] = []
     problems: list[Problem] = []
     words = list(flags)
