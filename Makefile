@@ -38,6 +38,7 @@ $(READY): requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
 	$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --no-deps --editable .
+	$(BIN)/python -m compileall -q src
 	@touch $@
 
 demo: setup

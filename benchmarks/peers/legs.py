@@ -65,7 +65,7 @@ def segmentation(**more: Any) -> Options | None:
     found = data.barkbeetle()
     if found is None:
         return None
-    common = {"threads": 2, "batch": 16, "warm": 4, "steps": 8, "images": found["counts"]["train"], "workers": 0}
+    common = {"threads": 2, "batch": 16, "warm": 4, "steps": 12, "images": found["counts"]["train"], "workers": 0}
     return common | {"quality": False, "feed": "memory", "data": found, **more}
 
 

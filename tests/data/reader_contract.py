@@ -183,6 +183,14 @@ class ReaderContract(ABC):
         assert len(table) == COUNT
         assert table["patch_id"].is_unique and list(table.index) == list(range(COUNT))
 
+    def test_a_column_by_itself_is_that_of_the_table(self, path):
+        patches = open_patches(path, "train")
+        table = patches.metadata()
+        for name in table:
+            np.testing.assert_array_equal(patches.column(name), table[name].to_numpy())
+        assert patches.ids() == table["patch_id"].astype(str).tolist()
+        assert patches.column("of no patch") is None
+
     def test_a_file_cut_before_it_is_opened_is_found(self, path):
         file = self.file_to_cut(path)
         os.truncate(file, file.stat().st_size // 2)

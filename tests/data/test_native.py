@@ -165,8 +165,9 @@ class TestDamage:
         (path / "patches.parquet").unlink()
         with pytest.raises(DataError, match=r"patches\.parquet"):
             patches.check(full=True)
-        with pytest.raises(DataError, match=r"patches\.parquet"):
-            patches.metadata()
+        for look in (patches.metadata, patches.ids):
+            with pytest.raises(DataError, match=r"patches\.parquet"):
+                look()
 
     def test_a_damaged_index_is_found_when_it_is_opened(self, path):
         shard = path / "x" / "c.1.0.0.0"

@@ -23,7 +23,7 @@ def test_reads_through_its_rows(whole):
     rows = part.read(np.array([2, 0, 2]))
     assert rows.labels.tolist() == [5, 7, 5]
     assert np.array_equal(rows.image, whole.image[[5, 7, 5]]) and np.array_equal(rows.mask, whole.mask[[5, 7, 5]])
-    assert part.metadata()["patch_id"].tolist() == ["p7", "p2", "p5"]
+    assert part.metadata()["patch_id"].tolist() == part.ids() == ["p7", "p2", "p5"]
 
 
 @pytest.mark.parametrize("index", [[3], [-1]])

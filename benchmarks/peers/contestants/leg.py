@@ -25,6 +25,18 @@ def end(figures: dict[str, Any]) -> None:
     print("FIGURES " + json.dumps(figures), flush=True)
 
 
+def epochs(steps: int, given: dict[str, Any]) -> int:
+    """Return the epochs that these steps are: spectrain trains whole ones, the others a number of steps.
+
+    Raises:
+        ValueError: spectrain would do more than they.
+    """
+    found, rest = divmod(steps, given["images"] // given["batch"])
+    if rest:
+        raise ValueError(f"{steps} steps are {found} epochs and {rest} steps")
+    return found
+
+
 class Clock:
     """Times the steps of a training after the first ``warm`` ones, whatever happens between them.
 

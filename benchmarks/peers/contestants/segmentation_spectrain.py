@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from leg import Clock, end, ious, options, shapes
+from leg import Clock, end, epochs, ious, options, shapes
 
 
 def main(given: dict[str, Any]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def words(given: dict[str, Any], steps: int) -> list[str]:
         "hparams.monitor_mode=min",
         "hparams.early_stopping_patience=0",
         "hparams.plot_interval=0",
-        f"hparams.epochs={-(-steps // (given['images'] // given['batch']))}",
+        f"hparams.epochs={epochs(steps, given)}",
         f"hparams.batch_size={given['batch']}",
         f"general.seed={given['seed']}",
         f"general.threads={given['threads']}",

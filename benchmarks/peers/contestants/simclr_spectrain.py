@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from typing import Any
 
-from leg import Clock, end, options, shapes
+from leg import Clock, end, epochs, options, shapes
 from simclr_data import quality
 
 
@@ -39,7 +39,6 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
 
 def words(given: dict[str, Any], steps: int) -> list[str]:
     """Return the options that make the recipe what the others train."""
-    epochs = -(-steps // (given["images"] // given["batch"]))
     return [
         f"dataset.path={given['data']['h5']}",
         "dataset.valid_key=null",
@@ -48,7 +47,7 @@ def words(given: dict[str, Any], steps: int) -> list[str]:
         "optimizer.lr=0.001",
         "metric=none",
         "hparams.plot_interval=0",
-        f"hparams.epochs={epochs}",
+        f"hparams.epochs={epochs(steps, given)}",
         f"hparams.batch_size={given['batch']}",
         f"general.seed={given['seed']}",
         f"general.threads={given['threads']}",

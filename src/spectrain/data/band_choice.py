@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,6 +104,10 @@ class BandChoice(Patches):
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch."""
         return self.stored.metadata()
+
+    def column(self, name: str) -> NDArray[Any] | None:
+        """Return one column of the metadata; None where there is none."""
+        return self.stored.column(name)
 
     def fingerprint(self) -> str:
         """Return a hash of the stored set's fingerprint, the bands taken, and the content of up to 64 patches."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +100,7 @@ def folds_of_units(
         DataError: see `make_splits`.
     """
     marked = table.assign(**{_UNIT: list(units)})
-    if (share := positive_share(table)) is not None:
+    if (share := positive_share(table.get)) is not None:
         marked[_STRATUM] = strata(units, share, folds)
     stratify = None if share is None else _STRATUM
     chosen = {"method": "group", **plan}
@@ -121,11 +121,16 @@ def unshuffled(count: int, folds: int) -> list[dict[str, RowNumbers]]:
     return [{"train": np.setdiff1d(rows, run), "valid": run} for run in np.array_split(rows, folds)]
 
 
-def positive_share(table: pd.DataFrame) -> NDArray[np.float64] | None:
-    """Return the share of each patch that is to be found, or 0 and 1 where only that much is known; else None."""
-    if "positive_share" in table:
-        return table["positive_share"].to_numpy(dtype=np.float64)
-    return 1.0 - table["empty"].to_numpy(dtype=np.float64) if "empty" in table else None
+def positive_share(column: Callable[[str], Any]) -> NDArray[np.float64] | None:
+    """Return the share of each patch that is to be found, or 0 and 1 where only that much is known; else None.
+
+    Args:
+        column: returns a column of the metadata by name, None where there is none.
+    """
+    if (share := column("positive_share")) is not None:
+        return np.asarray(share, dtype=np.float64)
+    empty = column("empty")
+    return None if empty is None else 1.0 - np.asarray(empty, dtype=np.float64)
 
 
 def strata(units: Sequence[str], share: NDArray[np.float64], folds: int) -> list[str]:
@@ -154,10 +159,9 @@ def expect_positives(pool: Patches, content: Mapping[str, Any], options: Dataset
     labels = (pool.preparation or {}).get("labels") or {}
     if not pool.has_labels or labels.get("kind") == "values":
         return
-    table = pool.metadata()
-    if (share := positive_share(table)) is None:
+    if (share := positive_share(pool.column)) is None:
         return
-    row = {str(one): number for number, one in enumerate(table["patch_id"])}
+    row = {one: number for number, one in enumerate(pool.ids())}
     if options.fold == "all":
         return  # nothing is held out
     used = options.fold or 0

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from ..core.damage import reading
 from ..core.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd  # a third of a second, which reading a column does without
 
 GEOMETRY = "geometry"
 
@@ -55,7 +59,22 @@ def read_patch_table(path: Path) -> pd.DataFrame:
     Raises:
         DataError: the file is missing or damaged.
     """
-    what = "the table of the patches cannot be read"
-    with reading(path, fix="copy or prepare the data again", what=what):
+    with _reading(path):
         table: pd.DataFrame = pq.read_table(path).to_pandas()
     return table
+
+
+def read_patch_column(path: Path, name: str) -> tuple[int, list[str], NDArray[Any] | None]:
+    """Return the number of rows, the names of all columns, and one of them, None where there is none; without pandas.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    with _reading(path), pq.ParquetFile(path) as file:
+        names = list(file.schema_arrow.names)
+        found = file.read(columns=[name])[name].to_numpy(zero_copy_only=False) if name in names else None
+        return file.metadata.num_rows, names, found
+
+
+def _reading(path: Path) -> AbstractContextManager[None]:
+    return reading(path, fix="copy or prepare the data again", what="the table of the patches cannot be read")

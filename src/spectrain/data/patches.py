@@ -97,6 +97,20 @@ class Patches(ABC):
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch (N rows), at least with a column ``patch_id``."""
 
+    def column(self, name: str) -> NDArray[Any] | None:
+        """Return one column of the metadata [N], None where there is none.
+
+        A reader that can do so reads no more than that, and without pandas.
+        """
+        table = self.metadata()
+        return table[name].to_numpy() if name in table else None
+
+    def ids(self) -> list[str]:
+        """Return the id of each patch, ``patch_id`` of the metadata, as text."""
+        found = self.column("patch_id")
+        assert found is not None
+        return [str(one) for one in found]
+
     @abstractmethod
     def fingerprint(self) -> str:
         """Return a short hash of what the patches are: bands, type, shape and the content of up to 64 patches."""

@@ -27,7 +27,7 @@ from .values import Values
 log = logging.getLogger("spectrain")
 
 FOLDER_VARIABLE = "SPECTRAIN_CACHE"
-VERSION = 2
+VERSION = 3
 """To be raised with any change of how statistics are taken of the same values."""
 
 _OF_OTHER_THINGS = {"path", "train_key", "valid_key"}

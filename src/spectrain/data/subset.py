@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,10 +51,8 @@ class Subset(Patches):
         Raises:
             DataError: an id that no patch has, or one given twice, or none at all.
         """
-        import pandas as pd
-
-        known = pd.Index(patches.metadata()["patch_id"])
-        rows = known.get_indexer(pd.Index(list(ids), dtype=known.dtype)) if len(ids) else np.empty(0, np.int64)
+        known = {name: row for row, name in enumerate(patches.ids())}
+        rows = np.array([known.get(str(name), -1) for name in ids], dtype=np.int64)
         if (missing := rows < 0).any():
             first = ids[int(np.flatnonzero(missing)[0])]
             raise DataError(
@@ -82,6 +80,11 @@ class Subset(Patches):
     def metadata(self) -> pd.DataFrame:
         """Return one row a patch."""
         return self.whole.metadata().iloc[self.rows].reset_index(drop=True)
+
+    def column(self, name: str) -> NDArray[Any] | None:
+        """Return one column of the metadata; None where there is none."""
+        found = self.whole.column(name)
+        return None if found is None else found[self.rows]
 
     def fingerprint(self) -> str:
         """Return a hash of the whole set's fingerprint, which rows these are, and the content of up to 64 of them."""

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ..config.option import option
 from ..core.bands import Bands
 from ..core.errors import DataError, first_line, needs, perhaps
+from ..core.lean_imports import as_if_absent
 from .banded import ModelConfig
 from .weights import read_tensors
 
@@ -185,7 +186,7 @@ def _differ_in_bands(one: Tensor, other: Tensor) -> bool:
 
 
 def _package() -> Any:
-    with needs("segmentation", "for model=smp"):
+    with needs("segmentation", "for model=smp"), as_if_absent("wandb"):
         import segmentation_models_pytorch
     return segmentation_models_pytorch
 

@@ -85,7 +85,7 @@ def _splits(
     plain = replace(options, splits=None)
     others = [] if reader.pool else [name for name in own if name not in (pool.split, *content["splits"])]
     held = {name: open_patches(place, name, plain) for name in others}
-    ids = {name: patches.metadata()["patch_id"].astype(str).tolist() for name, patches in held.items()}
+    ids = {name: patches.ids() for name, patches in held.items()}
     return {pool.split: pool, **held}, {**content, "splits": {**content["splits"], **ids}}
 
 

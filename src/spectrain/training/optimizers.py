@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..config.option import option
 from ..core.errors import SpectrainError, needs
+from ..core.lean_imports import as_if_absent
 
 
 class Uncompiled(torch.optim.Optimizer):
@@ -120,7 +121,7 @@ class Lars:
         Raises:
             SpectrainError: timm is not installed, or parameters are sharded (FSDP): a layer's norm needs all of it.
         """
-        with needs("encoders", "for optimizer=lars"):
+        with needs("encoders", "for optimizer=lars"), as_if_absent("wandb"):
             from timm.optim.lars import Lars as TimmLars  # with torchvision, two seconds that others need not wait
         listed = list(parameters)
         if any(hasattr(parameter, "to_local") for parameter in listed):

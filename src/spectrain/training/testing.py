@@ -200,10 +200,10 @@ def _require_same_patches(models: Sequence[Trained], patches: Patches) -> None:
     They are told by their ids, and where runs read other files by their labels too: height and biomass of the same
     places have the same names, and a mean of both is neither.
     """
-    ids = patches.metadata()["patch_id"].astype(str).tolist()
+    ids = patches.ids()
     for other in models[1:]:
         theirs = open_patches(other.cfg.dataset.path or (), patches.split, other.cfg.dataset)
-        if (found := theirs.metadata()["patch_id"].astype(str).tolist()) != ids:
+        if (found := theirs.ids()) != ids:
             apart = len(set(ids) ^ set(found))
             raise RunError(
                 f"the runs keep different patches for {patches.split!r}: {apart} are not in both"

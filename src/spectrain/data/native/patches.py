@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,13 +165,28 @@ class NativePatches(Patches):
         from ..patch_table import read_patch_table  # pandas and pyarrow take a while
 
         table = read_patch_table(self.path / TABLE)
-        if len(table) != len(self) or "patch_id" not in table:
+        self._expect_row_a_patch(len(table), table)
+        return table
+
+    def column(self, name: str) -> NDArray[Any] | None:
+        """Return one column of the metadata; None where there is none.
+
+        Raises:
+            DataError: see `metadata`.
+        """
+        from ..patch_table import read_patch_column
+
+        rows, names, found = read_patch_column(self.path / TABLE, name)
+        self._expect_row_a_patch(rows, names)
+        return found
+
+    def _expect_row_a_patch(self, rows: int, names: Container[str]) -> None:
+        if rows != len(self) or "patch_id" not in names:
             raise DataError(
-                f"the table has {len(table)} rows for {len(self)} patches, or no patch_id",
+                f"the table has {rows} rows for {len(self)} patches, or no patch_id",
                 where=str(self.path / TABLE),
                 fix="copy or prepare the data again",
             )
-        return table
 
     def statistics(self) -> dict[str, Any] | None:
         """Return the content of statistics.json; None where there is none.

@@ -45,7 +45,7 @@ def write_query(path: Path, patches: Patches, cfg: Config, query: int, top: int)
         rows, cosines = nearest(file[patches.split][()], np.array([query]), top)
     found = rows[0][rows[0] >= 0]
     images, valid = _physical(patches, cfg, np.concatenate([[query], found]))
-    ids = patches.metadata()["patch_id"].astype(str).to_numpy()
+    ids = np.array(patches.ids())
     figure = draw_neighbours(
         images[0],
         valid[0],

@@ -57,7 +57,7 @@ def write_splits(
                 amp=amp,
             )
             first = next(rows)
-            ids = [str(name) for name in patches.metadata()["patch_id"]]
+            ids = patches.ids()
             parts = progress.of(_chain(first, rows))
             write_split(file, patches.split, ids, first[1].shape[1], parts)
         progress.end()
