@@ -148,7 +148,7 @@ LEGS: dict[str, Leg] = {
         by_name=True,
     ),
     "segmentation_quality": Leg(
-        "The leg segmentation for 8 epochs (128 steps) with each of three seeds, then IoU of the damaged class and "
+        "The leg segmentation for 8 epochs (128 steps) with each of five seeds, then IoU of the damaged class and "
         "mean IoU on the test split (other places), by the weights of the last step. The same judge for all.",
         (
             Contestant(SPECTRAIN, "segmentation_spectrain", ours=True),
@@ -166,7 +166,7 @@ LEGS: dict[str, Leg] = {
             Column("iou", "IoU of damage", "high"),
         ),
         lambda: segmentation(quality=True, warm=16, steps=112),
-        rounds=3,
+        rounds=5,
         seeds=True,
         by_name=True,
     ),
@@ -279,6 +279,5 @@ LEGS: dict[str, Leg] = {
             Column("cpu_s", "CPU s", "low", compared=False),
             Column("peak_mib", "memory, MiB", "low", compared=False),
         ),
-        rounds=3,
     ),
 }
