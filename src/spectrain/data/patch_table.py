@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -67,13 +68,28 @@ def read_patch_table(path: Path) -> pd.DataFrame:
 def read_patch_column(path: Path, name: str) -> tuple[int, list[str], NDArray[Any] | None]:
     """Return the number of rows, the names of all columns, and one of them, None where there is none; without pandas.
 
+    Missing numbers are NaN; what is neither a number nor a truth value is a Python object, None where it is missing.
+
     Raises:
         DataError: the file is missing or damaged.
     """
     with _reading(path), pq.ParquetFile(path) as file:
         names = list(file.schema_arrow.names)
-        found = file.read(columns=[name])[name].to_numpy(zero_copy_only=False) if name in names else None
+        found = _array(file.read(columns=[name])[name]) if name in names else None
         return file.metadata.num_rows, names, found
+
+
+def _array(column: pa.ChunkedArray) -> NDArray[Any]:
+    """Return an array by way of Python's values: pyarrow's own ways, of the type too, import pandas."""
+    kind, whole = column.type, column.null_count == 0
+    dtype: Any = object
+    if pa.types.is_floating(kind):
+        dtype = f"f{kind.bit_width // 8}"
+    elif pa.types.is_integer(kind):
+        dtype = str(kind) if whole else np.float64
+    elif pa.types.is_boolean(kind) and whole:
+        dtype = np.bool_
+    return np.array(column.to_pylist(), dtype=dtype)  # None becomes NaN in numbers
 
 
 def _reading(path: Path) -> AbstractContextManager[None]:
