@@ -16,6 +16,7 @@ from steps_of import TASKS
 from warm_processes import Command, run
 
 from spectrain.cli import main
+from spectrain.runs.curves import read_curves, write_curves
 from spectrain.training.checkpoint import load_checkpoint
 
 EPOCHS = 30
@@ -173,6 +174,29 @@ def test_a_stop_request_writes_a_checkpoint_and_the_rest_is_identical(data, unbr
     assert after["progress"]["step"] > step
     assert any(not torch.equal(before[name], value) for name, value in after["model"].items())
     assert_equal_runs(unbroken, out)
+
+
+def test_curves_of_a_training_that_died_after_its_last_checkpoint_are_those_of_the_checkpoint(
+    data, tmp_path, monkeypatch
+):
+    class Died(BaseException):
+        pass
+
+    def dies_at_the_second(path, curves):
+        if len(curves["loss_train"]) == 2:
+            raise Died
+        write_curves(path, curves)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patched, pytest.raises(Died):
+        patched.setattr("spectrain.runs.run.write_curves", dies_at_the_second)
+        main(command(data, out, epochs=2))
+    assert load_checkpoint(out / "checkpoints" / "last.pt")["progress"]["epoch"] == 2
+    assert len(read_curves(out / "curves.h5")["loss_train"]) == 1
+    assert here(resume(out), monkeypatch) == 0
+    found = read_curves(out / "curves.h5")
+    assert len(found["loss_train"]) == 2
+    assert len(found["loss_step_train"]) == load_checkpoint(out / "checkpoints" / "last.pt")["progress"]["step"]
 
 
 def test_other_threads_are_said(data, tmp_path, monkeypatch):

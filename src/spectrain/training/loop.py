@@ -67,6 +67,8 @@ class Training:
             self.save("best")
             self.save("last")
             return "finished"
+        if progress.epoch:  # the checkpoint's curves: a killed process left those of before it, or of after
+            self.run.write_curves(self.state.curves.arrays())
         try:
             while progress.epoch < hparams.epochs and not progress.stopped:
                 if not self.train_epoch():
@@ -135,7 +137,6 @@ class Training:
 
         published = published_row(row, self.session.task.published, self.session.cfg.dataset.fold)
         self.run.log_epoch(row | published, epoch=number, step=progress.step)
-        self.run.write_curves(curves.arrays())
         self.line.epoch(number, row, best=best)
         if best:
             self.save("best")
@@ -146,6 +147,8 @@ class Training:
             self.save(f"epoch_{number:04d}")
         if not last and self.checkpoint_is_due(agreed=True, at_epoch_end=True):
             self.save("last")
+        # after the checkpoint, whose writing a figure is drawn beside: the two would wait for each other's Python
+        self.run.write_curves(curves.arrays())
 
     def validate(self, number: int) -> dict[str, float]:
         """Evaluate the validation split and draw its first batch; an empty row where there is no such split."""
