@@ -200,13 +200,14 @@ def test_a_layout_that_prepare_refuses_is_a_doubt(tmp_path, guard):
 
 def test_python_says_what_the_command_says(tmp_path, monkeypatch, capsys):
     write_raster(tmp_path / "own" / "image.tif", 3, 128)
-    for path in (tmp_path / "own", DEMO):
-        found = spectrain.inspect(path)
-        assert run(("spectrain", "inspect", str(path)), monkeypatch, tmp_path) == 0
-        assert capsys.readouterr().out == f"{found}\n"
+    assert run(("spectrain", "inspect", str(tmp_path / "own")), monkeypatch, tmp_path) == 0
+    said = capsys.readouterr().out
+    images, data = (spectrain.inspect(path) for path in (tmp_path / "own", DEMO))
+    assert said == f"{images}\n"
+    for found in (images, data):
         assert found.usable and found.command.startswith("spectrain ")
         json.dumps(found.to_json())
-    assert found.splits[0].shape == (387, 1, 64, 64) and found.splits[0].statistics.count[0] > 0
+    assert data.splits[0].shape == (387, 1, 64, 64) and data.splits[0].statistics.count[0] > 0
     with pytest.raises(DataError):
         spectrain.inspect(tmp_path / "nowhere")
 
