@@ -223,7 +223,7 @@ def test_reading_ahead_hides_the_reading(num_workers):
         batches = loader.load(_batches(size=2))
         next(batches)
         cold = loader.waited_s
-        assert cold >= 0.045
+        assert cold > 0  # less than the reading takes, where this process had to wait between asking and looking
         for _ in batches:
             time.sleep(0.08)
         assert loader.waited_s - cold < 0.2
